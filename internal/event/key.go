@@ -1,0 +1,22 @@
+package event
+
+import "strings"
+
+// Key is the Kafka key and the state key of an event: the browser where there is one, so that order and session stay
+// together when the visitor logs in, else the user.
+func (e *Event) Key() string {
+	if e.AnonymousID != "" {
+		return e.Site + ":a:" + e.AnonymousID
+	}
+	return e.Site + ":u:" + e.UserID
+}
+
+// SplitKey takes a key apart. A site never holds a colon, so the id may.
+func SplitKey(key string) (site, kind, id string, ok bool) {
+	site, rest, ok := strings.Cut(key, ":")
+	if !ok {
+		return "", "", "", false
+	}
+	kind, id, ok = strings.Cut(rest, ":")
+	return site, kind, id, ok && site != "" && id != "" && (kind == "a" || kind == "u")
+}
