@@ -1,0 +1,60 @@
+package telemetry
+
+import (
+	"io"
+	"net/http"
+	"net/http/pprof"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Paths of the admin listener.
+const (
+	PathMetrics = "/metrics"
+	PathPprof   = "/debug/pprof/"
+	PathLive    = "/livez"
+	PathReady   = "/readyz"
+)
+
+// maxScrapes bounds how many scrapes are gathered at once: a monitoring system gone wild must not starve the roles.
+const maxScrapes = 4
+
+// NewAdmin returns the handler of the admin listener: /metrics, /debug/pprof/, /livez and /readyz. It trusts its
+// callers, so it belongs on a loopback or otherwise closed address. ready answers why the program is not ready yet, or
+// nil; a nil func is always ready. Its paths are absolute: mount it at the root.
+func NewAdmin(reg *prometheus.Registry, ready func() error) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET "+PathMetrics, promhttp.HandlerFor(reg, promhttp.HandlerOpts{
+		Registry:            reg,
+		MaxRequestsInFlight: maxScrapes,
+		EnableOpenMetrics:   true,
+	}))
+	mux.HandleFunc("GET "+PathPprof, pprof.Index)
+	mux.HandleFunc("GET "+PathPprof+"cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET "+PathPprof+"profile", pprof.Profile)
+	mux.HandleFunc("GET "+PathPprof+"symbol", pprof.Symbol)
+	mux.HandleFunc("POST "+PathPprof+"symbol", pprof.Symbol) // the pprof tool posts addresses
+	mux.HandleFunc("GET "+PathPprof+"trace", pprof.Trace)
+	mux.HandleFunc("GET "+PathLive, func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, "ok")
+	})
+	mux.HandleFunc("GET "+PathReady, func(w http.ResponseWriter, _ *http.Request) {
+		if ready != nil {
+			if err := ready(); err != nil {
+				answer(w, http.StatusServiceUnavailable, "not ready: "+err.Error())
+				return
+			}
+		}
+		answer(w, http.StatusOK, "ok")
+	})
+	return mux
+}
+
+// answer writes one line of plain text. A probe that hung up is nobody's error.
+func answer(w http.ResponseWriter, status int, line string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, line+"\n")
+}
