@@ -84,6 +84,7 @@ type Event struct {
 	Device           string         `json:"device,omitempty"`
 	IsBot            bool           `json:"is_bot,omitempty"`
 	NetworkPrefix    string         `json:"network_prefix,omitempty"`
+	PropsDropped     int            `json:"-"` // entries of props that Decode dropped, for the collector's count
 	Clock            string         `json:"clock,omitempty"`
 	Source           string         `json:"source,omitempty"`
 }
@@ -133,4 +134,9 @@ type Consent struct {
 // Personalized reports whether the visitor's own profile may be built from this event.
 func (e *Event) Personalized() bool {
 	return e.Consent == nil || e.Consent.Personalization == nil || *e.Consent.Personalization
+}
+
+// Measured reports whether the event may be kept at all; the collector counts and drops those that may not.
+func (e *Event) Measured() bool {
+	return e.Consent == nil || e.Consent.Analytics == nil || *e.Consent.Analytics
 }
