@@ -1,0 +1,53 @@
+// Package onlinestore holds the online features and the catalogue as serving reads them: whole rows that replace each
+// other, ordered by their position in Kafka. The store is a base, not a cache: the stream writes every changed row to it,
+// serving starts from it. Embedded is the adapter of one process; the contract of every adapter is the suite in
+// onlinestoretest.
+package onlinestore
+
+import (
+	"context"
+	"errors"
+)
+
+// Row is one row. (Epoch, Offset) is the position of the record that changed it last; within one key, the row with the
+// greater position is the newer one. Value belongs to the row's writer, who says in Version how to read it.
+type Row struct {
+	Key     string
+	Version int32
+	Epoch   int64
+	Offset  int64
+	Value   []byte
+}
+
+// Before reports whether r is older than o by (Epoch, Offset).
+func (r Row) Before(o Row) bool {
+	if r.Epoch != o.Epoch {
+		return r.Epoch < o.Epoch
+	}
+	return r.Offset < o.Offset
+}
+
+// ErrClosed is returned by every method after Close.
+var ErrClosed = errors.New("online store is closed")
+
+// Store is what serving reads and the stream writes. Its methods may be called from many goroutines at once.
+type Store interface {
+	// Put replaces rows. A row that is older than the stored one of its key is ignored; one of the same position
+	// replaces it, so that a replay heals and a new feature version can follow. Rows are visible to Get when Put returns.
+	// A batch is not atomic across keys. The rows are not kept by reference.
+	Put(ctx context.Context, rows []Row) error
+	// Get returns the row of a key and whether there is one. The caller owns the value.
+	Get(ctx context.Context, key string) (Row, bool, error)
+	// Scan calls f with every row whose key starts with prefix, in the order of keys, until f returns an error, which
+	// Scan returns as it is. It sees each row that existed when it began and was not deleted since.
+	Scan(ctx context.Context, prefix string, f func(Row) error) error
+	// Delete removes keys; absent ones are no error.
+	Delete(ctx context.Context, keys ...string) error
+	// Sync returns when everything put or deleted before survives what the adapter promises to survive (for the embedded
+	// one: a power cut).
+	Sync(ctx context.Context) error
+	// Marker is the store's identity: a random id made when the store was. A writer that meets another marker than last
+	// time knows that the store was lost and publishes everything again.
+	Marker(ctx context.Context) (string, error)
+	Close() error
+}

@@ -1,0 +1,135 @@
+// Package disk opens the Pebble databases of Millrace: small memtables, bounded shared memory, one log, and errors that
+// say what to do. The keyed state of partitions and the embedded online store are the only users.
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+const (
+	// DefaultMemTableBytes is the size of one memtable. One process may hold 16 partitions, each with up to
+	// MemTables of them, so it is small: 16 x 2 x 2 MiB = 64 MiB at worst.
+	DefaultMemTableBytes = 2 << 20
+	// MemTables is how many memtables of one database may exist at once (one written, one being flushed) before
+	// writes wait.
+	MemTables = 2
+	// bloomBitsPerKey costs 10 bits of memory a key and lets 99 % of the lookups of absent keys skip the disk; a
+	// de-duplication lookup is nearly always for an absent key.
+	bloomBitsPerKey = 10
+	// openFilesPerDB bounds the file descriptors of one database: 16 partitions stay far below the usual 1,024.
+	openFilesPerDB = 32
+	// l0StopWrites is how many files may wait in level 0 before writes stall. Small memtables make many small files, so
+	// it stands above Pebble's default of 12.
+	l0StopWrites = 24
+)
+
+// Errors that Open's callers branch on.
+var (
+	// ErrLocked means that another process, or another part of this one, has the directory open.
+	ErrLocked = errors.New("directory is in use by another process")
+	// ErrCorrupt means that the files cannot be trusted any more.
+	ErrCorrupt = errors.New("database files are corrupt")
+)
+
+// Cache is block memory shared by several databases of one process.
+type Cache struct{ blocks *pebble.Cache }
+
+// NewCache returns a cache that holds at most the given number of bytes. Close it after the databases that use it.
+func NewCache(bytes int64) *Cache { return &Cache{blocks: pebble.NewCache(bytes)} }
+
+// Close gives the memory back.
+func (c *Cache) Close() { c.blocks.Unref() }
+
+// Options say how much memory a database may use and where it logs.
+type Options struct {
+	Cache         *Cache       // shared block cache; required
+	MemTableBytes uint64       // 0 means DefaultMemTableBytes
+	Log           *slog.Logger // nil discards
+}
+
+// Open opens or creates the database in dir. The caller closes the result. Its errors are ErrLocked and ErrCorrupt with
+// the directory and the way out, or the file system's own.
+func Open(dir string, o Options) (*pebble.DB, error) {
+	if o.Cache == nil {
+		return nil, errors.New("open database: no cache given")
+	}
+	if o.MemTableBytes == 0 {
+		o.MemTableBytes = DefaultMemTableBytes
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create database directory: %w", err)
+	}
+	lock, err := pebble.LockDirectory(dir, vfs.Default)
+	if err != nil {
+		if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) || isHeldHere(err) {
+			return nil, fmt.Errorf("open %s: %w: stop the other millrace process that uses it, or choose another data directory", dir, ErrLocked)
+		}
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	options := pebbleOptions(o)
+	options.Lock = lock
+	db, err := pebble.Open(dir, options)
+	if err != nil {
+		return nil, errors.Join(explain(dir, err), lock.Close())
+	}
+	// Open took its own reference, so that db.Close lets the lock go.
+	if err := lock.Close(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", dir, err), db.Close())
+	}
+	return db, nil
+}
+
+// isHeldHere recognises Pebble's refusal to lock a directory twice within one process, which carries no errno.
+func isHeldHere(err error) bool {
+	var errno syscall.Errno
+	return !errors.As(err, &errno) && !errors.Is(err, os.ErrPermission) && !errors.Is(err, os.ErrNotExist)
+}
+
+// explain adds the way out to an error of opening.
+func explain(dir string, err error) error {
+	if pebble.IsCorruptionError(err) {
+		return fmt.Errorf("open %s: %w: move the directory away and start again; it is rebuilt from the lake and Kafka: %w", dir, ErrCorrupt, err)
+	}
+	return fmt.Errorf("open %s: %w", dir, err)
+}
+
+func pebbleOptions(o Options) *pebble.Options {
+	options := &pebble.Options{
+		Cache:                       o.Cache.blocks,
+		MemTableSize:                o.MemTableBytes,
+		MemTableStopWritesThreshold: MemTables,
+		MaxOpenFiles:                openFilesPerDB,
+		L0StopWritesThreshold:       l0StopWrites,
+		FormatMajorVersion:          pebble.FormatNewest,
+		Logger:                      logger{o.Log},
+	}
+	for i := range options.Levels {
+		options.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBitsPerKey)
+	}
+	return options
+}
+
+// logger passes Pebble's messages on: its chatter at debug level, its errors as warnings, because the failed operation
+// itself returns the error that counts.
+type logger struct{ log *slog.Logger }
+
+func (l logger) Infof(format string, args ...any) { l.log.Debug(fmt.Sprintf(format, args...)) }
+
+func (l logger) Errorf(format string, args ...any) { l.log.Warn(fmt.Sprintf(format, args...)) }
+
+// Fatalf must not return: Pebble calls it when a write to its log failed half way, after which going on would lose data
+// silently. Everything written is in Kafka, so ending the process is the safe way out.
+func (l logger) Fatalf(format string, args ...any) {
+	panic("database: " + fmt.Sprintf(format, args...))
+}
