@@ -1,0 +1,226 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The kinds of list that a placement may show; each is also the name of a standard placement.
+const (
+	KindHome     = "home"     // personal
+	KindItem     = "item"     // similar to an item
+	KindSession  = "session"  // what comes next
+	KindCart     = "cart"     // bought together
+	KindTrending = "trending" // rising now
+	KindPopular  = "popular"  // most wanted
+	KindRecent   = "recent"   // recently viewed
+	KindAgain    = "again"    // buy again
+)
+
+const (
+	// DefaultPlacementLimit is the length of a standard list: three rows of four, or one swipeable shelf.
+	DefaultPlacementLimit = 12
+	// MaxPlacementLimit bounds a list; longer ones are pages of a catalogue, not recommendations.
+	MaxPlacementLimit = 200
+	// maxSettingsBytes bounds the JSON settings of one placement.
+	maxSettingsBytes = 64 << 10
+	// maxPlacements bounds the placements of all sites, and with them the cache.
+	maxPlacements = 10_000
+)
+
+var (
+	// ErrUnknownPlacement is what an *UnknownPlacementError is.
+	ErrUnknownPlacement = errors.New("unknown placement")
+
+	placementName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
+)
+
+// UnknownPlacementError names the placements that a site does have.
+type UnknownPlacementError struct {
+	Site, Name string
+	Known      []string
+}
+
+func (e *UnknownPlacementError) Error() string {
+	return fmt.Sprintf("unknown placement %q on site %s; known are %s", clip(e.Name), e.Site, strings.Join(e.Known, ", "))
+}
+
+// Is makes errors.Is(err, ErrUnknownPlacement) true.
+func (e *UnknownPlacementError) Is(target error) bool { return target == ErrUnknownPlacement }
+
+// Placement is a place on a page that shows a list. Settings is a JSON object, its content up to the kind.
+type Placement struct {
+	Site            string          `json:"site"`
+	Name            string          `json:"name"`
+	Kind            string          `json:"kind"`
+	Limit           int             `json:"limit"`
+	BrowserReadable bool            `json:"browser_readable"`
+	Settings        json.RawMessage `json:"settings,omitempty"`
+	UpdatedAt       time.Time       `json:"updated_at,omitzero"` // zero for a standard placement as it comes
+}
+
+// Kinds lists the kinds of placements; the standard placements carry the same names.
+func Kinds() []string {
+	return []string{KindHome, KindItem, KindSession, KindCart, KindTrending, KindPopular, KindRecent, KindAgain}
+}
+
+// Placement returns one placement of a site, or an *UnknownPlacementError. The answer is at most CacheAge old.
+func (s *Store) Placement(ctx context.Context, site, name string) (Placement, error) {
+	all, err := s.sitePlacements(ctx, site)
+	if err != nil {
+		return Placement{}, err
+	}
+	p, ok := all[name]
+	if !ok {
+		return Placement{}, &UnknownPlacementError{Site: site, Name: name, Known: slices.Sorted(maps.Keys(all))}
+	}
+	return p, nil
+}
+
+// Placements lists the placements of a site by name: the standard ones, overridden and extended by stored rows.
+func (s *Store) Placements(ctx context.Context, site string) ([]Placement, error) {
+	all, err := s.sitePlacements(ctx, site)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Placement, 0, len(all))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		list = append(list, all[name])
+	}
+	return list, nil
+}
+
+// sitePlacements merges a site's rows over the standard placements.
+func (s *Store) sitePlacements(ctx context.Context, site string) (map[string]Placement, error) {
+	if err := CheckSite(site); err != nil {
+		return nil, fmt.Errorf("read placements: %w", err)
+	}
+	stored, err := s.placements.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]Placement, len(stored[site])+8)
+	for _, kind := range Kinds() {
+		all[kind] = Placement{Site: site, Name: kind, Kind: kind, Limit: DefaultPlacementLimit}
+	}
+	maps.Copy(all, stored[site])
+	return all, nil
+}
+
+// PutPlacement stores a placement; one with the name of a standard placement overrides it. It is in force at once in
+// this process and within CacheAge in others.
+func (s *Store) PutPlacement(ctx context.Context, p Placement) error {
+	if err := checkPlacement(p); err != nil {
+		return fmt.Errorf("put placement: %w", err)
+	}
+	var others int
+	err := s.db.QueryRowContext(ctx,
+		`SELECT COUNT(*) FROM placements WHERE NOT (site = ? AND name = ?)`, p.Site, p.Name).Scan(&others)
+	if err != nil {
+		return fmt.Errorf("count placements: %w", err)
+	}
+	if others >= maxPlacements {
+		return fmt.Errorf("put placement: %d exist, which is the limit", others)
+	}
+	_, err = s.db.ExecContext(ctx,
+		`INSERT INTO placements (site, name, kind, list_limit, browser_readable, settings, updated_at) VALUES (?,?,?,?,?,?,?)
+		 ON CONFLICT (site, name) DO UPDATE SET kind = excluded.kind, list_limit = excluded.list_limit,
+		 browser_readable = excluded.browser_readable, settings = excluded.settings, updated_at = excluded.updated_at`,
+		p.Site, p.Name, p.Kind, p.Limit, toInt(p.BrowserReadable), string(p.Settings), millis(time.Now()))
+	if err != nil {
+		return fmt.Errorf("put placement %s: %w", p.Name, err)
+	}
+	s.placements.drop()
+	return nil
+}
+
+func checkPlacement(p Placement) error {
+	if err := CheckSite(p.Site); err != nil {
+		return err
+	}
+	if !placementName.MatchString(p.Name) {
+		return fmt.Errorf("name %q is not 1 to 64 characters of a-z, 0-9, _ and -", clip(p.Name))
+	}
+	if !slices.Contains(Kinds(), p.Kind) {
+		return fmt.Errorf("kind %q is none of %s", clip(p.Kind), strings.Join(Kinds(), ", "))
+	}
+	if p.Limit < 1 || p.Limit > MaxPlacementLimit {
+		return fmt.Errorf("limit %d is not within 1 to %d", p.Limit, MaxPlacementLimit)
+	}
+	if len(p.Settings) > maxSettingsBytes {
+		return fmt.Errorf("settings are longer than %d bytes", maxSettingsBytes)
+	}
+	var object map[string]json.RawMessage
+	if len(p.Settings) > 0 && json.Unmarshal(p.Settings, &object) != nil {
+		return errors.New("settings are not a JSON object")
+	}
+	return nil
+}
+
+// DeletePlacement removes a stored placement; a standard one returns to its defaults. Removing what is not stored is
+// an *UnknownPlacementError.
+func (s *Store) DeletePlacement(ctx context.Context, site, name string) error {
+	res, err := s.db.ExecContext(ctx, `DELETE FROM placements WHERE site = ? AND name = ?`, site, name)
+	if err != nil {
+		return fmt.Errorf("delete placement %s: %w", clip(name), err)
+	}
+	s.placements.drop()
+	n, err := res.RowsAffected()
+	if err != nil {
+		return fmt.Errorf("delete placement %s: %w", clip(name), err)
+	}
+	if n > 0 {
+		return nil
+	}
+	stored, err := s.placements.get(ctx)
+	if err != nil {
+		return err
+	}
+	return &UnknownPlacementError{Site: site, Name: name, Known: slices.Sorted(maps.Keys(stored[site]))}
+}
+
+// loadPlacements reads the stored placements by site and name.
+func (s *Store) loadPlacements(ctx context.Context) (map[string]map[string]Placement, error) {
+	rows, err := s.db.QueryContext(ctx,
+		`SELECT site, name, kind, list_limit, browser_readable, settings, updated_at FROM placements`)
+	if err != nil {
+		return nil, fmt.Errorf("read placements: %w", err)
+	}
+	defer rows.Close()
+	all := map[string]map[string]Placement{}
+	for rows.Next() {
+		var p Placement
+		var settings string
+		var readable int
+		var updated int64
+		if err := rows.Scan(&p.Site, &p.Name, &p.Kind, &p.Limit, &readable, &settings, &updated); err != nil {
+			return nil, fmt.Errorf("read placement: %w", err)
+		}
+		p.BrowserReadable, p.UpdatedAt = readable != 0, fromMillis(updated)
+		if settings != "" {
+			p.Settings = json.RawMessage(settings)
+		}
+		if all[p.Site] == nil {
+			all[p.Site] = map[string]Placement{}
+		}
+		all[p.Site][p.Name] = p
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read placements: %w", err)
+	}
+	return all, nil
+}
+
+func toInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
