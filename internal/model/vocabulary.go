@@ -1,0 +1,86 @@
+package model
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/millrace/millrace/internal/model/artifact"
+)
+
+// VocabularyKind names the codec of a vocabulary.
+const VocabularyKind = "vocabulary"
+
+const vocabularyVersion = 1
+
+// Vocabulary maps item ids to dense indices and back, in the order in which ids were added. Reading is safe for
+// concurrent use once nothing is added any more.
+type Vocabulary struct {
+	ids     []string
+	indices map[string]int32
+}
+
+// NewVocabulary returns a vocabulary of the given ids; a repeated id keeps its first index.
+func NewVocabulary(ids ...string) *Vocabulary {
+	v := &Vocabulary{indices: make(map[string]int32, len(ids))}
+	for _, id := range ids {
+		v.Add(id)
+	}
+	return v
+}
+
+// Add returns the index of an id, giving it the next one when it is new.
+func (v *Vocabulary) Add(id string) int32 {
+	if i, ok := v.indices[id]; ok {
+		return i
+	}
+	i := int32(len(v.ids))
+	v.ids = append(v.ids, id)
+	v.indices[id] = i
+	return i
+}
+
+// Index returns the index of an id.
+func (v *Vocabulary) Index(id string) (int32, bool) {
+	i, ok := v.indices[id]
+	return i, ok
+}
+
+// Indices appends the indices of the known ids to dst, in order, and leaves the others out: the items of a Query.
+func (v *Vocabulary) Indices(dst []int32, ids []string) []int32 {
+	for _, id := range ids {
+		if i, ok := v.indices[id]; ok {
+			dst = append(dst, i)
+		}
+	}
+	return dst
+}
+
+// ID returns the id at an index below Len.
+func (v *Vocabulary) ID(i int32) string { return v.ids[i] }
+
+// Len returns the number of ids.
+func (v *Vocabulary) Len() int { return len(v.ids) }
+
+// Kind implements Artifact.
+func (v *Vocabulary) Kind() string { return VocabularyKind }
+
+// Encode implements Artifact.
+func (v *Vocabulary) Encode(w io.Writer) error {
+	out := artifact.NewWriter(w, VocabularyKind, vocabularyVersion)
+	out.Strings(v.ids)
+	return out.Close()
+}
+
+// DecodeVocabulary reads what Encode wrote; its errors wrap artifact.ErrCorrupt.
+func DecodeVocabulary(r io.Reader) (*Vocabulary, error) {
+	in := artifact.NewReader(r, VocabularyKind, vocabularyVersion)
+	ids := in.Strings()
+	if err := in.Close(); err != nil {
+		return nil, err
+	}
+	v := NewVocabulary(ids...)
+	if v.Len() != len(ids) {
+		return nil, fmt.Errorf("%w: vocabulary repeats an item id", artifact.ErrCorrupt)
+	}
+	return v, nil
+}
