@@ -25,6 +25,8 @@ const (
 	JobTTL = time.Minute
 	// DefaultJobs is how many jobs a listing holds when no limit is given.
 	DefaultJobs = 100
+	// JobRetention is how long ended jobs stay listed.
+	JobRetention = 180 * 24 * time.Hour
 	// lostDetail is what a job says whose process ended without a word.
 	lostDetail = "its process ended or hung before the job did"
 )
@@ -75,9 +77,14 @@ func (s *Store) StartJob(ctx context.Context, kind, site, detail string) (Job, e
 	if err := CheckSite(site); err != nil {
 		return Job{}, fmt.Errorf("start job: %w", err)
 	}
-	now := time.Now().UTC().Truncate(time.Millisecond)
+	now := storedNow()
+	_, err := s.db.ExecContext(ctx, `DELETE FROM jobs WHERE started_at < ? AND expires_at < ?`,
+		millis(now.Add(-JobRetention)), millis(now))
+	if err != nil {
+		return Job{}, fmt.Errorf("forget old jobs: %w", err)
+	}
 	j := Job{ID: newID("job"), Kind: kind, Site: site, State: JobRunning, Detail: detail, StartedAt: now, UpdatedAt: now}
-	_, err := s.db.ExecContext(ctx,
+	_, err = s.db.ExecContext(ctx,
 		`INSERT INTO jobs (id, kind, site, state, progress, stage, detail, result, started_at, updated_at, ended_at, expires_at)
 		 VALUES (?, ?, ?, ?, 0, '', ?, '', ?, ?, 0, ?)`,
 		j.ID, j.Kind, j.Site, string(j.State), j.Detail, millis(now), millis(now), millis(now.Add(JobTTL)))

@@ -105,7 +105,7 @@ func (s *Store) CreateKey(ctx context.Context, n NewKey) (Key, string, error) {
 	secret := prefix + randomText(keyBytes)
 	k := Key{
 		ID: newID("key"), Site: n.Site, Kind: n.Kind, Label: n.Label, Hint: secret[:len(prefix)+hintChars],
-		Origins: n.Origins, CreatedAt: time.Now().UTC().Truncate(time.Millisecond),
+		Origins: n.Origins, CreatedAt: storedNow(),
 	}
 	origins, err := json.Marshal(k.Origins)
 	if err != nil {
