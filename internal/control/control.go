@@ -13,12 +13,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
-	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
+	"modernc.org/sqlite" // also registers the database/sql driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 const (
@@ -37,18 +37,11 @@ const (
 	fileMode = 0o600
 )
 
-var (
-	// ErrNewerSchema means that a newer Millrace wrote the file.
-	ErrNewerSchema = errors.New("control store was written by a newer version of millrace; run that version, or restore a backup")
-
-	// ErrBadSite means that a site's name is not [a-z0-9-]{1,32}.
-	ErrBadSite = errors.New("site must be 1 to 32 characters of a-z, 0-9 and -")
-)
+// ErrNewerSchema means that a newer Millrace wrote the file.
+var ErrNewerSchema = errors.New("control store was written by a newer version of millrace; run that version, or restore a backup")
 
 //go:embed schema/*.sql
 var schemaFiles embed.FS
-
-var sitePattern = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
 
 // Store is an open control store. It is safe for concurrent use, and several processes may hold the same file open.
 type Store struct {
@@ -68,7 +61,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	}
 	db.SetMaxOpenConns(maxConnections)
 	db.SetMaxIdleConns(maxConnections)
-	if err := migrate(ctx, db); err != nil {
+	if err := migrateWhenFree(ctx, db); err != nil {
 		return nil, errors.Join(fmt.Errorf("open control store %s: %w", path, err), db.Close())
 	}
 	s := &Store{db: db}
@@ -113,6 +106,25 @@ func dsn(path string) string {
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
 }
 
+// migrateWhenFree migrates, again and again while other processes switch a fresh file to WAL: for that one moment SQLite
+// answers "busy" at once, whatever the busy timeout.
+func migrateWhenFree(ctx context.Context, db *sql.DB) error {
+	const pause = 10 * time.Millisecond
+	deadline := time.Now().Add(busyTimeoutMillis * time.Millisecond)
+	for {
+		err := migrate(ctx, db)
+		var busy *sqlite.Error
+		if !errors.As(err, &busy) || busy.Code()&0xff != sqlite3.SQLITE_BUSY || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
 // migrate applies every schema file above the stored version, in one transaction: of several processes that start
 // together, one migrates and the others find the work done.
 func migrate(ctx context.Context, db *sql.DB) error {
@@ -149,14 +161,6 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit migration: %w", err)
-	}
-	return nil
-}
-
-// CheckSite reports whether site is a well-formed site name.
-func CheckSite(site string) error {
-	if !sitePattern.MatchString(site) {
-		return fmt.Errorf("%w, not %q", ErrBadSite, clip(site))
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/millrace/millrace/internal/event"
 )
 
 // ErrOtherMapping is what an *OtherMappingError is.
@@ -64,7 +66,7 @@ func (s *Store) ImportProgress(ctx context.Context, site, digest string) (p Impo
 // known under another mapping is refused with an *OtherMappingError. Progress never goes back: a save with a smaller
 // NextRow than stored changes nothing, so that a repeated run cannot undo what an earlier one achieved.
 func (s *Store) SaveImportProgress(ctx context.Context, p ImportProgress) error {
-	if err := CheckSite(p.Site); err != nil {
+	if err := event.CheckSite(p.Site); err != nil {
 		return fmt.Errorf("save import progress: %w", err)
 	}
 	now := millis(time.Now())

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/millrace/millrace/internal/event"
 )
 
 // JobState is where a job stands. Only JobRunning changes.
@@ -74,7 +76,7 @@ type JobFilter struct {
 
 // StartJob records a job as running. It must be updated within JobTTL, again and again, until FinishJob.
 func (s *Store) StartJob(ctx context.Context, kind, site, detail string) (Job, error) {
-	if err := CheckSite(site); err != nil {
+	if err := event.CheckSite(site); err != nil {
 		return Job{}, fmt.Errorf("start job: %w", err)
 	}
 	now := storedNow()

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/millrace/millrace/internal/event"
 )
 
 // KeyKind says what a key may do.
@@ -123,7 +125,7 @@ func (s *Store) CreateKey(ctx context.Context, n NewKey) (Key, string, error) {
 
 // checkNewKey validates n, brings its origins to their normal form and returns the prefix of the secret.
 func checkNewKey(n *NewKey) (prefix string, err error) {
-	if err := CheckSite(n.Site); err != nil {
+	if err := event.CheckSite(n.Site); err != nil {
 		return "", err
 	}
 	if len(n.Label) > maxLabelBytes {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/millrace/millrace/internal/event"
 )
 
 // The kinds of list that a placement may show; each is also the name of a standard placement.
@@ -99,7 +101,7 @@ func (s *Store) Placements(ctx context.Context, site string) ([]Placement, error
 
 // sitePlacements merges a site's rows over the standard placements.
 func (s *Store) sitePlacements(ctx context.Context, site string) (map[string]Placement, error) {
-	if err := CheckSite(site); err != nil {
+	if err := event.CheckSite(site); err != nil {
 		return nil, fmt.Errorf("read placements: %w", err)
 	}
 	stored, err := s.placements.get(ctx)
@@ -142,7 +144,7 @@ func (s *Store) PutPlacement(ctx context.Context, p Placement) error {
 }
 
 func checkPlacement(p Placement) error {
-	if err := CheckSite(p.Site); err != nil {
+	if err := event.CheckSite(p.Site); err != nil {
 		return err
 	}
 	if !placementName.MatchString(p.Name) {
