@@ -1,0 +1,62 @@
+package popularity
+
+import (
+	"slices"
+
+	"github.com/millrace/millrace/internal/model"
+)
+
+// Names under which the two rankings answer queries.
+const (
+	Name         = "popularity"
+	TrendingName = "trending"
+)
+
+// Name implements model.Scorer.
+func (m *Model) Name() string { return Name }
+
+// Config returns the configuration that the model was fitted with.
+func (m *Model) Config() Config { return m.cfg }
+
+// Score implements model.Scorer with the most popular items.
+func (m *Model) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
+	return m.overall.head(dst, q.Excluded(m.cfg.Repeats), k)
+}
+
+// ScoreCategory is Score within one category; an unknown category appends nothing.
+func (m *Model) ScoreCategory(dst []model.Scored, category string, q model.Query, k int) []model.Scored {
+	i, ok := slices.BinarySearch(m.categories, category)
+	if !ok {
+		return dst
+	}
+	return m.byCategory[i].head(dst, q.Excluded(m.cfg.Repeats), k)
+}
+
+// Categories returns the categories that have a ranking, in alphabetical order; the slice must not be changed.
+func (m *Model) Categories() []string { return m.categories }
+
+// Trending returns a scorer of the items that are clicked more than usual. A score of 2 means twice what was expected.
+func (m *Model) Trending() model.Scorer { return trendingScorer{m} }
+
+type trendingScorer struct{ m *Model }
+
+func (s trendingScorer) Name() string { return TrendingName }
+
+func (s trendingScorer) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
+	return s.m.trending.head(dst, q.Excluded(s.m.cfg.Repeats), k)
+}
+
+// head appends the first k items that are not excluded. Sessions are short, so looking through them beats a set.
+func (r ranking) head(dst []model.Scored, excluded []int32, k int) []model.Scored {
+	for i, item := range r.items {
+		if k <= 0 {
+			break
+		}
+		if slices.Contains(excluded, item) {
+			continue
+		}
+		dst = append(dst, model.Scored{Item: item, Score: r.scores[i], Because: model.NoCause})
+		k--
+	}
+	return dst
+}

@@ -1,0 +1,70 @@
+package vmisknn
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/millrace/millrace/internal/model/artifact"
+)
+
+// Kind names the codec of this package; both scorings share it.
+const Kind = "vmisknn"
+
+const version = 1
+
+// Kind implements model.Artifact.
+func (m *Model) Kind() string { return Kind }
+
+// Encode implements model.Artifact. Postings follow from the sessions and are made again by Decode.
+func (m *Model) Encode(w io.Writer) error {
+	out := artifact.NewWriter(w, Kind, version)
+	out.JSON(m.cfg)
+	out.Int32s(m.index.offsets)
+	out.Int32s(m.index.items)
+	out.Int64s(m.index.ends)
+	out.Int32s(m.index.clicks)
+	return out.Close()
+}
+
+// Decode reads what Encode wrote, for a vocabulary of numItems; its errors wrap artifact.ErrCorrupt.
+func Decode(r io.Reader, numItems int) (*Model, error) {
+	in := artifact.NewReader(r, Kind, version)
+	var cfg Config
+	in.JSON(&cfg)
+	x := &Index{offsets: in.Int32s(), items: in.Int32s(), ends: in.Int64s(), clicks: in.Int32s()}
+	x.check(in, numItems)
+	if err := in.Close(); err != nil {
+		return nil, fmt.Errorf("decode session kNN model: %w", err)
+	}
+	x.buildPostings()
+	m, err := New(cfg, x)
+	if err != nil {
+		return nil, fmt.Errorf("decode session kNN model: %w: %w", artifact.ErrCorrupt, err)
+	}
+	return m, nil
+}
+
+func (x *Index) check(in *artifact.Reader, numItems int) {
+	if len(x.clicks) != numItems || len(x.offsets) != len(x.ends)+1 || x.offsets[0] != 0 ||
+		int(x.offsets[len(x.ends)]) != len(x.items) {
+		in.Failf("%d offsets of %d sessions and %d items, clicks of %d items for a vocabulary of %d",
+			len(x.offsets), len(x.ends), len(x.items), len(x.clicks), numItems)
+		return
+	}
+	for s := range x.ends {
+		if x.offsets[s+1] <= x.offsets[s] || s > 0 && x.ends[s] < x.ends[s-1] {
+			in.Failf("session %d is empty or out of order", s)
+			return
+		}
+	}
+	seen := make([]int32, numItems) // 1 + the last session that holds the item
+	for s := range x.ends {
+		for _, item := range x.session(s) {
+			if item < 0 || int(item) >= numItems || seen[item] == int32(s)+1 || x.clicks[item] <= 0 {
+				in.Failf("session %d holds item %d, which is out of range, repeated or without clicks", s, item)
+				return
+			}
+			seen[item] = int32(s) + 1
+		}
+	}
+}
