@@ -1,0 +1,76 @@
+package history
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// errTooLong is the reason of a row above MaxRowBytes.
+var errTooLong = fmt.Errorf("row is longer than %d bytes", MaxRowBytes)
+
+// line is one physical line without its end.
+type line struct {
+	number int64
+	text   []byte
+	err    error // why the line has no text: errTooLong
+}
+
+// lines reads physical lines and takes lines back, so that a row that ran on by mistake is read again from its second
+// line.
+type lines struct {
+	r      *bufio.Reader
+	number int64
+	back   []line // lines to be read again, next one last
+}
+
+func newLines(r *bufio.Reader) *lines { return &lines{r: r} }
+
+// next returns the next line. err is io.EOF at the end, or a failure to read the file.
+func (l *lines) next() (line, error) {
+	if n := len(l.back); n > 0 {
+		out := l.back[n-1]
+		l.back = l.back[:n-1]
+		return out, nil
+	}
+	out := line{number: l.number + 1}
+	for {
+		part, err := l.r.ReadSlice('\n')
+		if out.err == nil && len(out.text)+len(part) > MaxRowBytes {
+			out.text, out.err = nil, errTooLong
+		}
+		if out.err == nil {
+			out.text = append(out.text, part...)
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		if errors.Is(err, io.EOF) && len(out.text) == 0 && out.err == nil {
+			return line{}, io.EOF
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return line{}, fmt.Errorf("read line %d: %w", out.number, err)
+		}
+		l.number++
+		out.text = trimLineEnd(out.text)
+		return out, nil
+	}
+}
+
+// unread gives lines back, in the order in which they were read.
+func (l *lines) unread(read []line) {
+	for i := len(read) - 1; i >= 0; i-- {
+		l.back = append(l.back, read[i])
+	}
+}
+
+func trimLineEnd(b []byte) []byte {
+	if n := len(b); n > 0 && b[n-1] == '\n' {
+		b = b[:n-1]
+	}
+	if n := len(b); n > 0 && b[n-1] == '\r' {
+		b = b[:n-1]
+	}
+	return b
+}
