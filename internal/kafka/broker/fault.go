@@ -1,0 +1,43 @@
+package broker
+
+import (
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Fault is an answer that the broker gives instead of working, to test what clients make of it.
+type Fault struct {
+	API        string  // as Kafka names it: Produce, Fetch, JoinGroup, ...
+	Topic      string  // "" is any
+	Partitions []int32 // nil is any
+	Code       int16   // Kafka's error code
+	Count      int     // requests to fail; -1 until removed
+}
+
+// Inject makes matching requests fail. The work is still done for REQUEST_TIMED_OUT (7) and
+// NOT_ENOUGH_REPLICAS_AFTER_APPEND (20), which is how a lost answer looks. remove ends it and answers how often it hit.
+func (b *Broker) Inject(f Fault) (remove func() int, err error) {
+	var key kmsg.Key = -1
+	for k := kmsg.Key(0); k <= kmsg.MaxKey; k++ {
+		if k.Name() == f.API {
+			key = k
+		}
+	}
+	if key < 0 {
+		return nil, fmt.Errorf("inject fault: unknown API %q", f.API)
+	}
+	code := kerr.TypedErrorForCode(f.Code)
+	if code == nil {
+		return nil, fmt.Errorf("inject fault: unknown error code %d", f.Code)
+	}
+	handle := b.cluster.Fault(kfake.Fault{
+		Keys: []kmsg.Key{key}, Topic: f.Topic, Partitions: f.Partitions, Err: code, Count: f.Count,
+	})
+	return func() int {
+		handle.Remove()
+		return handle.Hits()
+	}, nil
+}

@@ -1,0 +1,85 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+)
+
+const (
+	// metadataTTL bounds how long a moved leader or a new topic stays unseen: the library refreshes its layout of the
+	// cluster on this timer only, not when a broker answers "not the leader".
+	metadataTTL = 2 * time.Second
+	// dialTimeout covers connect and version negotiation.
+	dialTimeout = 5 * time.Second
+	// requestTimeout bounds one request that does not wait on purpose. Longer than a broker's own 5 s log flush.
+	requestTimeout = 10 * time.Second
+)
+
+// Config says where Kafka is.
+type Config struct {
+	Brokers  []string // host:port of some brokers; the rest is discovered
+	ClientID string   // shows in the brokers' logs and quotas
+}
+
+// Client talks to one cluster. It is safe for concurrent use.
+type Client struct {
+	cfg       Config
+	addr      net.Addr
+	transport *kafkago.Transport
+	api       *kafkago.Client
+	cancel    context.CancelFunc
+}
+
+// registerFetch installs our Fetch messages (fetchwire.go) in the library's table of message types. The table is
+// process-wide and unsynchronised, so this happens once, before the first connection of the first client.
+var registerFetch = sync.OnceFunc(func() { protocol.Register(&fetchRequest{}, &fetchResponse{}) })
+
+// NewClient checks the configuration and returns a client; connections are made on first use.
+func NewClient(cfg Config) (*Client, error) {
+	if len(cfg.Brokers) == 0 {
+		return nil, errors.New("kafka client: no broker address configured")
+	}
+	for _, b := range cfg.Brokers {
+		if _, _, err := net.SplitHostPort(b); err != nil {
+			return nil, fmt.Errorf("kafka client: broker address %q: %w", b, err)
+		}
+	}
+	registerFetch()
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &Client{cfg: cfg, addr: kafkago.TCP(cfg.Brokers...), cancel: cancel}
+	c.transport = &kafkago.Transport{
+		ClientID:    cfg.ClientID,
+		DialTimeout: dialTimeout,
+		MetadataTTL: metadataTTL,
+		Context:     ctx,
+	}
+	c.api = &kafkago.Client{Addr: c.addr, Transport: c.transport}
+	return c, nil
+}
+
+// Close releases the connections. Requests in flight end with an error.
+func (c *Client) Close() {
+	c.transport.CloseIdleConnections()
+	c.cancel()
+}
+
+// roundTrip sends one message and answers the response of the type T registered for it.
+func roundTrip[T protocol.Message](ctx context.Context, c *Client, req protocol.Message) (T, error) {
+	var none T
+	res, err := c.transport.RoundTrip(ctx, c.addr, req)
+	if err != nil {
+		return none, err
+	}
+	typed, ok := res.(T)
+	if !ok {
+		return none, fmt.Errorf("unexpected response %T", res)
+	}
+	return typed, nil
+}

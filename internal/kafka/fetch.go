@@ -1,0 +1,141 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+)
+
+const (
+	// DefaultMaxWait is how long a broker holds a fetch that has nothing to answer. It answers as soon as there is one
+	// byte, so a longer wait costs no latency and saves empty rounds.
+	DefaultMaxWait = 500 * time.Millisecond
+	// DefaultMaxBytes bounds the records of one answer. Large enough that a replay runs at millions of records a second,
+	// small enough that 48 partitions together stay under 50 MB.
+	DefaultMaxBytes = 1 << 20
+)
+
+// FetchRequest asks for the records of one partition from Offset on.
+type FetchRequest struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+	MaxWait   time.Duration // 0 = DefaultMaxWait
+	MaxBytes  int           // 0 = DefaultMaxBytes; a first batch larger than this still comes whole
+}
+
+// FetchResult is a run of records. Next is where to continue; it may advance although Records is empty, when the log
+// holds only control or compacted-away records there. Start is the first offset of the log, End its high watermark.
+//
+// Keys, values and headers share the buffer of the response: they are the caller's for ever and nothing writes to them
+// again, but one small value kept alive keeps up to MaxBytes alive. Copy what outlives the batch.
+type FetchResult struct {
+	Records    []Record
+	Next       int64
+	Start, End int64
+}
+
+// ErrBelowStart says that the records asked for are gone: retention removed everything before Start. The caller decides
+// whether that is a loss; Fetch never jumps over it.
+type ErrBelowStart struct {
+	Topic              string
+	Partition          int32
+	Offset, Start, End int64
+}
+
+func (e *ErrBelowStart) Error() string {
+	return fmt.Sprintf("offset %d of %s/%d is below the log's start %d: %d records were removed by retention before they were read",
+		e.Offset, e.Topic, e.Partition, e.Start, e.Start-e.Offset)
+}
+
+// ErrAboveEnd says that the log ends before the offset asked for: it was recreated, or lost its tail.
+type ErrAboveEnd struct {
+	Topic              string
+	Partition          int32
+	Offset, Start, End int64
+}
+
+func (e *ErrAboveEnd) Error() string {
+	return fmt.Sprintf("offset %d of %s/%d is above the log's end %d: the topic was recreated or lost its end; restore the log, or run `millrace topics adopt`",
+		e.Offset, e.Topic, e.Partition, e.End)
+}
+
+// Fetch reads from one partition. It waits up to MaxWait for the first byte and returns early when ctx ends; an answer
+// without records and without an error is normal. Transient failures are retried for a minute. The other errors are
+// *ErrBelowStart, *ErrAboveEnd, *CorruptError and those of the broker.
+//
+// Transactions are not followed: records of aborted ones are returned like any other.
+func (c *Client) Fetch(ctx context.Context, req FetchRequest) (res FetchResult, err error) {
+	if req.MaxWait <= 0 {
+		req.MaxWait = DefaultMaxWait
+	}
+	if req.MaxBytes <= 0 {
+		req.MaxBytes = DefaultMaxBytes
+	}
+	err = retry(ctx, retryFor, func(ctx context.Context) error {
+		res, err = c.fetch(ctx, req)
+		if errors.Is(err, kafkago.OffsetOutOfRange) {
+			err = c.outOfRange(ctx, req)
+		}
+		return err
+	})
+	if err != nil {
+		return FetchResult{Next: req.Offset}, fmt.Errorf("fetch %s/%d at %d: %w", req.Topic, req.Partition, req.Offset, err)
+	}
+	return res, nil
+}
+
+func (c *Client) fetch(ctx context.Context, req FetchRequest) (FetchResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, req.MaxWait+requestTimeout)
+	defer cancel()
+	res, err := roundTrip[*fetchResponse](ctx, c, &fetchRequest{
+		ReplicaID:    -1, // a consumer
+		MaxWaitTime:  int32(req.MaxWait.Milliseconds()),
+		MinBytes:     1,
+		MaxBytes:     int32(req.MaxBytes),
+		SessionEpoch: -1, // no fetch session
+		Topics: []fetchRequestTopic{{Topic: req.Topic, Partitions: []fetchRequestPartition{{
+			Partition:          req.Partition,
+			CurrentLeaderEpoch: -1,
+			FetchOffset:        req.Offset,
+			LogStartOffset:     -1,
+			PartitionMaxBytes:  int32(req.MaxBytes),
+		}}}},
+	})
+	if err != nil {
+		return FetchResult{}, err
+	}
+	if res.ErrorCode != 0 {
+		return FetchResult{}, kafkago.Error(res.ErrorCode)
+	}
+	if len(res.Topics) != 1 || len(res.Topics[0].Partitions) != 1 {
+		return FetchResult{}, fmt.Errorf("broker answered %d topics for one partition", len(res.Topics))
+	}
+	p := &res.Topics[0].Partitions[0]
+	if p.ErrorCode != 0 {
+		return FetchResult{}, kafkago.Error(p.ErrorCode)
+	}
+	parser := batchParser{topic: req.Topic, partition: req.Partition, from: req.Offset}
+	if err := parser.parse(p.RecordSet); err != nil {
+		return FetchResult{}, err
+	}
+	return FetchResult{Records: parser.records, Next: parser.next, Start: p.LogStartOffset, End: p.HighWatermark}, nil
+}
+
+// outOfRange says on which side of the log an offset lies. A log that moved meanwhile and now holds the offset is a
+// transient failure: the fetch is repeated.
+func (c *Client) outOfRange(ctx context.Context, req FetchRequest) error {
+	r, err := c.offsetRange(ctx, req.Topic, req.Partition)
+	switch {
+	case err != nil:
+		return err
+	case req.Offset < r.Start:
+		return &ErrBelowStart{Topic: req.Topic, Partition: req.Partition, Offset: req.Offset, Start: r.Start, End: r.End}
+	case req.Offset > r.End:
+		return &ErrAboveEnd{Topic: req.Topic, Partition: req.Partition, Offset: req.Offset, Start: r.Start, End: r.End}
+	}
+	return kafkago.OffsetNotAvailable
+}

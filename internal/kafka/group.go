@@ -1,0 +1,219 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// DefaultSessionTimeout is how long a silent member keeps its partitions. A revoked handler has to flush well within
+	// it, because heartbeats stop first.
+	DefaultSessionTimeout = 30 * time.Second
+	// DefaultHeartbeatInterval is how soon a member notices a rebalance.
+	DefaultHeartbeatInterval = time.Second
+	// joinBackoff is the pause after a failed join.
+	joinBackoff = 500 * time.Millisecond
+	// commitInterval is how often offsets are committed. They feed lag displays only.
+	commitInterval = time.Second
+)
+
+// GroupConfig names a consumer group. Zero durations have their defaults.
+type GroupConfig struct {
+	Group             string
+	Topics            []string
+	SessionTimeout    time.Duration
+	HeartbeatInterval time.Duration
+	Log               *slog.Logger // rebalances and failed commits; nil is silent
+}
+
+// Handler processes one partition until ctx ends, which is when the partition is revoked or Run is asked to stop, and
+// then flushes and returns; until it returns no other member gets the partition. Where to start reading is the
+// handler's knowledge. commit notes the next offset to read for lag displays; it never blocks. An error stops the group.
+type Handler func(ctx context.Context, topic string, partition int32, commit func(next int64)) error
+
+// Group is a member of a consumer group. It uses the group for assignments only: handlers fetch for themselves.
+type Group struct {
+	client *Client
+	cfg    GroupConfig
+}
+
+// NewGroup returns a member that joins when Run is called.
+func NewGroup(c *Client, cfg GroupConfig) *Group {
+	if cfg.SessionTimeout <= 0 {
+		cfg.SessionTimeout = DefaultSessionTimeout
+	}
+	if cfg.HeartbeatInterval <= 0 {
+		cfg.HeartbeatInterval = DefaultHeartbeatInterval
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Group{client: c, cfg: cfg}
+}
+
+// Run joins the group and runs handle in one goroutine per assigned partition, again after every rebalance. It returns
+// nil after ctx has ended, all handlers have returned and the group was left, or the first error of a handler, or why
+// the group could not be joined for a minute.
+func (g *Group) Run(ctx context.Context, handle Handler) error {
+	cg, err := kafkago.NewConsumerGroup(kafkago.ConsumerGroupConfig{
+		ID:                g.cfg.Group,
+		Brokers:           g.client.cfg.Brokers,
+		Dialer:            &kafkago.Dialer{ClientID: g.client.cfg.ClientID, Timeout: dialTimeout, DualStack: true},
+		Topics:            g.cfg.Topics,
+		HeartbeatInterval: g.cfg.HeartbeatInterval,
+		SessionTimeout:    g.cfg.SessionTimeout,
+		RebalanceTimeout:  g.cfg.SessionTimeout,
+		JoinGroupBackoff:  joinBackoff,
+	})
+	if err != nil {
+		return fmt.Errorf("configure group %s: %w", g.cfg.Group, err)
+	}
+	joining, stop := context.WithCancel(ctx)
+	defer stop()
+	failed := &failure{stop: stop}
+	err = g.follow(joining, cg, handle, failed)
+	// Close waits for the handlers of the running generation, then leaves, so that the others need no session timeout.
+	if cerr := cg.Close(); err == nil && cerr != nil {
+		err = fmt.Errorf("leave group %s: %w", g.cfg.Group, cerr)
+	}
+	if failed.err != nil {
+		return failed.err
+	}
+	return err
+}
+
+// failure keeps the first error of a handler and stops the membership.
+type failure struct {
+	once sync.Once
+	err  error // read after the handlers have ended
+	stop context.CancelFunc
+}
+
+func (f *failure) set(err error) {
+	f.once.Do(func() {
+		f.err = err
+		f.stop()
+	})
+}
+
+// follow starts every generation of the group until ctx ends or the group cannot be joined.
+func (g *Group) follow(ctx context.Context, cg *kafkago.ConsumerGroup, handle Handler, failed *failure) error {
+	var troubleSince time.Time
+	for {
+		gen, err := cg.Next(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			troubleSince = time.Time{}
+			g.start(ctx, gen, handle, failed)
+		case !Transient(err):
+			return fmt.Errorf("join group %s: %w", g.cfg.Group, err)
+		case troubleSince.IsZero():
+			troubleSince = time.Now()
+		case time.Since(troubleSince) > retryFor:
+			return fmt.Errorf("join group %s: gave up after %v: %w", g.cfg.Group, retryFor, err)
+		}
+	}
+}
+
+// start runs the handlers of one generation under its supervision: the generation does not end before they return.
+func (g *Group) start(ctx context.Context, gen *kafkago.Generation, handle Handler, failed *failure) {
+	g.cfg.Log.Info("joined consumer group", "group", g.cfg.Group, "generation", gen.ID, "assigned", assigned(gen))
+	gen.Start(func(ended context.Context) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(ended, cancel)()
+
+		commits := &commits{next: make(map[string]map[int]int64)}
+		flushed := make(chan struct{})
+		committed := make(chan struct{})
+		go func() {
+			defer close(committed)
+			g.commitLoop(gen, commits, flushed)
+		}()
+		err := runHandlers(ctx, gen, handle, commits)
+		if err == nil {
+			<-ctx.Done() // a member whose handlers are all done keeps its place: returning would end the generation
+		}
+		close(flushed)
+		<-committed
+		if err != nil {
+			failed.set(err)
+		}
+	})
+}
+
+// runHandlers runs one handler per assigned partition and answers the first error when all have returned.
+func runHandlers(ctx context.Context, gen *kafkago.Generation, handle Handler, commits *commits) error {
+	handlers, handlerCtx := errgroup.WithContext(ctx)
+	for topic, partitions := range gen.Assignments {
+		for _, a := range partitions {
+			partition := int32(a.ID)
+			handlers.Go(func() error {
+				err := handle(handlerCtx, topic, partition, func(next int64) { commits.note(topic, partition, next) })
+				if err == nil || handlerCtx.Err() != nil && errors.Is(err, context.Canceled) {
+					return nil // stopped as asked
+				}
+				return fmt.Errorf("partition %s/%d: %w", topic, partition, err)
+			})
+		}
+	}
+	return handlers.Wait()
+}
+
+// commitLoop commits what the handlers noted, once a second and a last time after they have returned.
+func (g *Group) commitLoop(gen *kafkago.Generation, commits *commits, stop <-chan struct{}) {
+	ticker := time.NewTicker(commitInterval)
+	defer ticker.Stop()
+	for last := false; !last; {
+		select {
+		case <-ticker.C:
+		case <-stop:
+			last = true
+		}
+		if err := gen.CommitOffsets(commits.take()); err != nil {
+			g.cfg.Log.Warn("commit offsets", "group", g.cfg.Group, "error", err)
+		}
+	}
+}
+
+// commits collects the newest offsets since the last commit.
+type commits struct {
+	mu   sync.Mutex
+	next map[string]map[int]int64 // topic, partition
+}
+
+func (c *commits) note(topic string, partition int32, next int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.next[topic] == nil {
+		c.next[topic] = make(map[int]int64)
+	}
+	c.next[topic][int(partition)] = next
+}
+
+func (c *commits) take() map[string]map[int]int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := maps.Clone(c.next)
+	clear(c.next)
+	return out
+}
+
+// assigned counts the partitions of a generation by topic.
+func assigned(gen *kafkago.Generation) map[string]int {
+	n := make(map[string]int, len(gen.Assignments))
+	for topic, partitions := range gen.Assignments {
+		n[topic] = len(partitions)
+	}
+	return n
+}
