@@ -12,6 +12,8 @@ import (
 // suite is what the product expects of any cluster; it runs on the embedded broker and on Apache Kafka.
 func suite(t *testing.T, brokers []string) {
 	t.Run("round trip", func(t *testing.T) { testRoundTrip(t, brokers) })
+	t.Run("group rebalance", func(t *testing.T) { testGroupRebalance(t, brokers) })
+	t.Run("group handler error", func(t *testing.T) { testGroupHandlerError(t, brokers) })
 }
 
 func TestEmbedded(t *testing.T) {
