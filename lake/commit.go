@@ -1,0 +1,272 @@
+package lake
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+	"github.com/cespare/xxhash/v2"
+	"github.com/google/uuid"
+)
+
+// Landing is what a writer has consumed since its last commit: the rows to keep, and how far it has read each partition.
+// Rows must lie within the fences; fences without rows are fine (everything was a duplicate).
+type Landing struct {
+	Events    []EventRow
+	Exposures []ExposureRow
+	Fences    []Fence
+}
+
+// Steps of a commit at which a test may inject a fault.
+const (
+	stepFilesWritten = "files written" // data files are durable, nothing refers to them
+	stepStaged       = "staged"        // manifests are durable, the transaction is not committed
+	stepCommitted    = "committed"     // the catalog has moved, the caller has not been told
+)
+
+// maxCommitTries bounds how often a landing that is still welcome starts again because other commits (maintenance, other
+// partitions' writers) came first.
+const maxCommitTries = 50
+
+// Commit lands rows and fences exactly once: for each table, the rows and the fences become visible together or not at
+// all, and only if the table still stands at Fence.From. It may be repeated with the same landing after any error: what
+// has landed before is not landed again. Tables are committed one after the other, events first; each is exactly once
+// by itself.
+//
+// A *FenceMovedError says that another writer has moved the fences; continue from the positions it holds. After any other
+// error nothing is known to be lost: call Commit again, or read Next.
+func (l *Lake) Commit(ctx context.Context, in Landing) error {
+	if err := in.check(); err != nil {
+		return err
+	}
+	l.committing.Lock()
+	defer l.committing.Unlock()
+	for _, spec := range tables() {
+		var fences []Fence
+		for _, f := range in.Fences {
+			if f.Topic == spec.topic {
+				fences = append(fences, f)
+			}
+		}
+		if len(fences) == 0 {
+			continue
+		}
+		if err := l.commitTable(ctx, spec, in, fences); err != nil {
+			return fmt.Errorf("commit to lake table %s: %w", spec.name, err)
+		}
+	}
+	return nil
+}
+
+// check refuses rows that no fence covers: they would land again.
+func (in Landing) check() error {
+	fences := make(map[FenceKey]Fence, len(in.Fences))
+	for _, f := range in.Fences {
+		if _, err := specByTopic(f.Topic); err != nil {
+			return err
+		}
+		if f.From < 0 || f.Next < f.From {
+			return fmt.Errorf("fence of %s/%d goes from %d to %d", f.Topic, f.Partition, f.From, f.Next)
+		}
+		if _, twice := fences[f.Key()]; twice {
+			return fmt.Errorf("two fences for %s/%d in one landing", f.Topic, f.Partition)
+		}
+		fences[f.Key()] = f
+	}
+	covered := func(at Position, table string) error {
+		f, ok := fences[FenceKey{at.Topic, at.Epoch, at.Partition}]
+		if spec, err := specByTopic(at.Topic); err != nil || spec.name != table || !ok || at.Offset < f.From || at.Offset >= f.Next {
+			return fmt.Errorf("row at %s/%d offset %d (epoch %d) is outside the landing's fences", at.Topic, at.Partition, at.Offset, at.Epoch)
+		}
+		return nil
+	}
+	for i := range in.Events {
+		if err := covered(in.Events[i].At, TableEvents); err != nil {
+			return err
+		}
+	}
+	for i := range in.Exposures {
+		if err := covered(in.Exposures[i].At, TableExposures); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// commitTable lands one table's share. Data files are written once; only the transaction over them repeats, and each try
+// begins by asking the table what has really happened.
+func (l *Lake) commitTable(ctx context.Context, spec tableSpec, in Landing, fences []Fence) error {
+	var files []string // nil until the rows are durable
+	var lastErr error
+	for range maxCommitTries {
+		t, err := l.current(ctx, spec)
+		if err != nil {
+			return errors.Join(lastErr, err)
+		}
+		have, err := readFences(t.Properties())
+		if err != nil {
+			return err
+		}
+		switch compareFences(have, fences) {
+		case fencesReached:
+			return nil
+		case fencesMoved:
+			return &FenceMovedError{Table: spec.name, Actual: selectFences(have, fences)}
+		}
+		if files == nil {
+			if files, err = l.writeFiles(spec, in, fences); err != nil {
+				return err
+			}
+		}
+		err = l.commitOnce(ctx, spec, t, files, have, fences)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return err
+		}
+		lastErr = err
+	}
+	return fmt.Errorf("gave up after %d tries: %w", maxCommitTries, lastErr)
+}
+
+// commitOnce is one transaction on one version of the table: files and fences together, or neither.
+func (l *Lake) commitOnce(ctx context.Context, spec tableSpec, t *table.Table, files []string, have map[FenceKey]Fence, fences []Fence) error {
+	if err := l.at(stepFilesWritten); err != nil {
+		return err
+	}
+	props := make(iceberg.Properties, len(fences))
+	for _, f := range fences {
+		key, value := f.property()
+		props[key] = value
+		have[f.Key()] = f
+	}
+	tx := t.NewTransaction()
+	// The pin turns off the library's own silent retry on a newer snapshot.
+	if err := tx.AssertRefSnapshotID(table.MainBranch); err != nil {
+		return fmt.Errorf("pin snapshot: %w", err)
+	}
+	if len(files) > 0 {
+		summary, err := summarizeFences(have)
+		if err != nil {
+			return err
+		}
+		// Duplicates are ignored because looking for them reads every manifest; names are used once, and the fence decides.
+		if err := tx.AddFiles(ctx, files, iceberg.Properties{fencesSummary: summary}, true); err != nil {
+			return fmt.Errorf("add files: %w", err)
+		}
+	}
+	if err := tx.SetProperties(props); err != nil {
+		return fmt.Errorf("set fences: %w", err)
+	}
+	if err := l.at(stepStaged); err != nil {
+		return err
+	}
+	done, err := tx.Commit(ctx)
+	if err != nil {
+		return err
+	}
+	if err := l.at(stepCommitted); err != nil {
+		return err
+	}
+	l.remember(spec, l.catalog.pin(done.Metadata(), done.MetadataLocation(), spec.ident()))
+	return nil
+}
+
+func (l *Lake) at(step string) error {
+	if l.hook == nil {
+		return nil
+	}
+	return l.hook(step)
+}
+
+func selectFences(have map[FenceKey]Fence, of []Fence) map[FenceKey]Fence {
+	out := make(map[FenceKey]Fence, len(of))
+	for _, f := range of {
+		if real, ok := have[f.Key()]; ok {
+			out[f.Key()] = real
+		}
+	}
+	return out
+}
+
+// writeFiles writes one durable data file per UTC day and returns their locations, an empty slice when there are no rows.
+func (l *Lake) writeFiles(spec tableSpec, in Landing, fences []Fence) ([]string, error) {
+	name := fileName(fences)
+	switch spec.name {
+	case TableEvents:
+		rows := slices.Clone(in.Events)
+		slices.SortStableFunc(rows, func(a, b EventRow) int { return comparePositions(a.At, b.At) })
+		day := func(r EventRow) time.Time { return r.Event.ReceivedAt }
+		return writeByDay(l.tableDir(spec), spec.day, name, rows, day, EncodeEvents)
+	default:
+		rows := slices.Clone(in.Exposures)
+		slices.SortStableFunc(rows, func(a, b ExposureRow) int { return comparePositions(a.At, b.At) })
+		day := func(r ExposureRow) time.Time { return r.Exposure.ServedAt }
+		return writeByDay(l.tableDir(spec), spec.day, name, rows, day, EncodeExposures)
+	}
+}
+
+func writeByDay[R any](dir, column, name string, rows []R, day func(R) time.Time, encode func(io.Writer, []R) error) ([]string, error) {
+	byDay := make(map[string][]R)
+	for _, r := range rows {
+		key := day(r).UTC().Format(time.DateOnly)
+		byDay[key] = append(byDay[key], r)
+	}
+	files := make([]string, 0, len(byDay))
+	for key, rows := range byDay {
+		path := filepath.Join(dir, "data", column+"_day="+key, name)
+		if err := writeFile(path, rows, encode); err != nil {
+			return nil, fmt.Errorf("write data file %s: %w", path, err)
+		}
+		files = append(files, location(path))
+	}
+	slices.Sort(files)
+	return files, nil
+}
+
+// fileBufferBytes collects the encoder's small writes.
+const fileBufferBytes = 256 << 10
+
+func writeFile[R any](path string, rows []R, encode func(io.Writer, []R) error) error {
+	f, err := createDurable(path)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(f, fileBufferBytes)
+	if err := encode(w, rows); err != nil {
+		return errors.Join(err, f.File.Close())
+	}
+	if err := w.Flush(); err != nil {
+		return errors.Join(err, f.File.Close())
+	}
+	return f.Close()
+}
+
+// fileName names a data file by its input: the first partition's range for people, a hash over all ranges, and a suffix
+// of the attempt, because two processes that both believe they own a partition must not write to one name.
+func fileName(fences []Fence) string {
+	fences = slices.Clone(fences)
+	slices.SortFunc(fences, func(a, b Fence) int { return compareFenceKeys(a.Key(), b.Key()) })
+	sum := xxhash.New()
+	for _, f := range fences {
+		fmt.Fprintf(sum, "%d.%s.%d:%d-%d;", f.Epoch, f.Topic, f.Partition, f.From, f.Next)
+	}
+	first := fences[0]
+	attempt := uuid.New()
+	return fmt.Sprintf("%d.%s.%d-%d-%d.%dp.%016x.%s.parquet",
+		first.Epoch, first.Topic, first.Partition, first.From, first.Next, len(fences), sum.Sum64(), hex.EncodeToString(attempt[:4]))
+}
+
+func comparePositions(a, b Position) int {
+	return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
+}
