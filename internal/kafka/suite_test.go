@@ -74,3 +74,7 @@ func requireSame(tb testing.TB, got, want kafka.Record) {
 		tb.Fatalf("record\n got %+v\nwant %+v", got, want)
 	}
 }
+
+func TestReal(t *testing.T) {
+	suite(t, kafkatest.Real(t))
+}
