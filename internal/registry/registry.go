@@ -1,0 +1,264 @@
+// Package registry keeps trained models: one directory per version, published atomically and never changed afterwards,
+// and small alias files that say which version is in force.
+//
+//	<dir>/<site>/<version>/manifest.json   what it is, what it was trained on, how it did, checksums of the files below
+//	<dir>/<site>/<version>/<name>.bin      one artifact, in the format of internal/model/artifact
+//	<dir>/<site>/champion                  JSON: the version in force and its predecessors
+//
+// Any process may publish, promote and read at the same time: a reader sees a whole version or none.
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/internal/event"
+)
+
+const (
+	// KeepVersions is how many versions of a site stay on disk. The champion and those that it can be rolled back to
+	// stay whatever their age.
+	KeepVersions = 10
+
+	// keepPredecessors is how many steps a rollback can go back.
+	keepPredecessors = 3
+
+	// abandonedAfter is the age at which a half-published directory belongs to a publisher that died. Publishing takes
+	// seconds.
+	abandonedAfter = time.Hour
+
+	// MaxManifestBytes bounds what is read of a manifest or alias; real ones have some kilobytes.
+	MaxManifestBytes = 4 << 20
+
+	manifestName   = "manifest.json"
+	championName   = "champion"
+	temporaryStart = ".publishing-"
+
+	dirMode  = 0o700
+	fileMode = 0o600
+)
+
+var (
+	// ErrNoChampion means that no version of the site is in force yet.
+	ErrNoChampion = errors.New("no model has been promoted yet; `millrace train` makes one as soon as there is enough data")
+
+	// ErrUnknownVersion is what an *UnknownVersionError is.
+	ErrUnknownVersion = errors.New("unknown model version")
+
+	// ErrNothingToRollBackTo means that the champion has no predecessor that is still on disk.
+	ErrNothingToRollBackTo = errors.New("there is no earlier champion to go back to")
+
+	versionPattern = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z.-]{0,63}$`)
+)
+
+// UnknownVersionError names the versions that do exist, newest first.
+type UnknownVersionError struct {
+	Site, Version string
+	Known         []string
+}
+
+func (e *UnknownVersionError) Error() string {
+	if len(e.Known) == 0 {
+		return fmt.Sprintf("unknown model version %q: site %s has no models", e.Version, e.Site)
+	}
+	return fmt.Sprintf("unknown model version %q of site %s; known are %s", e.Version, e.Site, strings.Join(e.Known, ", "))
+}
+
+// Is makes errors.Is(err, ErrUnknownVersion) true.
+func (e *UnknownVersionError) Is(target error) bool { return target == ErrUnknownVersion }
+
+// Registry is a directory of models. It holds no open files and no state, so it is safe for concurrent use.
+type Registry struct{ dir string }
+
+// Open returns the registry in dir, creating the directory.
+func Open(dir string) (*Registry, error) {
+	if err := os.MkdirAll(dir, dirMode); err != nil {
+		return nil, fmt.Errorf("open model registry: %w", err)
+	}
+	return &Registry{dir: dir}, nil
+}
+
+// Dir returns the directory of the registry.
+func (r *Registry) Dir() string { return r.dir }
+
+// alias is the content of an alias file.
+type alias struct {
+	Version string `json:"version"`
+	// Predecessors are former champions, the newest first.
+	Predecessors []string `json:"predecessors,omitempty"`
+}
+
+// ChampionVersion returns the version in force, or ErrNoChampion. It reads one tiny file, so it can be asked each second.
+func (r *Registry) ChampionVersion(ctx context.Context, site string) (string, error) {
+	a, err := r.readAlias(ctx, site)
+	return a.Version, err
+}
+
+// Champion returns the manifest of the version in force; ok is false when there is none yet.
+func (r *Registry) Champion(ctx context.Context, site string) (m Manifest, ok bool, err error) {
+	version, err := r.ChampionVersion(ctx, site)
+	if errors.Is(err, ErrNoChampion) {
+		return Manifest{}, false, nil
+	}
+	if err != nil {
+		return Manifest{}, false, err
+	}
+	m, err = r.Manifest(ctx, site, version)
+	return m, err == nil, err
+}
+
+// Promote puts a version in force: readers that poll ChampionVersion see the old one or the new one, never neither.
+func (r *Registry) Promote(ctx context.Context, site, version string) error {
+	if _, err := r.Manifest(ctx, site, version); err != nil {
+		return fmt.Errorf("promote: %w", err)
+	}
+	a, err := r.readAlias(ctx, site)
+	if err != nil && !errors.Is(err, ErrNoChampion) {
+		return fmt.Errorf("promote: %w", err)
+	}
+	if a.Version == version {
+		return nil
+	}
+	next := alias{Version: version, Predecessors: a.Predecessors}
+	if a.Version != "" {
+		next.Predecessors = slices.Insert(slices.Clone(a.Predecessors), 0, a.Version)
+	}
+	next.Predecessors = slices.DeleteFunc(next.Predecessors, func(v string) bool { return v == version })
+	next.Predecessors = next.Predecessors[:min(len(next.Predecessors), keepPredecessors)]
+	return r.writeAlias(site, next)
+}
+
+// Rollback puts the champion's predecessor in force again and returns it. Doing it twice goes two steps back.
+func (r *Registry) Rollback(ctx context.Context, site string) (string, error) {
+	a, err := r.readAlias(ctx, site)
+	if err != nil {
+		return "", fmt.Errorf("roll back: %w", err)
+	}
+	for i, version := range a.Predecessors {
+		if _, err := r.Manifest(ctx, site, version); errors.Is(err, ErrUnknownVersion) {
+			continue
+		}
+		return version, r.writeAlias(site, alias{Version: version, Predecessors: a.Predecessors[i+1:]})
+	}
+	return "", fmt.Errorf("roll back site %s: %w", site, ErrNothingToRollBackTo)
+}
+
+// List returns the manifests of a site, newest first. A version whose manifest is damaged fails the listing.
+func (r *Registry) List(ctx context.Context, site string) ([]Manifest, error) {
+	names, err := r.versions(site)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Manifest, 0, len(names))
+	for _, name := range names {
+		m, err := r.Manifest(ctx, site, name)
+		if errors.Is(err, ErrUnknownVersion) {
+			continue // pruned by another process since the directory was listed
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, m)
+	}
+	return list, nil
+}
+
+// Manifest reads the manifest of one version: an *UnknownVersionError when there is no such version, a *CorruptError
+// when the file is damaged.
+func (r *Registry) Manifest(ctx context.Context, site, version string) (Manifest, error) {
+	if err := checkNames(site, version); err != nil {
+		return Manifest{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return Manifest{}, err
+	}
+	path := filepath.Join(r.dir, site, version, manifestName)
+	b, err := readBounded(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		known, listErr := r.versions(site)
+		return Manifest{}, errors.Join(&UnknownVersionError{Site: site, Version: version, Known: known}, listErr)
+	}
+	if err != nil {
+		return Manifest{}, fmt.Errorf("read model manifest: %w", err)
+	}
+	var m Manifest
+	if err := json.Unmarshal(b, &m); err != nil {
+		return Manifest{}, &CorruptError{Path: path, Err: err}
+	}
+	if m.Site != site || m.Version != version {
+		return Manifest{}, &CorruptError{Path: path, Err: fmt.Errorf("it describes version %q of site %q", m.Version, m.Site)}
+	}
+	return m, nil
+}
+
+// versions lists the version directories of a site, newest first: names begin with the time of publication.
+func (r *Registry) versions(site string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(r.dir, site))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list models: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() && versionPattern.MatchString(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	slices.Sort(names)
+	slices.Reverse(names)
+	return names, nil
+}
+
+func (r *Registry) readAlias(ctx context.Context, site string) (alias, error) {
+	if err := event.CheckSite(site); err != nil {
+		return alias{}, fmt.Errorf("read champion: %w", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return alias{}, err
+	}
+	path := filepath.Join(r.dir, site, championName)
+	b, err := readBounded(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return alias{}, ErrNoChampion
+	}
+	if err != nil {
+		return alias{}, fmt.Errorf("read champion: %w", err)
+	}
+	var a alias
+	if err := json.Unmarshal(b, &a); err != nil || !versionPattern.MatchString(a.Version) {
+		return alias{}, &CorruptError{Path: path, Err: errors.Join(errors.New("it names no version"), err)}
+	}
+	return a, nil
+}
+
+func (r *Registry) writeAlias(site string, a alias) error {
+	b, err := json.Marshal(a)
+	if err != nil {
+		return fmt.Errorf("encode champion: %w", err)
+	}
+	if err := replaceFile(filepath.Join(r.dir, site, championName), append(b, '\n')); err != nil {
+		return fmt.Errorf("write champion: %w", err)
+	}
+	return nil
+}
+
+func checkNames(site, version string) error {
+	if err := event.CheckSite(site); err != nil {
+		return err
+	}
+	if !versionPattern.MatchString(version) {
+		return &UnknownVersionError{Site: site, Version: version}
+	}
+	return nil
+}
