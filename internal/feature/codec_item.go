@@ -1,0 +1,49 @@
+package feature
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// Encode appends the aggregate to b.
+func (a *ItemAggregate) Encode(b []byte) []byte {
+	b = append(b, Version)
+	b = binary.AppendVarint(b, a.FirstAt)
+	b = binary.AppendVarint(b, a.LastAt)
+	b = binary.AppendVarint(b, a.Events)
+	for _, d := range []*Decayed{&a.Views, &a.Clicks, &a.Carts, &a.Purchases, &a.Impressions} {
+		b = appendDecayed(b, *d)
+	}
+	for _, t := range []*Text{&a.Name, &a.Category, &a.Brand} {
+		b = appendText(b, t.Value)
+		if t.Value != "" {
+			b = binary.AppendVarint(b, t.At)
+		}
+	}
+	if !a.Price.Known {
+		return append(b, 0)
+	}
+	return binary.AppendVarint(appendFloat(append(b, 1), a.Price.Value), a.Price.At)
+}
+
+// DecodeItemAggregate reads what Encode wrote. It fails with ErrVersion on another version's bytes.
+func DecodeItemAggregate(b []byte) (*ItemAggregate, error) {
+	d := newDecoder(b)
+	a := &ItemAggregate{FirstAt: d.int(), LastAt: d.int(), Events: d.int()}
+	for _, v := range []*Decayed{&a.Views, &a.Clicks, &a.Carts, &a.Purchases, &a.Impressions} {
+		*v = d.decayed()
+	}
+	for _, t := range []*Text{&a.Name, &a.Category, &a.Brand} {
+		if t.Value = d.text(); t.Value != "" {
+			t.At = d.int()
+		}
+	}
+	if a.Price.Known = d.flag(); a.Price.Known {
+		a.Price.Value = d.float()
+		a.Price.At = d.int()
+	}
+	if err := d.end(); err != nil {
+		return nil, fmt.Errorf("decode item aggregate: %w", err)
+	}
+	return a, nil
+}

@@ -1,0 +1,104 @@
+// Package feature is the pure mathematics of online features: what one visitor did (Profile) and what happened to one item
+// (ItemAggregate). It knows no store and no clock: the same events in the same order give the same bytes, in the stream,
+// in a rebuild and in training.
+//
+// Times are Unix milliseconds UTC of occurred_at unless said otherwise.
+package feature
+
+import "math"
+
+// Version is the meaning and the encoding of every feature in this package. It is the first byte of every encoded value
+// and stands beside every stored row; a change makes the stream compute everything again.
+const Version = 1
+
+// HalfLife selects one of the speeds at which counts fade.
+type HalfLife int
+
+// The half-lives of every decayed count.
+const (
+	Hour      HalfLife = iota // 1 h: what happens right now
+	Day                       // 1 d: today
+	Fortnight                 // 14 d: taste
+	halfLives
+)
+
+// millis are the half-lives in milliseconds.
+func (h HalfLife) millis() float64 {
+	const hour = 3_600_000
+	switch h {
+	case Hour:
+		return hour
+	case Day:
+		return 24 * hour
+	default:
+		return 14 * 24 * hour
+	}
+}
+
+// String is the name of the half-life in JSON.
+func (h HalfLife) String() string {
+	switch h {
+	case Hour:
+		return "1h"
+	case Day:
+		return "1d"
+	default:
+		return "14d"
+	}
+}
+
+// Decayed is a count that fades, at every half-life at once: the sum over events of weight * 2^(-age / half-life). It is
+// kept as the values at one reference time. Any two events commute, because moving the reference multiplies the values by
+// a power of two that depends on the distance alone; so late events are exact and no watermark is needed.
+type Decayed struct {
+	At     int64 // reference time
+	Values [halfLives]float64
+}
+
+// Add counts an event of the given weight at a time.
+func (d *Decayed) Add(weight float64, at int64) {
+	var one Decayed
+	one.At = at
+	for h := range one.Values {
+		one.Values[h] = weight
+	}
+	d.Merge(one)
+}
+
+// Merge adds another count.
+func (d *Decayed) Merge(o Decayed) {
+	if o.IsZero() {
+		return
+	}
+	if d.IsZero() {
+		*d = o
+		return
+	}
+	newer, older := d, &o
+	if o.At > d.At {
+		newer, older = &o, d
+	}
+	sum := Decayed{At: newer.At}
+	for h := range sum.Values {
+		sum.Values[h] = newer.Values[h] + older.Value(HalfLife(h), newer.At)
+	}
+	*d = sum
+}
+
+// Value is the count at a time. A time before the reference, which is a reader's clock that lags, gives the count as it
+// stands: growing it backwards would count events that had not happened.
+func (d *Decayed) Value(h HalfLife, now int64) float64 {
+	if d.Values[h] == 0 || now <= d.At {
+		return d.Values[h]
+	}
+	return d.Values[h] * math.Exp2(-float64(now-d.At)/h.millis())
+}
+
+// Rate is the count as events per day: an item with r events on each of the last days has the rate r, whatever the
+// half-life.
+func (d *Decayed) Rate(h HalfLife, now int64) float64 {
+	return d.Value(h, now) * math.Ln2 * Day.millis() / h.millis()
+}
+
+// IsZero reports whether nothing was ever counted, or everything has faded below what a float can hold.
+func (d *Decayed) IsZero() bool { return d.Values == [halfLives]float64{} }

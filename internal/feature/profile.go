@@ -1,0 +1,193 @@
+package feature
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/millrace/millrace/internal/event"
+)
+
+// Bounds of a profile. Each is what serving can use, so that the profile of a robot costs no more than that of a fan.
+const (
+	MaxInteractions = 50  // the longest history that a sequence model or a "recently viewed" list reads
+	MaxSeen         = 500 // items; exact below, the oldest are forgotten above
+	MaxBought       = 500 // items
+	MaxCategories   = 64  // categories with a decayed count
+	MaxEventTypes   = 32  // event types with a decayed count; the standard has 16, the rest are a shop's own
+	MaxSessionItems = 50  // items of the running session
+	MaxEventIDs     = 64  // ids of the last applied events, for requests that wait for one (after_event)
+)
+
+// Interaction is something a visitor did with an item, as the event said it.
+type Interaction struct {
+	ItemID     string
+	Type       string
+	OccurredAt int64
+	Category   string
+	Brand      string
+	Price      float64
+	HasPrice   bool
+}
+
+// Profile is what is known of one person in one browser (a partial, see stream). The profiles of one user merge. The zero
+// value is a profile of nothing.
+type Profile struct {
+	UserID       string // the one user of this partial, "" while unknown
+	FirstAt      int64  // oldest and newest occurred_at applied
+	LastAt       int64
+	ReceivedAt   int64 // newest received_at applied
+	Events       int64 // events applied
+	Interactions []Interaction
+	Seen         []Seen // newest first
+	Bought       []Seen // newest first
+	Categories   []Count
+	EventTypes   []Count
+	Session      Session
+	// EventIDs are hashes of the last applied event ids, oldest first. 64 bits are enough to recognise one id among 64,
+	// and an eighth of the text.
+	EventIDs []uint64
+}
+
+// FeedsProfile reports whether an event may build its visitor's profile: not a robot's, not one whose visitor refused,
+// not one without a visitor.
+func FeedsProfile(e *event.Event) bool {
+	return !e.IsBot && e.Personalized() && (e.AnonymousID != "" || e.UserID != "")
+}
+
+// isInteraction reports whether an event of this type, when it names items, belongs into the history of its visitor. A
+// shop's own types do; what was merely shown, and what says nothing new about the items, does not.
+func isInteraction(kind string) bool {
+	switch kind {
+	case event.PageView, event.ViewItemList, event.Search, event.BeginCheckout, event.Refund, event.Engage,
+		event.Identify, event.Logout, event.ConsentChange:
+		return false
+	}
+	return true
+}
+
+// Apply adds an event that FeedsProfile. Events come in the order of their partition; their times may be out of order.
+func (p *Profile) Apply(e *event.Event) {
+	at := e.OccurredAt.UnixMilli()
+	if p.Events == 0 || at < p.FirstAt {
+		p.FirstAt = at
+	}
+	p.LastAt = max(p.LastAt, at)
+	p.ReceivedAt = max(p.ReceivedAt, e.ReceivedAt.UnixMilli())
+	p.Events++
+	if e.UserID != "" {
+		p.UserID = e.UserID
+	}
+	if len(p.EventIDs) == MaxEventIDs {
+		p.EventIDs = append(p.EventIDs[:0], p.EventIDs[1:]...)
+	}
+	p.EventIDs = append(p.EventIDs, xxhash.Sum64String(e.EventID))
+	p.EventTypes = addCount(p.EventTypes, e.Type, once(at), MaxEventTypes, p.LastAt)
+	inSession := p.Session.apply(e, at)
+	if !isInteraction(e.Type) {
+		return
+	}
+	for i := range e.Items {
+		p.applyItem(e, &e.Items[i], at, inSession)
+	}
+}
+
+func (p *Profile) applyItem(e *event.Event, item *event.Item, at int64, inSession bool) {
+	in := Interaction{ItemID: item.ItemID, Type: e.Type, OccurredAt: at, Category: item.ItemCategory, Brand: item.ItemBrand}
+	if item.Price != nil {
+		in.Price, in.HasPrice = *item.Price, true
+	}
+	p.Interactions = addInteraction(p.Interactions, in)
+	if e.Type == event.RemoveFromCart {
+		return // worth remembering, but no sign of interest
+	}
+	p.Seen = addSeen(p.Seen, Seen{ItemID: item.ItemID, At: at}, MaxSeen)
+	if e.Type == event.Purchase {
+		p.Bought = addSeen(p.Bought, Seen{ItemID: item.ItemID, At: at}, MaxBought)
+	}
+	if item.ItemCategory != "" {
+		p.Categories = addCount(p.Categories, item.ItemCategory, once(at), MaxCategories, p.LastAt)
+	}
+	if inSession {
+		p.Session.addItem(Seen{ItemID: item.ItemID, At: at})
+	}
+}
+
+// once is the count of one event.
+func once(at int64) (d Decayed) {
+	d.Add(1, at)
+	return d
+}
+
+// addInteraction keeps the newest MaxInteractions by time, newest first; of equal times the later call is the newer.
+func addInteraction(list []Interaction, in Interaction) []Interaction {
+	at := 0
+	for at < len(list) && list[at].OccurredAt > in.OccurredAt {
+		at++
+	}
+	if at >= MaxInteractions {
+		return list
+	}
+	list = slices.Insert(list, at, in)
+	return list[:min(len(list), MaxInteractions)]
+}
+
+// HasApplied reports whether the event is among the last MaxEventIDs applied.
+func (p *Profile) HasApplied(eventID string) bool {
+	return slices.Contains(p.EventIDs, xxhash.Sum64String(eventID))
+}
+
+// Merge adds another partial of the same user. The running session is the one that was active last. EventIDs are kept of
+// both, so that HasApplied holds for either; so a merged profile is for reading, not for storing.
+func (p *Profile) Merge(o *Profile) {
+	if o.Events == 0 {
+		return
+	}
+	if p.Events == 0 || o.FirstAt < p.FirstAt {
+		p.FirstAt = o.FirstAt
+	}
+	if o.UserID != "" && (p.UserID == "" || o.LastAt > p.LastAt) {
+		p.UserID = o.UserID
+	}
+	p.LastAt = max(p.LastAt, o.LastAt)
+	p.ReceivedAt = max(p.ReceivedAt, o.ReceivedAt)
+	p.Events += o.Events
+	for _, in := range slices.Backward(o.Interactions) {
+		p.Interactions = addInteraction(p.Interactions, in)
+	}
+	for _, s := range o.Seen {
+		p.Seen = addSeen(p.Seen, s, MaxSeen)
+	}
+	for _, s := range o.Bought {
+		p.Bought = addSeen(p.Bought, s, MaxBought)
+	}
+	for _, c := range o.Categories {
+		p.Categories = addCount(p.Categories, c.Name, c.Decayed, MaxCategories, p.LastAt)
+	}
+	for _, c := range o.EventTypes {
+		p.EventTypes = addCount(p.EventTypes, c.Name, c.Decayed, MaxEventTypes, p.LastAt)
+	}
+	if o.Session.newerThan(&p.Session) {
+		p.Session = o.Session.clone()
+	}
+	p.EventIDs = append(p.EventIDs, o.EventIDs...)
+}
+
+// Category is the decayed count of a category at now, 0 where there is none.
+func (p *Profile) Category(name string, h HalfLife, now int64) float64 {
+	return countOf(p.Categories, name, h, now)
+}
+
+// EventType is the decayed count of an event type at now, 0 where there is none.
+func (p *Profile) EventType(name string, h HalfLife, now int64) float64 {
+	return countOf(p.EventTypes, name, h, now)
+}
+
+func countOf(counts []Count, name string, h HalfLife, now int64) float64 {
+	at, found := slices.BinarySearchFunc(counts, name, func(c Count, name string) int { return cmp.Compare(c.Name, name) })
+	if !found {
+		return 0
+	}
+	return counts[at].Value(h, now)
+}

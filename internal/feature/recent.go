@@ -1,0 +1,68 @@
+package feature
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Seen is one member of a set of items: the item and when it was last met.
+type Seen struct {
+	ItemID string
+	At     int64
+}
+
+// newestFirst orders by time, newest first; ties go by id, so that the order does not depend on arrival.
+func newestFirst(a, b Seen) int {
+	if a.At != b.At {
+		return cmp.Compare(b.At, a.At)
+	}
+	return cmp.Compare(a.ItemID, b.ItemID)
+}
+
+// addSeen puts an item into a set that is kept newest first and holds at most limit items, the most recent ones. The
+// result does not depend on the order of the calls as long as nothing was pushed out.
+func addSeen(set []Seen, s Seen, limit int) []Seen {
+	for i := range set {
+		if set[i].ItemID != s.ItemID {
+			continue
+		}
+		if set[i].At >= s.At {
+			return set
+		}
+		set = slices.Delete(set, i, i+1)
+		break
+	}
+	at, _ := slices.BinarySearchFunc(set, s, newestFirst)
+	if at >= limit {
+		return set
+	}
+	set = slices.Insert(set, at, s)
+	return set[:min(len(set), limit)]
+}
+
+// Count is a decayed count with a name: a category or an event type.
+type Count struct {
+	Name string
+	Decayed
+}
+
+// addCount counts name in a slice sorted by name that holds at most limit entries. Beyond it, the entry with the smallest
+// slow count at now goes, the last one by name among equals.
+func addCount(counts []Count, name string, d Decayed, limit int, now int64) []Count {
+	at, found := slices.BinarySearchFunc(counts, name, func(c Count, name string) int { return cmp.Compare(c.Name, name) })
+	if found {
+		counts[at].Merge(d)
+		return counts
+	}
+	counts = slices.Insert(counts, at, Count{Name: name, Decayed: d})
+	if len(counts) <= limit {
+		return counts
+	}
+	weakest, least := 0, counts[0].Value(Fortnight, now)
+	for i := range counts[1:] {
+		if v := counts[i+1].Value(Fortnight, now); v <= least {
+			weakest, least = i+1, v
+		}
+	}
+	return slices.Delete(counts, weakest, weakest+1)
+}
