@@ -1,5 +1,5 @@
-// Package broker is the embedded Kafka-protocol broker of `millrace up`: kfake on a data directory, with every append
-// synced to disk before it is acknowledged. It speaks the protocol on a loopback port, so that one machine runs the same
+// Package broker is the embedded Kafka-protocol broker of `millrace up`: kfake on a data directory, with every append on
+// disk before it is acknowledged or read (durable.go). It speaks the protocol on a loopback port, so that one machine runs the same
 // path as a cluster. It is a single node for a single host: no TLS, no authentication, no replication.
 package broker
 
@@ -32,11 +32,13 @@ type Config struct {
 
 // Broker is a running embedded broker.
 type Broker struct {
-	cluster *kfake.Cluster
-	addr    string
-	unlock  func() error
-	close   sync.Once
-	err     error
+	cluster    *kfake.Cluster
+	durability *durability
+	addr       string
+	unlock     func() error
+	failed     chan error // why the disk no longer takes appends
+	close      sync.Once
+	err        error
 }
 
 // Start locks the data directory, binds the address and serves what the directory holds. Its errors say which flag to
@@ -55,13 +57,15 @@ func Start(cfg Config) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
+	b := &Broker{unlock: unlock, failed: make(chan error, 1)}
+	logDir := filepath.Join(cfg.DataDir, "log")
+	b.durability = newDurability(logDir, func(err error) { b.failed <- err })
 	var listenErr error
-	cluster, err := kfake.NewCluster(
+	b.cluster, err = kfake.NewCluster(
 		kfake.NumBrokers(1),
 		kfake.DefaultNumPartitions(Partitions),
 		kfake.ClusterID("millrace"),
-		kfake.DataDir(filepath.Join(cfg.DataDir, "log")),
-		kfake.SyncWrites(),
+		kfake.DataDir(logDir),
 		kfake.WithLogger(logAdapter{cfg.Log}),
 		// The broker asks for 127.0.0.1 and a port of its own; it advertises whatever address the listener has.
 		kfake.ListenFn(func(network, _ string) (net.Listener, error) {
@@ -71,7 +75,7 @@ func Start(cfg Config) (*Broker, error) {
 				listenErr = &ListenError{Addr: cfg.Listen, Err: err}
 				return nil, listenErr
 			}
-			return ln, nil
+			return durableListener{ln, b.durability}, nil
 		}),
 	)
 	switch {
@@ -81,9 +85,23 @@ func Start(cfg Config) (*Broker, error) {
 		err = fmt.Errorf("open broker data in %s: %w", cfg.DataDir, err)
 	}
 	if err != nil {
+		b.durability.stop()
 		return nil, errors.Join(err, unlock())
 	}
-	return &Broker{cluster: cluster, addr: cluster.ListenAddrs()[0], unlock: unlock}, nil
+	b.durability.watch(b.cluster)
+	b.addr = b.cluster.ListenAddrs()[0]
+	return b, nil
+}
+
+// Run returns nil when ctx ends, or the error with which the disk refused an append. After such an error the broker
+// answers no one: what it holds in memory may differ from what a restart would find.
+func (b *Broker) Run(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-b.failed:
+		return err
+	}
 }
 
 // Addr is the host:port that clients connect to, with the real port.
@@ -92,6 +110,7 @@ func (b *Broker) Addr() string { return b.addr }
 // Close saves the broker's state, stops serving and releases the directory. It may be called more than once.
 func (b *Broker) Close() error {
 	b.close.Do(func() {
+		b.durability.stop()
 		b.cluster.Close()
 		b.err = b.unlock()
 	})
