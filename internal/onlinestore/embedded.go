@@ -3,7 +3,6 @@ package onlinestore
 import (
 	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,7 +10,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
-	"github.com/millrace/millrace/internal/state/disk"
+	"github.com/millrace/millrace/internal/state"
 )
 
 const (
@@ -22,8 +21,6 @@ const (
 	memTableBytes = 8 << 20
 	// markerKey holds the store's identity. It sorts outside of every prefix of rows.
 	markerKey = "\x00marker"
-	// rowFormat is the first byte of every stored value.
-	rowFormat = 1
 )
 
 // EmbeddedConfig says where the embedded store lives and how much memory it may use.
@@ -37,7 +34,7 @@ type EmbeddedConfig struct {
 // a power cut after Sync.
 type Embedded struct {
 	db     *pebble.DB
-	cache  *disk.Cache
+	cache  *state.Cache
 	marker string
 
 	// put makes the comparison with the stored row and the write one step; closed is guarded by life, which every
@@ -54,8 +51,8 @@ func OpenEmbedded(cfg EmbeddedConfig) (*Embedded, error) {
 	if cfg.CacheBytes == 0 {
 		cfg.CacheBytes = DefaultCacheBytes
 	}
-	cache := disk.NewCache(cfg.CacheBytes)
-	db, err := disk.Open(cfg.Dir, disk.Options{Cache: cache, MemTableBytes: memTableBytes, Log: cfg.Log})
+	cache := state.NewCache(cfg.CacheBytes)
+	db, err := state.OpenDisk(cfg.Dir, state.DiskOptions{Cache: cache, MemTableBytes: memTableBytes, Log: cfg.Log})
 	if err != nil {
 		cache.Close()
 		return nil, fmt.Errorf("open online store: %w", err)
@@ -123,7 +120,7 @@ func (s *Embedded) Put(ctx context.Context, rows []Row) error {
 		if ok && row.Before(stored) {
 			continue
 		}
-		value = appendRow(value[:0], row)
+		value = AppendRow(value[:0], row)
 		if err := batch.Set([]byte(row.Key), value, nil); err != nil {
 			return fmt.Errorf("put online row: %w", err)
 		}
@@ -146,7 +143,7 @@ func (s *Embedded) header(key string) (Row, bool, error) {
 	if err != nil {
 		return Row{}, false, fmt.Errorf("read online row: %w", err)
 	}
-	row, err := decodeRow(value)
+	row, err := DecodeRow(value)
 	row.Value = nil
 	if err := errors.Join(err, closer.Close()); err != nil {
 		return Row{}, false, err
@@ -168,7 +165,7 @@ func (s *Embedded) Get(ctx context.Context, key string) (Row, bool, error) {
 	if err != nil {
 		return Row{}, false, fmt.Errorf("read online row: %w", err)
 	}
-	row, err := decodeRow(value)
+	row, err := DecodeRow(value)
 	row.Key, row.Value = key, append([]byte(nil), row.Value...)
 	if err := errors.Join(err, closer.Close()); err != nil {
 		return Row{}, false, fmt.Errorf("read online row %q: %w", key, err)
@@ -204,7 +201,7 @@ func (s *Embedded) Scan(ctx context.Context, prefix string, f func(Row) error) (
 		if err != nil {
 			return fmt.Errorf("scan online store: %w", err)
 		}
-		row, err := decodeRow(value)
+		row, err := DecodeRow(value)
 		if err != nil {
 			return fmt.Errorf("scan online row %q: %w", it.Key(), err)
 		}
@@ -275,32 +272,6 @@ func (s *Embedded) Close() error {
 		return fmt.Errorf("close online store: %w", err)
 	}
 	return nil
-}
-
-// appendRow writes format byte, version, epoch, offset (varints), then the value as it is.
-func appendRow(b []byte, r Row) []byte {
-	b = append(b, rowFormat)
-	b = binary.AppendVarint(b, int64(r.Version))
-	b = binary.AppendVarint(b, r.Epoch)
-	b = binary.AppendVarint(b, r.Offset)
-	return append(b, r.Value...)
-}
-
-// decodeRow reads what appendRow wrote; the value points into b.
-func decodeRow(b []byte) (Row, error) {
-	if len(b) == 0 || b[0] != rowFormat {
-		return Row{}, errors.New("decode online row: unknown format; it was written by another version of millrace")
-	}
-	rest := b[1:]
-	var header [3]int64
-	for i := range header {
-		v, n := binary.Varint(rest)
-		if n <= 0 {
-			return Row{}, errors.New("decode online row: cut short")
-		}
-		header[i], rest = v, rest[n:]
-	}
-	return Row{Version: int32(header[0]), Epoch: header[1], Offset: header[2], Value: rest}, nil
 }
 
 // prefixEnd is the smallest key above every key that starts with prefix; nil means no bound.

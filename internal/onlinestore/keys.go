@@ -76,7 +76,8 @@ func ParseProfileKey(key string) (Partial, error) {
 	return p, nil
 }
 
-// NewestKey is n/<site>:a:<browser>; its row's value is the newest N of the browser as decimal text.
+// NewestKey is n/<site>:a:<browser>; its row's value is the newest N of the browser (NewestValue). A browser without such
+// a row has N = 0.
 func NewestKey(site, browser string) string {
 	return prefixNewest + site + ":" + KindBrowser + ":" + escape(browser)
 }
@@ -93,7 +94,7 @@ func ParseNewestKey(key string) (site, browser string, err error) {
 	return parts[0], parts[2], nil
 }
 
-// NewestValue and ParseNewestValue are the value of a newest-N row.
+// NewestValue is the value of a newest-N row: decimal text.
 func NewestValue(n int64) []byte { return strconv.AppendInt(nil, n, 10) }
 
 // ParseNewestValue reads what NewestValue wrote.

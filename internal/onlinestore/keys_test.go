@@ -70,14 +70,14 @@ func TestParseRefuses(t *testing.T) {
 }
 
 func FuzzDecodeRow(f *testing.F) {
-	f.Add(appendRow(nil, Row{Version: 1, Epoch: 2, Offset: 3, Value: []byte("v")}))
+	f.Add(AppendRow(nil, Row{Version: 1, Epoch: 2, Offset: 3, Value: []byte("v")}))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		row, err := decodeRow(b)
+		row, err := DecodeRow(b)
 		if err != nil {
 			return
 		}
-		again, err := decodeRow(appendRow(nil, row))
+		again, err := DecodeRow(AppendRow(nil, row))
 		if err != nil || again.Version != row.Version || again.Epoch != row.Epoch || again.Offset != row.Offset || string(again.Value) != string(row.Value) {
 			t.Fatalf("row %+v came back as %+v, %v", row, again, err)
 		}

@@ -1,4 +1,4 @@
-package disk
+package state
 
 import (
 	"errors"
@@ -12,18 +12,18 @@ func TestOpenTwiceSaysLocked(t *testing.T) {
 	cache := NewCache(1 << 20)
 	defer cache.Close()
 	dir := t.TempDir()
-	db, err := Open(dir, Options{Cache: cache})
+	db, err := OpenDisk(dir, DiskOptions{Cache: cache})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = Open(dir, Options{Cache: cache})
+	_, err = OpenDisk(dir, DiskOptions{Cache: cache})
 	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), dir) {
 		t.Fatalf("second open: %v, want ErrLocked that names the directory", err)
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	db, err = Open(dir, Options{Cache: cache})
+	db, err = OpenDisk(dir, DiskOptions{Cache: cache})
 	if err != nil {
 		t.Fatalf("open after close: %v", err)
 	}
@@ -36,7 +36,7 @@ func TestOpenCorruptSaysSo(t *testing.T) {
 	cache := NewCache(1 << 20)
 	defer cache.Close()
 	dir := t.TempDir()
-	db, err := Open(dir, Options{Cache: cache})
+	db, err := OpenDisk(dir, DiskOptions{Cache: cache})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestOpenCorruptSaysSo(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, err = Open(dir, Options{Cache: cache})
+	_, err = OpenDisk(dir, DiskOptions{Cache: cache})
 	if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "rebuilt") {
 		t.Fatalf("open of a corrupt directory: %v, want ErrCorrupt with the way out", err)
 	}
@@ -60,7 +60,7 @@ func TestOpenCorruptSaysSo(t *testing.T) {
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	db, err = Open(dir, Options{Cache: cache})
+	db, err = OpenDisk(dir, DiskOptions{Cache: cache})
 	if err != nil {
 		t.Fatalf("open after repair: %v", err)
 	}

@@ -1,6 +1,4 @@
-// Package disk opens the Pebble databases of Millrace: small memtables, bounded shared memory, one log, and errors that
-// say what to do. The keyed state of partitions and the embedded online store are the only users.
-package disk
+package state
 
 import (
 	"errors"
@@ -31,7 +29,7 @@ const (
 	l0StopWrites = 24
 )
 
-// Errors that Open's callers branch on.
+// Errors that OpenDisk's callers branch on.
 var (
 	// ErrLocked means that another process, or another part of this one, has the directory open.
 	ErrLocked = errors.New("directory is in use by another process")
@@ -48,16 +46,17 @@ func NewCache(bytes int64) *Cache { return &Cache{blocks: pebble.NewCache(bytes)
 // Close gives the memory back.
 func (c *Cache) Close() { c.blocks.Unref() }
 
-// Options say how much memory a database may use and where it logs.
-type Options struct {
+// DiskOptions say how much memory a database may use and where it logs.
+type DiskOptions struct {
 	Cache         *Cache       // shared block cache; required
 	MemTableBytes uint64       // 0 means DefaultMemTableBytes
 	Log           *slog.Logger // nil discards
 }
 
-// Open opens or creates the database in dir. The caller closes the result. Its errors are ErrLocked and ErrCorrupt with
+// OpenDisk opens or creates the Pebble database in dir, with small memtables, bounded shared memory and one log. The keyed
+// state of partitions and the embedded online store are its users. The caller closes the result. Its errors are ErrLocked and ErrCorrupt with
 // the directory and the way out, or the file system's own.
-func Open(dir string, o Options) (*pebble.DB, error) {
+func OpenDisk(dir string, o DiskOptions) (*pebble.DB, error) {
 	if o.Cache == nil {
 		return nil, errors.New("open database: no cache given")
 	}
@@ -83,7 +82,7 @@ func Open(dir string, o Options) (*pebble.DB, error) {
 	if err != nil {
 		return nil, errors.Join(explain(dir, err), lock.Close())
 	}
-	// Open took its own reference, so that db.Close lets the lock go.
+	// Opening took its own reference, so that db.Close lets the lock go.
 	if err := lock.Close(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", dir, err), db.Close())
 	}
@@ -104,7 +103,7 @@ func explain(dir string, err error) error {
 	return fmt.Errorf("open %s: %w", dir, err)
 }
 
-func pebbleOptions(o Options) *pebble.Options {
+func pebbleOptions(o DiskOptions) *pebble.Options {
 	options := &pebble.Options{
 		Cache:                       o.Cache.blocks,
 		MemTableSize:                o.MemTableBytes,

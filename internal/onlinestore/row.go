@@ -1,0 +1,36 @@
+package onlinestore
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// rowFormat is the first byte of every encoded row.
+const rowFormat = 1
+
+// AppendRow appends the row without its key to b: format byte, version, epoch and offset as varints, then the value as it
+// is. Adapters that store bytes, and the stream's state, write rows so.
+func AppendRow(b []byte, r Row) []byte {
+	b = append(b, rowFormat)
+	b = binary.AppendVarint(b, int64(r.Version))
+	b = binary.AppendVarint(b, r.Epoch)
+	b = binary.AppendVarint(b, r.Offset)
+	return append(b, r.Value...)
+}
+
+// DecodeRow reads what AppendRow wrote; Key is empty and the value points into b.
+func DecodeRow(b []byte) (Row, error) {
+	if len(b) == 0 || b[0] != rowFormat {
+		return Row{}, errors.New("decode online row: unknown format; it was written by another version of millrace")
+	}
+	rest := b[1:]
+	var header [3]int64
+	for i := range header {
+		v, n := binary.Varint(rest)
+		if n <= 0 {
+			return Row{}, errors.New("decode online row: cut short")
+		}
+		header[i], rest = v, rest[n:]
+	}
+	return Row{Version: int32(header[0]), Epoch: header[1], Offset: header[2], Value: rest}, nil
+}

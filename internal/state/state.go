@@ -1,0 +1,200 @@
+// Package state is the keyed state of one partition: one Pebble database whose batches hold, atomically, the changed rows,
+// an outbox of what must be published, the ids seen, and the position in the log up to which all of it is true. A crash
+// leaves the state at the end of some batch, and the log replays the rest.
+//
+// Batches are not synced to disk one by one: after a power cut Kafka replays what was lost. Sync makes a checkpoint.
+package state
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Kinds of keys in the database; the first byte of every key.
+const (
+	kindRow      = 'r' // rows of the caller
+	kindOutbox   = 'o' // keys of rows to publish, no value
+	kindSeen     = 's' // ids of events, see dedup.go
+	kindMeta     = 'm' // notes of the caller
+	kindPosition = 'p' // the position, one key
+)
+
+// Position is how far a partition was applied: everything before Offset in this epoch of the topic, and all of earlier
+// epochs. Hash is that of the record just before Offset (0 where there is none); it tells a rewritten log.
+type Position struct {
+	Epoch  int64
+	Offset int64
+	Hash   uint64
+}
+
+// Before reports whether p is earlier than o in the log; hashes do not count.
+func (p Position) Before(o Position) bool {
+	if p.Epoch != o.Epoch {
+		return p.Epoch < o.Epoch
+	}
+	return p.Offset < o.Offset
+}
+
+// Options say how much memory a state may use and where it logs.
+type Options struct {
+	Cache *Cache       // shared by the states of a process; required
+	Log   *slog.Logger // nil discards
+}
+
+// DB is the state of one partition. Reads may come from any goroutine; batches come from one, the partition's owner.
+type DB struct {
+	db *pebble.DB
+	reader
+}
+
+// Open opens or creates the state in dir; the directory is locked until Close. Errors are those of OpenDisk.
+func Open(dir string, o Options) (*DB, error) {
+	db, err := OpenDisk(dir, DiskOptions{Cache: o.Cache, Log: o.Log})
+	if err != nil {
+		return nil, fmt.Errorf("open state: %w", err)
+	}
+	return &DB{db: db, reader: reader{db}}, nil
+}
+
+// Close makes everything durable and lets the directory go.
+func (db *DB) Close() error {
+	if err := errors.Join(db.Sync(), db.db.Close()); err != nil {
+		return fmt.Errorf("close state: %w", err)
+	}
+	return nil
+}
+
+// Sync returns when every batch committed before is on disk.
+func (db *DB) Sync() error {
+	if err := db.db.LogData(nil, pebble.Sync); err != nil {
+		return fmt.Errorf("sync state: %w", err)
+	}
+	return nil
+}
+
+// Snapshot is the state as it is now; later batches do not show. Close it soon: it keeps old files alive.
+func (db *DB) Snapshot() *Snapshot {
+	s := db.db.NewSnapshot()
+	return &Snapshot{reader: reader{s}, close: s.Close}
+}
+
+// Snapshot is a frozen state.
+type Snapshot struct {
+	reader
+	close func() error
+}
+
+// Close frees the snapshot.
+func (s *Snapshot) Close() error { return s.close() }
+
+// reader reads a database or a snapshot of one.
+type reader struct{ from pebble.Reader }
+
+// Position returns how far the state was applied; ok is false for a state that never was.
+func (r reader) Position() (p Position, ok bool, err error) {
+	ok, err = r.get([]byte{kindPosition}, func(b []byte) error {
+		var n, m int
+		p.Epoch, n = binary.Varint(b)
+		if n > 0 {
+			p.Offset, m = binary.Varint(b[n:])
+		}
+		if n <= 0 || m <= 0 || len(b) != n+m+8 {
+			return errDamaged
+		}
+		p.Hash = binary.LittleEndian.Uint64(b[n+m:])
+		return nil
+	})
+	if err != nil {
+		return Position{}, false, fmt.Errorf("read state position: %w", err)
+	}
+	return p, ok, nil
+}
+
+var errDamaged = fmt.Errorf("%w: a value is damaged", ErrCorrupt)
+
+// Get returns a copy of the row of a key.
+func (r reader) Get(key string) (value []byte, ok bool, err error) {
+	ok, err = r.get(keyOf(kindRow, key), func(b []byte) error {
+		value = append([]byte(nil), b...)
+		return nil
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("read state row: %w", err)
+	}
+	return value, ok, nil
+}
+
+// Meta returns a note of the caller, "" where there is none.
+func (r reader) Meta(name string) (value string, err error) {
+	_, err = r.get(keyOf(kindMeta, name), func(b []byte) error {
+		value = string(b)
+		return nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("read state note: %w", err)
+	}
+	return value, nil
+}
+
+// Scan calls f with every row whose key starts with prefix, in the order of keys. The value is valid during the call.
+func (r reader) Scan(prefix string, f func(key string, value []byte) error) error {
+	return r.scan(kindRow, prefix, f)
+}
+
+// Outbox calls f with every key that a batch put into the outbox since it was dropped last.
+func (r reader) Outbox(f func(key string) error) error {
+	return r.scan(kindOutbox, "", func(key string, _ []byte) error { return f(key) })
+}
+
+func (r reader) scan(kind byte, prefix string, f func(key string, value []byte) error) (err error) {
+	lower := keyOf(kind, prefix)
+	it, err := r.from.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: prefixEnd(lower)})
+	if err != nil {
+		return fmt.Errorf("scan state: %w", err)
+	}
+	defer func() {
+		if closeErr := it.Close(); err == nil && closeErr != nil {
+			err = fmt.Errorf("scan state: %w", closeErr)
+		}
+	}()
+	for ok := it.First(); ok; ok = it.Next() {
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return fmt.Errorf("scan state: %w", err)
+		}
+		if err := f(string(it.Key()[1:]), value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// get calls f with the value of a key while it is valid.
+func (r reader) get(key []byte, f func([]byte) error) (bool, error) {
+	value, closer, err := r.from.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	err = f(value)
+	return true, errors.Join(err, closer.Close())
+}
+
+func keyOf(kind byte, name string) []byte { return append([]byte{kind}, name...) }
+
+// prefixEnd is the smallest key above every key that starts with prefix, which begins with a kind and so has one.
+func prefixEnd(prefix []byte) []byte {
+	end := append([]byte(nil), prefix...)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i]++; end[i] != 0 {
+			return end[:i+1]
+		}
+	}
+	return nil
+}
