@@ -1,0 +1,94 @@
+package tracker
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/kafka"
+)
+
+// visit is what a request says about all its events.
+type visit struct {
+	site       string
+	receivedAt time.Time
+	agent      agent
+	network    string
+}
+
+// visit looks at a request. A secret key speaks for a server: its address and user agent are not the visitor's.
+func (t *Tracker) visit(r *http.Request, key control.Key) visit {
+	v := visit{site: key.Site, receivedAt: t.deps.Now().UTC()}
+	if key.Kind != control.KeySecret {
+		v.agent = parseAgent(r.UserAgent())
+		v.network = networkPrefix(r, t.cfg.TrustedProxies)
+	}
+	return v
+}
+
+// batch is a request's events, decided: what goes to Kafka and what was refused.
+type batch struct {
+	site         string
+	records      []kafka.Record
+	ids          []string // of records
+	rejected     []verdict
+	dropped      int // by the visitor's consent
+	propsDropped int
+}
+
+// recordHeaders is on every record; records share it, because nobody writes to it.
+func recordHeaders() []kafka.Header {
+	return []kafka.Header{{Key: event.HeaderSchema, Value: []byte(event.Schema)}}
+}
+
+// admit decides every event of a request alone.
+func (t *Tracker) admit(req event.Request, v visit) batch {
+	b := batch{
+		site: v.site, records: make([]kafka.Record, 0, len(req.Raw)), ids: make([]string, 0, len(req.Raw)),
+		rejected: []verdict{},
+	}
+	headers := recordHeaders()
+	in := event.AdmitInput{Site: v.site, SentAt: req.SentAt, ReceivedAt: v.receivedAt}
+	for i, raw := range req.Raw {
+		e, p := event.Decode(raw)
+		if p == nil && !e.Measured() {
+			b.dropped++
+			continue
+		}
+		if p == nil {
+			v.describe(e)
+			p = e.Admit(in)
+		}
+		if p != nil {
+			b.rejected = append(b.rejected, verdict{Index: i, Problem: *p})
+			continue
+		}
+		value, err := event.Marshal(e)
+		if err != nil {
+			b.rejected = append(b.rejected, verdict{Index: i, Problem: event.Problem{Code: codeUnencodable, Detail: err.Error()}})
+			continue
+		}
+		b.propsDropped += e.PropsDropped
+		b.ids = append(b.ids, e.EventID)
+		b.records = append(b.records, kafka.Record{
+			Topic: event.TopicEvents, Partition: -1, Time: e.ReceivedAt, Key: []byte(e.Key()), Value: value, Headers: headers,
+		})
+	}
+	return b
+}
+
+// codeUnencodable is the verdict on an event that passed every check and still has no JSON; it would be a fault of ours,
+// and must not cost the event's neighbours.
+const codeUnencodable = "unencodable"
+
+// describe adds what the collector knows and takes away what nobody should keep. It comes before Admit, which removes
+// more where the visitor refused personalization.
+func (v visit) describe(e *event.Event) {
+	e.UserAgentFamily, e.Device, e.IsBot = v.agent.family, v.agent.device, v.agent.bot
+	e.NetworkPrefix = v.network
+	if e.Page != nil {
+		e.Page.URL = cleanURL(e.Page.URL)
+		e.Page.Referrer = cleanURL(e.Page.Referrer)
+	}
+}

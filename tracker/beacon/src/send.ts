@@ -1,0 +1,128 @@
+import { endpoint } from "./config";
+import { type Entry, queue, remove } from "./queue";
+
+// The 64 KiB that a browser lets keepalive requests carry is one budget for all of them together; some is left to others.
+const keepaliveBytes = 57344;
+const maxBodyBytes = 524288;
+const maxBatch = 500;
+const debounce = 250;
+const timeout = 15e3;
+
+// An outage costs a client at most ten requests a minute: waits of 1-2 s, 2-4 s, ... up to half a minute to a minute.
+const firstWait = 2e3;
+const longestWait = 6e4;
+/** After three failures of the network and no success ever, something blocks us: once in five minutes is enough. */
+const blockedWait = 3e5;
+
+let inFlight = 0; // keepalive bytes
+let active = 0; // requests
+let failures = 0;
+let reached = false; // the collector has answered at least once
+let stopped = false; // it refuses this page: wrong key or origin
+let notBefore = 0;
+let timer = 0;
+let current: Promise<unknown> = Promise.resolve();
+
+const retryable = (status: number): boolean => [0, 408, 425, 429].includes(status) || status >= 500;
+
+/** Sends soon: the first event of a quiet time at once, the next ones together. */
+export function schedule(): void {
+  if (!timer) {
+    send();
+    if (!timer) wake(Math.max(debounce, notBefore - Date.now()));
+  }
+}
+
+function wake(after: number): void {
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    timer = 0;
+    send();
+  }, after) as unknown as number;
+}
+
+/** Tries at once, whatever was waited for; resolves when what waits now was answered or has failed. */
+export async function retryNow(): Promise<void> {
+  await current;
+  notBefore = 0;
+  await send();
+}
+
+/** Takes as many waiting events as fit. */
+function take(budget: number): Entry[] {
+  const batch: Entry[] = [];
+  let bytes = 64; // the envelope
+  for (const entry of queue) {
+    if (entry.sending) continue;
+    bytes += entry.bytes + 1;
+    if (bytes > budget || batch.length === maxBatch) break;
+    batch.push(entry);
+  }
+  return batch;
+}
+
+/**
+ * Sends what waits. One request runs at a time, so that order is kept; a page that is leaving sends everything that the
+ * keepalive budget still takes, and the rest stays stored for the next page.
+ */
+export function send(leaving?: boolean): Promise<unknown> {
+  const requests: Promise<unknown>[] = [];
+  while (!stopped && (leaving || (!active && Date.now() >= notBefore && navigator.onLine !== false))) {
+    let batch = take(keepaliveBytes - inFlight);
+    let keepalive = true;
+    if (!batch.length && !leaving) {
+      batch = take(maxBodyBytes);
+      keepalive = false;
+    }
+    if (!batch.length) break;
+    requests.push(post(batch, keepalive, leaving));
+  }
+  return requests[0] ? (current = Promise.all(requests)) : current;
+}
+
+async function post(batch: Entry[], keepalive: boolean, leaving?: boolean): Promise<void> {
+  const body = `{"sent_at":${Date.now()},"events":[${batch.map((entry) => entry.json)}]}`;
+  const bytes = keepalive ? batch.reduce((sum, entry) => sum + entry.bytes + 1, 64) : 0;
+  batch.forEach((entry) => (entry.sending = true));
+  if (leaving && !("keepalive" in Request.prototype)) {
+    // Nobody tells whether a beacon arrived, only whether the browser took it.
+    if (navigator.sendBeacon(endpoint, body)) remove(batch);
+    return;
+  }
+  active++;
+  inFlight += bytes;
+  let status = 0;
+  let wait = 0;
+  let rejected: unknown[] = [];
+  try {
+    // A string body is text/plain: no preflight.
+    const signal = AbortSignal.timeout?.(timeout);
+    const answer = await fetch(endpoint, { method: "POST", body, keepalive, signal });
+    status = answer.status;
+    wait = +(answer.headers.get("Retry-After") || 0) * 1e3;
+    if (answer.ok) ({ rejected } = await answer.json());
+  } catch {
+    // No answer: status stays 0. Half an answer: what its status says.
+  }
+  active--;
+  inFlight -= bytes;
+  batch.forEach((entry) => (entry.sending = false));
+  if (status) reached = true;
+  if (retryable(status)) {
+    const span = Math.min(firstWait * 2 ** failures++, longestWait);
+    const backoff = failures >= 3 && !reached ? blockedWait : span / 2 + (Math.random() * span) / 2;
+    notBefore = Date.now() + Math.max(wait, backoff);
+    wake(notBefore - Date.now());
+    return;
+  }
+  if (status === 401 || status === 403) {
+    stopped = true;
+    console.warn("millrace: the collector refuses this page (%d); check data-key and its origins", status);
+    return;
+  }
+  if (status >= 300) rejected = batch.map((entry) => entry.json);
+  if (rejected.length) console.warn("millrace: events were refused (%d)", status, rejected);
+  failures = 0;
+  remove(batch); // stored, or not worth a second try
+  if (queue.length) await send();
+}

@@ -1,0 +1,155 @@
+package tracker
+
+import (
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/mileusna/useragent"
+)
+
+// agent is what a User-Agent header is reduced to.
+type agent struct {
+	family string // Chrome, Safari, Googlebot; at most maxFamilyBytes
+	device string // desktop, mobile or tablet; empty where unknown
+	bot    bool
+}
+
+// maxFamilyBytes bounds a name that any client may invent.
+const maxFamilyBytes = 64
+
+// maxAgentBytes bounds what is parsed: real headers have less than 300 bytes.
+const maxAgentBytes = 1 << 10
+
+func parseAgent(header string) agent {
+	if len(header) > maxAgentBytes {
+		header = header[:maxAgentBytes]
+	}
+	ua := useragent.Parse(header)
+	a := agent{family: strings.ToValidUTF8(ua.Name[:min(len(ua.Name), maxFamilyBytes)], ""), bot: ua.Bot}
+	switch {
+	case ua.Tablet:
+		a.device = "tablet"
+	case ua.Mobile:
+		a.device = "mobile"
+	case ua.Desktop:
+		a.device = "desktop"
+	}
+	return a
+}
+
+// Networks are kept this coarse: enough to see a botnet or a region, too little to find a household.
+const (
+	prefixBitsV4 = 24
+	prefixBitsV6 = 48
+)
+
+// networkPrefix returns the truncated network of the client; the full address is never stored.
+func networkPrefix(r *http.Request, trusted []netip.Prefix) string {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	addr := peer.Addr().Unmap().WithZone("")
+	// Each proxy appends the peer it saw, so the last address that is no proxy of ours is the client; what stands before
+	// it is the client's own claim.
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0 && contains(trusted, addr); i-- {
+		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		addr = hop.Unmap().WithZone("")
+	}
+	bits := prefixBitsV6
+	if addr.Is4() {
+		bits = prefixBitsV4
+	}
+	prefix, err := addr.Prefix(bits)
+	if err != nil {
+		return ""
+	}
+	return prefix.String()
+}
+
+func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
+	for _, p := range prefixes {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// sensitive reports whether a query parameter of this name must not be stored: credentials and direct identifiers that
+// sites put into addresses by mistake or for a login.
+func sensitive(name string) bool {
+	switch strings.ToLower(name) {
+	case "access_token", "api_key", "apikey", "auth", "authorization", "code", "email", "id_token", "jwt", "mail",
+		"otp", "pass", "passwd", "password", "phone", "pwd", "refresh_token", "reset_token", "secret", "session",
+		"sessionid", "sid", "sig", "signature", "ssn", "token":
+		return true
+	}
+	return false
+}
+
+// cleanURL removes sensitive parameters from query and fragment, and a user name or password before the host. The rest
+// stays as the browser sent it.
+func cleanURL(raw string) string {
+	if !strings.ContainsAny(raw, "?#@") {
+		return raw
+	}
+	rest, fragment, hasFragment := strings.Cut(raw, "#")
+	base, query, hasQuery := strings.Cut(rest, "?")
+	out := withoutUser(base)
+	if query = cleanQuery(query); hasQuery && query != "" {
+		out += "?" + query
+	}
+	if hasFragment {
+		// Fragments carry queries too: #access_token=..., #/login?token=...
+		route, params, routed := strings.Cut(fragment, "?")
+		if !routed {
+			route, params = "", fragment
+		}
+		if params = cleanQuery(params); routed && params != "" {
+			route += "?"
+		}
+		if route += params; route != "" {
+			out += "#" + route
+		}
+	}
+	return out
+}
+
+func withoutUser(base string) string {
+	scheme, rest, ok := strings.Cut(base, "://")
+	if !ok {
+		return base
+	}
+	host, path, hasPath := strings.Cut(rest, "/")
+	if at := strings.LastIndexByte(host, '@'); at >= 0 {
+		host = host[at+1:]
+	}
+	if hasPath {
+		host += "/"
+	}
+	return scheme + "://" + host + path
+}
+
+func cleanQuery(query string) string {
+	if query == "" {
+		return ""
+	}
+	kept := make([]string, 0, strings.Count(query, "&")+1)
+	for pair := range strings.SplitSeq(query, "&") {
+		name, _, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(name); err == nil {
+			name = plain
+		}
+		if !sensitive(name) {
+			kept = append(kept, pair)
+		}
+	}
+	return strings.Join(kept, "&")
+}

@@ -1,0 +1,211 @@
+package tracker
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/httpserver"
+)
+
+// Problem types of the collector, besides the codes of package event with dashes.
+const (
+	problemMissingKey  = "missing-key"
+	problemUnknownKey  = "unknown-key"
+	problemSecretKey   = "secret-key-in-browser"
+	problemOrigin      = "origin-not-allowed"
+	problemEncoding    = "unsupported-content-encoding"
+	problemUnavailable = "events-not-stored"
+)
+
+// headerKey carries the key of a server; a browser sends it as ?key= because a header would cost a preflight.
+const headerKey = "X-Millrace-Key"
+
+// answer is the body of a 202.
+type answer struct {
+	Accepted   int       `json:"accepted"`
+	Duplicates int       `json:"duplicates"`
+	Dropped    int       `json:"dropped,omitempty"` // refused by the visitor's own consent: not kept, not to be sent again
+	Rejected   []verdict `json:"rejected"`
+}
+
+// verdict says why one event of a request was refused; Index counts the request's events from 0.
+type verdict struct {
+	Index int `json:"index"`
+	event.Problem
+}
+
+func (t *Tracker) handleEvents(w http.ResponseWriter, r *http.Request) {
+	started := time.Now()
+	defer func() { t.metrics.seconds.Observe(time.Since(started).Seconds()) }()
+
+	key, ok := t.authenticate(w, r)
+	if !ok {
+		return
+	}
+	buf := t.bodies.buffer()
+	defer t.bodies.release(buf)
+	if p := t.bodies.read(w, r, buf); p != nil {
+		t.refuse(w, r, *p)
+		return
+	}
+	req, err := event.Parse(buf.Bytes(), r.Header.Get("Content-Type"))
+	if err != nil {
+		t.refuse(w, r, requestProblem(err))
+		return
+	}
+	batch := t.admit(req, t.visit(r, key))
+	if !t.store(w, r, &batch) {
+		return
+	}
+	ans := answer{
+		Accepted: len(batch.records), Dropped: batch.dropped, Rejected: batch.rejected,
+		Duplicates: t.recent.add(batch.site, batch.ids),
+	}
+	t.metrics.count(batch, ans)
+	if err := httpserver.WriteJSON(w, r, http.StatusAccepted, ans); err != nil {
+		t.deps.Log.ErrorContext(r.Context(), "encode answer", "error", err)
+	}
+}
+
+// store writes the batch to Kafka, or answers 503: the client keeps its events and sends them again.
+func (t *Tracker) store(w http.ResponseWriter, r *http.Request, b *batch) bool {
+	if len(b.records) == 0 {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), t.cfg.ProduceTimeout)
+	defer cancel()
+	err := t.deps.Producer.Produce(ctx, b.records)
+	if err == nil {
+		return true
+	}
+	if r.Context().Err() != nil {
+		return false // the client is gone and will send again
+	}
+	if t.outages.allow(t.deps.Now()) {
+		t.deps.Log.ErrorContext(r.Context(), "events cannot be stored; clients are asked to retry", "error", err)
+	}
+	t.unavailable(w, r, "the events could not be written to Kafka")
+	return false
+}
+
+func (t *Tracker) unavailable(w http.ResponseWriter, r *http.Request, detail string) {
+	w.Header().Set("Retry-After", strconv.Itoa(int(RetryAfter.Seconds())))
+	t.refuse(w, r, httpserver.Problem{
+		Type: problemUnavailable, Title: "Events not stored", Status: http.StatusServiceUnavailable, Detail: detail,
+		Hint: "nothing of this request is acknowledged; send it again, with the same event ids, after Retry-After seconds",
+	})
+}
+
+// refuse answers a whole request with a problem and counts it.
+func (t *Tracker) refuse(w http.ResponseWriter, r *http.Request, p httpserver.Problem) {
+	t.metrics.refused.WithLabelValues(p.Type).Inc()
+	httpserver.WriteProblem(w, r, p)
+}
+
+// problemType is the problem type of a code of package event: one spelling, with dashes, for all problems.
+func problemType(code string) string { return strings.ReplaceAll(code, "_", "-") }
+
+// requestProblem turns what Parse says into an answer for the whole request.
+func requestProblem(err error) httpserver.Problem {
+	var p *event.Problem
+	if !errors.As(err, &p) {
+		return httpserver.Internal()
+	}
+	out := httpserver.Problem{
+		Type: problemType(p.Code), Title: "Bad request body", Status: http.StatusBadRequest, Detail: p.Detail, Pointer: p.Pointer,
+		Hint: `send one event, an array, one event a line, or {"sent_at": ..., "events": [...]}, as UTF-8 JSON`,
+	}
+	switch p.Code {
+	case event.CodeBodyTooLarge, event.CodeBatchTooLarge:
+		out.Title, out.Status, out.Hint = "Request too large", http.StatusRequestEntityTooLarge, tooLargeHint
+	}
+	return out
+}
+
+// authenticate finds the key of a request and sets the CORS headers that its origin deserves; false means that the
+// request is answered.
+func (t *Tracker) authenticate(w http.ResponseWriter, r *http.Request) (control.Key, bool) {
+	h := w.Header()
+	h.Add("Vary", "Origin")
+	origin := r.Header.Get("Origin")
+	secret := r.Header.Get(headerKey)
+	if secret == "" {
+		secret = r.URL.Query().Get("key")
+	}
+	key, err := control.Key{}, control.ErrUnknownKey
+	if secret != "" {
+		key, err = t.deps.Keys.Authenticate(r.Context(), secret)
+	}
+	if err != nil {
+		// The page may read this refusal: it says nothing of a site, and a beacon that saw a mere network error would retry.
+		allowOrigin(h, origin)
+	}
+	switch {
+	case secret == "":
+		t.refuse(w, r, httpserver.Problem{
+			Type: problemMissingKey, Title: "Key missing", Status: http.StatusUnauthorized, Detail: "the request carries no key",
+			Hint: "add ?key=pk_... to the address, or the header " + headerKey + "; `millrace keys list` shows the keys",
+		})
+	case errors.Is(err, control.ErrUnknownKey):
+		t.refuse(w, r, httpserver.Problem{
+			Type: problemUnknownKey, Title: "Key unknown", Status: http.StatusUnauthorized, Detail: "the key is unknown or revoked",
+			Hint: "`millrace keys list` shows the keys, `millrace keys create` makes one; the first ones stand in keys.json of the data directory",
+		})
+	case err != nil:
+		t.deps.Log.ErrorContext(r.Context(), "check key", "error", err)
+		t.unavailable(w, r, "the key could not be checked")
+	case key.Kind == control.KeySecret && origin != "":
+		t.refuse(w, r, httpserver.Problem{
+			Type: problemSecretKey, Title: "Secret key in a browser", Status: http.StatusForbidden,
+			Detail: "this secret key was sent by a web page, where everybody can read it",
+			Hint:   "revoke it with `millrace keys revoke`, and put a pk_ key into the page",
+		})
+	case !key.AllowsEvents(origin):
+		t.refuse(w, r, httpserver.Problem{
+			Type: problemOrigin, Title: "Origin not allowed", Status: http.StatusForbidden,
+			Detail: "the key does not allow events from " + origin,
+			Hint:   "create a key with this origin: `millrace keys create --origin " + origin + "`",
+		})
+	default:
+		allowOrigin(h, origin)
+		return key, true
+	}
+	return control.Key{}, false
+}
+
+// allowOrigin lets a page of this origin read the answer.
+func allowOrigin(h http.Header, origin string) {
+	if origin != "" {
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Expose-Headers", "Retry-After, "+httpserver.HeaderRequestID)
+	}
+}
+
+// preflightMaxAge is how long a browser remembers a preflight, in seconds: the most that Chromium keeps.
+const preflightMaxAge = "7200"
+
+// handlePreflight answers CORS preflights, which the beacon avoids and other scripts cause. A key in the address decides;
+// a key in a header is not part of a preflight, so the request itself is checked then.
+func (t *Tracker) handlePreflight(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Add("Vary", "Origin")
+	origin := r.Header.Get("Origin")
+	if secret := r.URL.Query().Get("key"); secret != "" {
+		key, err := t.deps.Keys.Authenticate(r.Context(), secret)
+		if err != nil || key.Kind == control.KeySecret || !key.AllowsEvents(origin) {
+			w.WriteHeader(http.StatusNoContent) // without the headers below the browser refuses
+			return
+		}
+	}
+	allowOrigin(h, origin)
+	h.Set("Access-Control-Allow-Methods", "POST")
+	h.Set("Access-Control-Allow-Headers", "Content-Type, Content-Encoding, "+headerKey)
+	h.Set("Access-Control-Max-Age", preflightMaxAge)
+	w.WriteHeader(http.StatusNoContent)
+}

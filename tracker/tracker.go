@@ -1,0 +1,123 @@
+// Package tracker is the collector: the door through which browsers and servers send events. It answers for every event
+// alone, and acknowledges one only when every in-sync replica of Kafka has it. The browser's half is tracker/beacon.
+package tracker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/kafka"
+)
+
+const (
+	// DefaultRecentIDs is how many acknowledged ids are remembered to report duplicates: minutes of a busy shop, 16 MiB.
+	DefaultRecentIDs = 1 << 19
+	// DefaultProduceTimeout bounds the wait for acknowledgement. It is shorter than the server's write timeout, so that an
+	// outage becomes a 503 that the beacon understands and not a cut connection.
+	DefaultProduceTimeout = 10 * time.Second
+	// RetryAfter is what a client is asked to wait when events cannot be stored: a broker restarts within it.
+	RetryAfter = 5 * time.Second
+)
+
+// Config tunes the collector; a zero field has the default of the same name.
+type Config struct {
+	RecentIDs      int
+	ProduceTimeout time.Duration
+	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For is believed; none by default
+}
+
+// Keys tells whom a key belongs to. control.ErrUnknownKey means nobody.
+type Keys interface {
+	Authenticate(ctx context.Context, secret string) (control.Key, error)
+}
+
+// Producer returns when all records are acknowledged by every in-sync replica, or with an error.
+type Producer interface {
+	Produce(ctx context.Context, records []kafka.Record) error
+}
+
+// Deps is what the collector stands on. Now is the wall clock; nil means time.Now.
+type Deps struct {
+	Keys     Keys
+	Producer Producer
+	Metrics  prometheus.Registerer
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+// Tracker is the collector's HTTP face. It owns no goroutine.
+type Tracker struct {
+	cfg     Config
+	deps    Deps
+	metrics *metrics
+	recent  *recentIDs
+	script  *script
+	bodies  bodyReader
+	outages logLimit
+}
+
+// logInterval keeps an outage from writing one record a request.
+const logInterval = 10 * time.Second
+
+// logLimit lets one record through every logInterval.
+type logLimit struct {
+	last atomic.Int64 // Unix nanoseconds
+}
+
+func (l *logLimit) allow(now time.Time) bool {
+	last := l.last.Load()
+	return now.UnixNano()-last >= int64(logInterval) && l.last.CompareAndSwap(last, now.UnixNano())
+}
+
+// New checks the configuration and prepares what all requests share.
+func New(cfg Config, deps Deps) (*Tracker, error) {
+	switch {
+	case deps.Keys == nil:
+		return nil, errors.New("tracker needs keys")
+	case deps.Producer == nil:
+		return nil, errors.New("tracker needs a producer")
+	case deps.Metrics == nil:
+		return nil, errors.New("tracker needs a metrics registry")
+	case deps.Log == nil:
+		return nil, errors.New("tracker needs a logger")
+	case cfg.RecentIDs < 0 || cfg.ProduceTimeout < 0:
+		return nil, errors.New("tracker limits must not be negative")
+	}
+	if cfg.RecentIDs == 0 {
+		cfg.RecentIDs = DefaultRecentIDs
+	}
+	if cfg.ProduceTimeout == 0 {
+		cfg.ProduceTimeout = DefaultProduceTimeout
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	m, err := newMetrics(deps.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	s, err := newScript()
+	if err != nil {
+		return nil, err
+	}
+	return &Tracker{cfg: cfg, deps: deps, metrics: m, recent: newRecentIDs(cfg.RecentIDs), script: s}, nil
+}
+
+// Routes adds the collector's paths to a router.
+func (t *Tracker) Routes(r chi.Router) {
+	r.Post("/v1/events", t.handleEvents)
+	r.Options("/v1/events", t.handlePreflight)
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		r.Method(method, scriptPath, http.HandlerFunc(t.script.serveCurrent))
+		r.Method(method, hashedScriptPattern, http.HandlerFunc(t.script.serveHashed))
+	}
+}
