@@ -52,6 +52,10 @@ func (h *Heap) Sorted() []Entry {
 	return h.entries
 }
 
+// Unsorted returns the kept entries in no useful order, which still follows from what was pushed alone. The slice is the
+// heap's own memory: it is valid until the next Reset or Push.
+func (h *Heap) Unsorted() []Entry { return h.entries }
+
 func worse(a, b Entry) bool {
 	if a.Score != b.Score {
 		return a.Score < b.Score

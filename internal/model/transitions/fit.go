@@ -42,19 +42,26 @@ type fitter struct {
 	s        *model.Sessions
 	numItems int
 	gap      []float64 // weight of a pair by distance
-	now      int64
-	session  []int32 // session of each event
+	age      []float64 // weight of a pair by its later event
+	session  []int32   // session of each event
 	out, in  []float64
 }
 
 func newFitter(cfg Config, s *model.Sessions, numItems int) *fitter {
 	f := &fitter{
-		cfg: cfg, s: s, numItems: numItems, now: s.Newest(), gap: make([]float64, cfg.Window+1),
+		cfg: cfg, s: s, numItems: numItems, gap: make([]float64, cfg.Window+1), age: make([]float64, s.Events()),
 		session: make([]int32, s.Events()), out: make([]float64, numItems), in: make([]float64, numItems),
 	}
 	for g, w := 1, 1.0; g <= cfg.Window; g++ {
 		f.gap[g] = w
 		w *= cfg.GapDecay
+	}
+	now := s.Newest()
+	for e, t := range s.Times {
+		f.age[e] = 1
+		if cfg.HalfLife > 0 {
+			f.age[e] = math.Exp2(-float64(time.Duration(now-t)*time.Millisecond) / float64(cfg.HalfLife))
+		}
 	}
 	for i := range s.Len() {
 		for e := s.Offsets[i]; e < s.Offsets[i+1]; e++ {
@@ -65,29 +72,19 @@ func newFitter(cfg Config, s *model.Sessions, numItems int) *fitter {
 }
 
 // visit calls add for every event within the window around event e of the same session, with the weight of the
-// transition from e to it. Pairs of an item with itself are no transition.
+// transition from e to it. An item that comes back makes a pair with itself: whether such a repeat is recommended is
+// the repeat policy's choice.
 func (f *fitter) visit(e int, add func(item int32, weight float64)) {
 	i := f.session[e]
 	lo, hi := max(f.s.Offsets[i], e-f.cfg.Window), min(f.s.Offsets[i+1]-1, e+f.cfg.Window)
 	for other := lo; other <= hi; other++ {
-		if f.s.Items[other] == f.s.Items[e] {
-			continue
-		}
-		if other > e {
-			add(f.s.Items[other], f.gap[other-e]*f.age(other))
-		} else if f.cfg.Backward > 0 {
-			add(f.s.Items[other], f.gap[e-other]*f.cfg.Backward*f.age(e))
+		switch {
+		case other > e:
+			add(f.s.Items[other], f.gap[other-e]*f.age[other])
+		case other < e && f.cfg.Backward > 0:
+			add(f.s.Items[other], f.gap[e-other]*f.cfg.Backward*f.age[e])
 		}
 	}
-}
-
-// age is the weight of a pair by the time of its later event.
-func (f *fitter) age(e int) float64 {
-	if f.cfg.HalfLife == 0 {
-		return 1
-	}
-	age := time.Duration(f.now-f.s.Times[e]) * time.Millisecond
-	return math.Exp2(-float64(age) / float64(f.cfg.HalfLife))
 }
 
 func (f *fitter) countDegrees() {

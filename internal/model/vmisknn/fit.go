@@ -8,10 +8,6 @@ import (
 	"github.com/millrace/millrace/internal/model"
 )
 
-// distanceTable is how many distances between items have their weight computed ahead; no session that is a neighbour is
-// longer in practice, and longer ones are computed on the spot.
-const distanceTable = 256
-
 // maxAgeScales bounds age/SNH: exp(-700) is the smallest power that a float64 still holds with precision. Beyond it all
 // ages weigh the same.
 const maxAgeScales = 700
@@ -22,7 +18,7 @@ type Model struct {
 	index    *Index
 	itemGain []float32 // by item: what idf makes of a vote
 	ageDecay []float64 // by session, VSTAN with SNH only
-	distance []float32 // by distance from the last shared item, VSTAN with INH only
+	distance []float32 // by distance from the last shared item in a neighbour, as far as the longest one goes
 	pool     sync.Pool // of *scratch
 }
 
@@ -54,10 +50,11 @@ func New(cfg Config, index *Index) (*Model, error) {
 	if cfg.Scoring == VSTAN && cfg.SNH > 0 {
 		m.ageDecay = ageDecays(index.ends, cfg.SNH)
 	}
-	if cfg.Scoring == VSTAN && cfg.INH > 0 {
-		m.distance = make([]float32, distanceTable)
-		for d := range m.distance {
-			m.distance[d] = float32(math.Exp(-float64(d) / cfg.INH))
+	m.distance = make([]float32, index.longest())
+	for d := range m.distance {
+		m.distance[d] = 1
+		if cfg.Scoring == VSTAN {
+			m.distance[d] = float32(decayOver(d, cfg.INH))
 		}
 	}
 	numItems := index.numItems()

@@ -106,6 +106,15 @@ func (x *Index) numItems() int { return len(x.clicks) }
 
 func (x *Index) session(s int) []int32 { return x.items[x.offsets[s]:x.offsets[s+1]] }
 
+// longest returns the most distinct items of a session.
+func (x *Index) longest() int {
+	n := 0
+	for s := range x.sessions() {
+		n = max(n, len(x.session(s)))
+	}
+	return n
+}
+
 // newest returns at most m sessions that hold an item, newest first.
 func (x *Index) newest(item int32, m int) []int32 {
 	list := x.postings[x.starts[item]:x.starts[item+1]]

@@ -63,7 +63,7 @@ func (m *Model) weighCandidates(s *scratch) {
 	}
 }
 
-// vote adds up the items of the neighbours.
+// vote adds up the items of the neighbours. What idf makes of an item is the same for all its votes and comes later.
 func (m *Model) vote(s *scratch) {
 	for i := range s.neighbours {
 		n := &s.neighbours[i]
@@ -74,11 +74,8 @@ func (m *Model) vote(s *scratch) {
 		} else {
 			n.similarity *= vmisMatch(len(s.query) - int(n.position))
 		}
-		if n.similarity == 0 {
-			continue
-		}
 		for at, item := range items {
-			vote := m.voteOf(n, at, item)
+			vote := m.voteOf(n, at)
 			if vote == 0 { // underflow; a zero score marks an untouched item
 				continue
 			}
@@ -90,20 +87,13 @@ func (m *Model) vote(s *scratch) {
 	}
 }
 
-// voteOf is what neighbour n adds to the score of its item at a place.
-func (m *Model) voteOf(n *candidate, at int, item int32) float32 {
-	vote := n.similarity * m.itemGain[item]
-	if m.distance == nil {
-		return vote
-	}
+// voteOf is what neighbour n adds to the item at a place of it.
+func (m *Model) voteOf(n *candidate, at int) float32 {
 	d := at - int(n.lastShared)
 	if d < 0 {
 		d = -d
 	}
-	if d < len(m.distance) {
-		return vote * m.distance[d]
-	}
-	return vote * float32(decayOver(d, m.cfg.INH))
+	return n.similarity * m.distance[d]
 }
 
 // vmisMatch is VMIS' weight of a neighbour whose most recent shared item is d steps before the end of the query.
@@ -113,8 +103,8 @@ func vmisMatch(d int) float32 { return max(0, 1-0.1*float32(d)) }
 func (m *Model) rank(s *scratch, dst []model.Scored, k int) []model.Scored {
 	s.best.Reset(k)
 	for _, item := range s.touched {
-		if s.scores[item] > 0 {
-			s.best.Push(item, s.scores[item])
+		if score := s.scores[item] * m.itemGain[item]; score > 0 {
+			s.best.Push(item, score)
 		}
 	}
 	first := len(dst)
@@ -130,6 +120,12 @@ func (m *Model) rank(s *scratch, dst []model.Scored, k int) []model.Scored {
 // more, for the few items that are returned only.
 func (m *Model) explain(s *scratch, results []model.Scored) {
 	width := len(s.query)
+	if width == 1 {
+		for i := range results {
+			results[i].Because = s.query[0]
+		}
+		return
+	}
 	s.causes = append(s.causes[:0], make([]float32, len(results)*width)...)
 	for i, r := range results {
 		s.slot[r.Item] = int32(i) + 1
@@ -138,7 +134,7 @@ func (m *Model) explain(s *scratch, results []model.Scored) {
 		n := &s.neighbours[i]
 		for at, item := range m.index.session(int(n.session)) {
 			if slot := s.slot[item]; slot > 0 {
-				s.causes[(int(slot)-1)*width+int(n.position)-1] += m.voteOf(n, at, item)
+				s.causes[(int(slot)-1)*width+int(n.position)-1] += m.voteOf(n, at)
 			}
 		}
 	}

@@ -139,7 +139,7 @@ func (s *scratch) chooseNeighbours(k int) {
 	for i, c := range s.candidates { // newest first: the lower id is the newer session
 		s.similar.Push(int32(i), c.similarity)
 	}
-	for _, e := range s.similar.Sorted() {
+	for _, e := range s.similar.Unsorted() {
 		s.neighbours = append(s.neighbours, s.candidates[e.ID])
 	}
 }
