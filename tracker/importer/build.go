@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -86,9 +87,9 @@ func (b *builder) unused(columns []string) []string {
 func (b *builder) build(row history.Row, id string, started time.Time) (*event.Event, error) {
 	e := new(event.Event)
 	if b.api {
-		decoded, problem := event.Decode(row.Raw)
-		if problem != nil {
-			return nil, problem
+		decoded, err := decodeUntimed(row.Raw)
+		if err != nil {
+			return nil, err
 		}
 		e = decoded
 	} else if err := b.fill(e, row); err != nil {
@@ -107,6 +108,24 @@ func (b *builder) build(row history.Row, id string, started time.Time) (*event.E
 		return nil, err
 	}
 	if problem := e.Admit(event.AdmitInput{Site: b.site, ReceivedAt: started, Import: true}); problem != nil {
+		return nil, problem
+	}
+	return e, nil
+}
+
+// decodeUntimed reads an event in the API's form but for its time: files may count it in seconds, which the API refuses.
+func decodeUntimed(raw []byte) (*event.Event, error) {
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &object); err != nil {
+		return nil, fmt.Errorf("read event: %w", err)
+	}
+	delete(object, history.FieldOccurredAt)
+	untimed, err := json.Marshal(object)
+	if err != nil {
+		return nil, fmt.Errorf("read event: %w", err)
+	}
+	e, problem := event.Decode(untimed)
+	if problem != nil {
 		return nil, problem
 	}
 	return e, nil

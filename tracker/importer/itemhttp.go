@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/millrace/millrace/internal/event"
 )
 
 // maxAnswerBytes bounds what is read of an answer: a verdict on every row of a batch takes less.
@@ -21,10 +23,8 @@ type HTTPItems struct {
 }
 
 // Upsert implements ItemSink.
-func (h HTTPItems) Upsert(ctx context.Context, _ string, rows []CatalogueItem) (rejects []ItemReject, err error) {
-	body, err := json.Marshal(struct {
-		Items []CatalogueItem `json:"items"`
-	}{rows})
+func (h HTTPItems) Upsert(ctx context.Context, _ string, rows []json.RawMessage) (rejects []ItemReject, err error) {
+	body, err := json.Marshal(rows)
 	if err != nil {
 		return nil, fmt.Errorf("encode items: %w", err)
 	}
@@ -48,16 +48,18 @@ func (h HTTPItems) Upsert(ctx context.Context, _ string, rows []CatalogueItem) (
 	}
 	var answer struct {
 		Rejected []struct {
-			Index  int    `json:"index"`
-			Code   string `json:"code"`
-			Detail string `json:"detail"`
+			Index   int    `json:"index"`
+			Code    string `json:"code"`
+			Detail  string `json:"detail"`
+			Pointer string `json:"pointer"`
 		} `json:"rejected"`
 	}
 	if err := json.Unmarshal(text, &answer); err != nil {
 		return nil, fmt.Errorf("write items: read answer: %w", err)
 	}
 	for _, r := range answer.Rejected {
-		rejects = append(rejects, ItemReject{Index: r.Index, Reason: r.Code + ": " + r.Detail})
+		reason := event.Problem{Code: r.Code, Detail: r.Detail, Pointer: r.Pointer}
+		rejects = append(rejects, ItemReject{Index: r.Index, Reason: reason.Error()})
 	}
 	return rejects, nil
 }

@@ -10,38 +10,109 @@ import (
 	"strings"
 	"time"
 
-	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/history"
 )
 
-const (
-	// listSeparator divides categories and labels in one cell.
-	listSeparator = "|"
+// listSeparator divides categories and labels in one cell.
+const listSeparator = "|"
 
-	// maxListEntries bounds a list of categories or labels.
-	maxListEntries = 100
-)
+// catalogueRow is a row as the catalogue takes it. What a file does not say is left out, because the catalogue keeps
+// what it knows of such a field. Limits are the catalogue's own to check.
+type catalogueRow struct {
+	ItemID      string         `json:"item_id,omitempty"`
+	ItemGroupID string         `json:"item_group_id,omitempty"`
+	Title       string         `json:"title,omitempty"`
+	Categories  []string       `json:"categories,omitempty"`
+	Brand       string         `json:"brand,omitempty"`
+	Price       *float64       `json:"price,omitempty"`
+	Currency    string         `json:"currency,omitempty"`
+	Available   *bool          `json:"available,omitempty"`
+	URL         string         `json:"url,omitempty"`
+	ImageURL    string         `json:"image_url,omitempty"`
+	PublishedAt time.Time      `json:"published_at,omitzero"`
+	ExpiresAt   time.Time      `json:"expires_at,omitzero"`
+	Labels      []string       `json:"labels,omitempty"`
+	Fields      map[string]any `json:"fields,omitempty"`
+}
 
-// itemReader makes catalogue items of rows.
+// itemField is a field of the catalogue and the usual other names of its column.
+type itemField struct {
+	name   string
+	others []string
+}
+
+func itemFields() []itemField {
+	return []itemField{
+		{"item_id", []string{"id", "sku"}},
+		{"item_group_id", nil},
+		{"title", []string{"item_name", "name"}},
+		{"categories", []string{"category", "item_category", "category_id", "genres"}},
+		{"brand", []string{"item_brand"}},
+		{"price", []string{"unit_price"}},
+		{"currency", nil},
+		{"available", []string{"in_stock"}},
+		{"url", []string{"link"}},
+		{"image_url", []string{"image", "image_link"}},
+		{"published_at", nil},
+		{"expires_at", nil},
+		{"labels", []string{"tags"}},
+	}
+}
+
+// ParseItemMapping reads "field=column,field=column" for catalogue files. A column name may hold anything but a comma.
+func ParseItemMapping(text string) (history.Mapping, error) {
+	out := history.Mapping{}
+	if strings.TrimSpace(text) == "" {
+		return out, nil
+	}
+	var names []string
+	for _, f := range itemFields() {
+		names = append(names, f.name)
+	}
+	for pair := range strings.SplitSeq(text, ",") {
+		field, column, ok := strings.Cut(pair, "=")
+		field, column = strings.TrimSpace(field), strings.TrimSpace(column)
+		if !ok || field == "" || column == "" {
+			return nil, fmt.Errorf("mapping: %q is not of the form field=column", pair)
+		}
+		if !slices.Contains(names, field) {
+			return nil, fmt.Errorf("mapping: there is no catalogue field %q; the fields are %s (other columns are kept under their own names)",
+				field, strings.Join(names, ", "))
+		}
+		if _, twice := out[field]; twice {
+			return nil, fmt.Errorf("mapping: %q is given twice", field)
+		}
+		out[field] = column
+	}
+	return out, nil
+}
+
+// itemReader makes catalogue rows of a file's rows.
 type itemReader struct {
 	mapping history.Mapping
 	unit    history.Unit
-	taken   []string // columns that a catalogue field holds; the others become fields
+	taken   map[string]bool // columns that a catalogue field holds; the others become fields
 }
 
+// newItemReader settles which column holds which field. A file without a column for the id is refused.
 func newItemReader(cfg ItemsConfig, columns []string) (*itemReader, error) {
-	r := &itemReader{mapping: history.Mapping{}, unit: cfg.TimeUnit}
-	for field, others := range itemFields() {
-		if column, ok := cfg.Map[field]; ok {
-			if !hasColumn(columns, column) {
-				return nil, &history.MissingColumnError{Field: field, Column: column, Present: columns}
-			}
-			r.mapping[field] = column
+	r := &itemReader{mapping: history.Mapping{}, unit: cfg.TimeUnit, taken: make(map[string]bool)}
+	for _, f := range itemFields() {
+		column, named := cfg.Map[f.name]
+		if named && !hasColumn(columns, column) {
+			return nil, &history.MissingColumnError{Field: f.name, Column: column, Present: columns}
+		}
+		if named {
+			r.mapping[f.name], r.taken[column] = column, true
+		}
+	}
+	for _, f := range itemFields() {
+		if r.mapping[f.name] != "" {
 			continue
 		}
-		for _, name := range append([]string{field}, others...) {
-			if hasColumn(columns, name) && !slices.Contains(mapped(cfg.Map), name) {
-				r.mapping[field] = name
+		for _, name := range append([]string{f.name}, f.others...) {
+			if hasColumn(columns, name) && !r.taken[name] {
+				r.mapping[f.name], r.taken[name] = name, true
 				break
 			}
 		}
@@ -49,73 +120,66 @@ func newItemReader(cfg ItemsConfig, columns []string) (*itemReader, error) {
 	if r.mapping["item_id"] == "" {
 		return nil, fmt.Errorf("no column holds the item's id; the file has: %s. Name one with --map item_id=COLUMN", strings.Join(columns, ", "))
 	}
-	r.taken = mapped(r.mapping)
 	return r, nil
 }
 
-func mapped(m history.Mapping) []string {
-	out := make([]string, 0, len(m))
-	for _, column := range m {
-		out = append(out, column)
-	}
-	return out
-}
-
-// hasColumn also finds the column of a JSON array, whose entries are columns of their own: categories.0.
+// hasColumn also finds a JSON array, whose entries are columns of their own: categories.0.
 func hasColumn(columns []string, name string) bool {
 	return slices.Contains(columns, name) || slices.Contains(columns, name+".0")
 }
 
-// read makes the item of a row; the error is the reason to reject it.
-func (r *itemReader) read(row history.Row) (CatalogueItem, error) {
+// read makes the catalogue row of a file's row, as JSON; the error is the reason to reject it.
+func (r *itemReader) read(row history.Row) (json.RawMessage, error) {
 	get := func(field string) string { return strings.TrimSpace(r.mapping.Value(row, field)) }
-	item := CatalogueItem{
-		ItemID: get("item_id"), ItemGroupID: get("item_group_id"), Title: cut(get("title"), event.MaxNameBytes),
-		Brand: cut(get("brand"), event.MaxNameBytes), Currency: cut(get("currency"), event.MaxNameBytes),
-		URL: get("url"), ImageURL: get("image_url"), Available: true,
-	}
-	if err := event.CheckID(item.ItemID); err != nil {
-		return item, fmt.Errorf("item_id %w", err)
-	}
-	for name, url := range map[string]string{"url": item.URL, "image_url": item.ImageURL} {
-		if len(url) > event.MaxURLBytes {
-			return item, fmt.Errorf("%s must have at most %d bytes", name, event.MaxURLBytes)
-		}
+	item := catalogueRow{
+		ItemID: get("item_id"), ItemGroupID: get("item_group_id"), Title: get("title"), Brand: get("brand"),
+		Currency: get("currency"), URL: get("url"), ImageURL: get("image_url"),
 	}
 	var errs [6]error
 	item.Price, errs[0] = parseNumber("price", get("price"))
 	item.Available, errs[1] = parseAvailable(get("available"))
-	item.PublishedAt, errs[2] = r.time(get("published_at"))
-	item.ExpiresAt, errs[3] = r.time(get("expires_at"))
+	item.PublishedAt, errs[2] = r.time("published_at", get("published_at"))
+	item.ExpiresAt, errs[3] = r.time("expires_at", get("expires_at"))
 	item.Categories, errs[4] = r.list(row, "categories")
 	item.Labels, errs[5] = r.list(row, "labels")
-	if item.Price != nil && *item.Price < 0 {
-		errs[0] = fmt.Errorf("price %g is negative", *item.Price)
-	}
-	if err := errors.Join(errs[:]...); err != nil {
-		return item, errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
 	}
 	var err error
-	item.Fields, err = r.fields(row)
-	return item, err
+	if item.Fields, err = r.fields(row); err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(item)
+	if err != nil {
+		return nil, fmt.Errorf("encode catalogue row: %w", err)
+	}
+	return raw, nil
 }
 
-func (r *itemReader) time(text string) (time.Time, error) {
+func (r *itemReader) time(field, text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	return history.ParseTime(text, r.unit)
+	t, err := history.ParseTime(text, r.unit)
+	if err != nil {
+		return t, fmt.Errorf("%s: %w", field, err)
+	}
+	return t, nil
 }
 
-// parseAvailable reads whether an item can be had; a row that says nothing is available.
-func parseAvailable(text string) (bool, error) {
+func parseAvailable(text string) (*bool, error) {
+	yes, no := true, false
 	switch strings.ToLower(text) {
-	case "", "true", "1", "yes", "y", "in stock", "in_stock":
-		return true, nil
+	case "":
+		return nil, nil
+	case "true", "1", "yes", "y", "in stock", "in_stock":
+		return &yes, nil
 	case "false", "0", "no", "n", "out of stock", "out_of_stock":
-		return false, nil
+		return &no, nil
 	}
-	return false, fmt.Errorf("available %.40q is neither true nor false", text)
+	return nil, fmt.Errorf("available %.40q is neither true nor false", text)
 }
 
 // list reads a cell of entries divided by |, a cell that holds a JSON array, or the entries of an array of a JSON row.
@@ -133,71 +197,50 @@ func (r *itemReader) list(row history.Row, field string) ([]string, error) {
 	case text != "":
 		entries = strings.Split(text, listSeparator)
 	default:
-		for i := 0; i <= maxListEntries && row.Has(column+"."+strconv.Itoa(i)); i++ {
+		for i := 0; row.Has(column + "." + strconv.Itoa(i)); i++ {
 			entries = append(entries, row.Get(column+"."+strconv.Itoa(i)))
 		}
 	}
-	if len(entries) > maxListEntries {
-		return nil, fmt.Errorf("%s has more than %d entries", field, maxListEntries)
-	}
 	out := entries[:0]
 	for _, e := range entries {
-		if e = cut(strings.TrimSpace(e), event.MaxNameBytes); e != "" && !slices.Contains(out, e) {
+		if e = strings.TrimSpace(e); e != "" {
 			out = append(out, e)
 		}
 	}
 	return out, nil
 }
 
-// fields keeps every other column under its own name. A JSON row keeps the types of its scalars, and an object called
-// fields is taken for what it is.
+// fields keeps every other column under its own name. A JSON row keeps the types of its scalars and its own fields.
 func (r *itemReader) fields(row history.Row) (map[string]any, error) {
 	fields := make(map[string]any)
-	add := func(name string, value any) {
-		if text, ok := value.(string); ok {
-			value = cut(text, event.MaxNameBytes)
+	if row.Raw == nil {
+		for _, column := range row.Columns() {
+			if text := row.Get(column); text != "" && !r.taken[column] {
+				fields[column] = text
+			}
 		}
-		if value != nil && value != "" {
+		return fields, nil
+	}
+	var object map[string]any
+	d := json.NewDecoder(bytes.NewReader(row.Raw))
+	d.UseNumber() // a long number stays what it is
+	if err := d.Decode(&object); err != nil {
+		return nil, fmt.Errorf("read fields: %w", err)
+	}
+	if own, ok := object["fields"].(map[string]any); ok {
+		delete(object, "fields")
+		for name, value := range own {
 			fields[name] = value
 		}
 	}
-	if row.Raw == nil {
-		for _, column := range row.Columns() {
-			if !slices.Contains(r.taken, column) {
-				add(strings.TrimPrefix(column, "fields."), row.Get(column))
-			}
+	for name, value := range object {
+		if r.taken[name] || value == nil || value == "" {
+			continue
 		}
-	} else {
-		var object map[string]any
-		if err := json.NewDecoder(bytes.NewReader(row.Raw)).Decode(&object); err != nil {
-			return nil, fmt.Errorf("read fields: %w", err)
+		if _, twice := fields[name]; twice {
+			return nil, errors.New("field " + strconv.Quote(name) + " appears twice, in the row and in its fields")
 		}
-		if nested, ok := object["fields"].(map[string]any); ok {
-			delete(object, "fields")
-			for name, value := range nested {
-				add(name, scalar(value))
-			}
-		}
-		for name, value := range object {
-			if !slices.Contains(r.taken, name) {
-				add(name, scalar(value))
-			}
-		}
-	}
-	if len(fields) > event.MaxProps {
-		return nil, fmt.Errorf("the row has %d further columns, a catalogue item holds %d", len(fields), event.MaxProps)
-	}
-	if len(fields) == 0 {
-		return nil, nil
+		fields[name] = value
 	}
 	return fields, nil
-}
-
-// scalar drops what a field cannot hold.
-func scalar(v any) any {
-	switch v.(type) {
-	case string, float64, bool:
-		return v
-	}
-	return nil
 }

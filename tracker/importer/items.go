@@ -2,12 +2,12 @@ package importer
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/millrace/millrace/internal/event"
@@ -18,34 +18,16 @@ import (
 // API's body limit of 1 MiB.
 const ItemBatchRows = 500
 
-// CatalogueItem is a row of the catalogue, as the API takes it.
-type CatalogueItem struct {
-	ItemID      string         `json:"item_id"`
-	ItemGroupID string         `json:"item_group_id,omitempty"`
-	Title       string         `json:"title,omitempty"`
-	Categories  []string       `json:"categories,omitempty"`
-	Brand       string         `json:"brand,omitempty"`
-	Price       *float64       `json:"price,omitempty"`
-	Currency    string         `json:"currency,omitempty"`
-	Available   bool           `json:"available"`
-	URL         string         `json:"url,omitempty"`
-	ImageURL    string         `json:"image_url,omitempty"`
-	PublishedAt time.Time      `json:"published_at,omitzero"`
-	ExpiresAt   time.Time      `json:"expires_at,omitzero"`
-	Labels      []string       `json:"labels,omitempty"`
-	Fields      map[string]any `json:"fields,omitempty"`
-}
-
 // ItemReject is a row that the catalogue refused; Index counts within the call.
 type ItemReject struct {
 	Index  int
 	Reason string
 }
 
-// ItemSink keeps the catalogue. Upsert writes rows by item_id and names those that it refused; an error means that none
-// of them can be relied on, and that writing them again is safe.
+// ItemSink keeps the catalogue. Upsert merges rows (JSON objects, as POST /v1/items:bulk takes them) by item_id and names
+// those that it refused; an error means that none of them can be relied on, and that writing them again is safe.
 type ItemSink interface {
-	Upsert(ctx context.Context, site string, rows []CatalogueItem) ([]ItemReject, error)
+	Upsert(ctx context.Context, site string, rows []json.RawMessage) ([]ItemReject, error)
 }
 
 // ItemsConfig says how the rows of a catalogue file are read.
@@ -84,7 +66,8 @@ func (s ItemsSummary) String() string {
 	return text
 }
 
-// Items imports one catalogue file. Rows replace what is known of their items, so that importing again changes nothing.
+// Items imports one catalogue file. Rows are merged into what is known of their items, so that importing
+// again changes nothing.
 func Items(ctx context.Context, path string, cfg ItemsConfig, deps ItemsDeps) (ItemsSummary, error) {
 	if cfg.Site == "" {
 		cfg.Site = event.DefaultSite
@@ -139,7 +122,7 @@ type itemPass struct {
 	sum     *ItemsSummary
 	rejects *rejectFile
 	bar     progress
-	batch   []CatalogueItem
+	batch   []json.RawMessage
 	rows    []history.Row // the rows of the batch, for the reject file
 }
 
@@ -194,53 +177,4 @@ func (p *itemPass) write(ctx context.Context) error {
 	p.batch, p.rows = p.batch[:0], p.rows[:0]
 	p.bar.reached(p.sum.Rows)
 	return nil
-}
-
-// itemFields are the columns of the catalogue, each with usual other names of its column.
-func itemFields() map[string][]string {
-	return map[string][]string{
-		"item_id":       {"id", "sku"},
-		"item_group_id": nil,
-		"title":         {"item_name", "name"},
-		"categories":    {"category", "item_category", "category_id", "genres"},
-		"brand":         {"item_brand"},
-		"price":         {"unit_price"},
-		"currency":      nil,
-		"available":     {"in_stock"},
-		"url":           {"link"},
-		"image_url":     {"image", "image_link"},
-		"published_at":  nil,
-		"expires_at":    nil,
-		"labels":        {"tags"},
-	}
-}
-
-// ParseItemMapping reads "field=column,field=column" for catalogue files. A column name may hold anything but a comma.
-func ParseItemMapping(text string) (history.Mapping, error) {
-	out := history.Mapping{}
-	if strings.TrimSpace(text) == "" {
-		return out, nil
-	}
-	known := itemFields()
-	for pair := range strings.SplitSeq(text, ",") {
-		field, column, ok := strings.Cut(pair, "=")
-		field, column = strings.TrimSpace(field), strings.TrimSpace(column)
-		if !ok || field == "" || column == "" {
-			return nil, fmt.Errorf("mapping: %q is not of the form field=column", pair)
-		}
-		if _, ok := known[field]; !ok {
-			names := make([]string, 0, len(known))
-			for name := range known {
-				names = append(names, name)
-			}
-			slices.Sort(names)
-			return nil, fmt.Errorf("mapping: there is no catalogue field %q; the fields are %s (other columns become fields by themselves)",
-				field, strings.Join(names, ", "))
-		}
-		if _, twice := out[field]; twice {
-			return nil, fmt.Errorf("mapping: %q is given twice", field)
-		}
-		out[field] = column
-	}
-	return out, nil
 }
