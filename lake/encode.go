@@ -44,6 +44,7 @@ func writerOptions(schema *parquet.Schema) []parquet.WriterOption {
 		schema,
 		parquet.Compression(&zstd.Codec{Level: zstd.SpeedDefault, Concurrency: 1}),
 		parquet.DataPageVersion(1),
+		parquet.DefaultEncoding(&parquet.Plain), // the library would choose DELTA_LENGTH_BYTE_ARRAY for strings
 		parquet.MaxRowsPerRowGroup(maxRowGroupRows),
 		parquet.DictionaryMaxBytes(maxDictionaryBytes),
 		parquet.PageBufferSize(pageBytes),

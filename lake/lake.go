@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/apache/iceberg-go/table"
 )
 
@@ -15,13 +16,16 @@ type Config struct {
 	// Dir holds catalog.db and a folder per table. It is created when missing. Iceberg metadata records absolute paths, so
 	// a lake stays where it was made.
 	Dir string
+	// Allocator gives the memory of Arrow record batches; nil means the Go heap.
+	Allocator memory.Allocator
 }
 
 // Lake is an open lake. It is safe for concurrent use; commits of one process run one after the other. Several processes
 // may have the same lake open.
 type Lake struct {
-	dir     string
-	catalog *catalog
+	dir       string
+	catalog   *catalog
+	allocator memory.Allocator
 
 	// committing serialises the commits and the maintenance of this process: they would only conflict.
 	committing sync.Mutex
@@ -50,7 +54,10 @@ func Open(ctx context.Context, cfg Config) (*Lake, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open lake: %w", err)
 	}
-	l := &Lake{dir: dir, catalog: cat, known: make(map[string]*table.Table)}
+	l := &Lake{dir: dir, catalog: cat, allocator: cfg.Allocator, known: make(map[string]*table.Table)}
+	if l.allocator == nil {
+		l.allocator = memory.DefaultAllocator
+	}
 	for _, spec := range tables() {
 		if err := l.openTable(ctx, spec); err != nil {
 			return nil, errors.Join(fmt.Errorf("open lake table %s: %w", spec.name, err), cat.close())

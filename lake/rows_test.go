@@ -3,6 +3,7 @@ package lake
 import (
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/internal/event"
 )
@@ -50,5 +51,74 @@ func TestRowsComeBackWhole(t *testing.T) {
 	})
 	if err != nil || len(wantExposures) != 0 {
 		t.Fatalf("error %v, %d exposures missing", err, len(wantExposures))
+	}
+}
+
+// A field that is added to the schema of events must be added to the table too: every field, filled, comes back.
+func TestEveryFieldLands(t *testing.T) {
+	l := openTestLake(t)
+	e, x := new(event.Event), new(event.Exposure)
+	fillValue(reflect.ValueOf(e).Elem())
+	fillValue(reflect.ValueOf(x).Elem())
+	e.Props = map[string]any{"text": "a", "number": 1.5, "flag": true}
+	err := l.Commit(t.Context(), Landing{
+		Events:    []EventRow{{Event: e, At: Position{Topic: event.TopicEvents, Epoch: 1}}},
+		Exposures: []ExposureRow{{Exposure: x, At: Position{Topic: event.TopicExposures, Epoch: 1}}},
+		Fences:    []Fence{{Topic: event.TopicEvents, Epoch: 1, Next: 1}, {Topic: event.TopicExposures, Epoch: 1, Next: 1}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = l.ScanEvents(t.Context(), ScanRequest{}, func(r EventRow) error {
+		if !reflect.DeepEqual(r.Event, e) {
+			t.Errorf("\n got %+v\nwant %+v", r.Event, e)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = l.ScanExposures(t.Context(), ScanRequest{}, func(r ExposureRow) error {
+		if !reflect.DeepEqual(r.Exposure, x) {
+			t.Errorf("\n got %+v\nwant %+v", r.Exposure, x)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fillValue sets every field below v to something that is not its zero.
+func fillValue(v reflect.Value) {
+	if v.Type() == reflect.TypeFor[time.Time]() {
+		v.Set(reflect.ValueOf(testStart))
+		return
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString("text")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int32, reflect.Int64:
+		v.SetInt(7)
+	case reflect.Float64:
+		v.SetFloat(2.5)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fillValue(v.Elem())
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		fillValue(v.Index(0))
+		fillValue(v.Index(1))
+	case reflect.Map:
+		element := reflect.New(v.Type().Elem()).Elem()
+		fillValue(element)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf("key"), element)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fillValue(v.Field(i))
+		}
 	}
 }

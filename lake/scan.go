@@ -1,0 +1,220 @@
+package lake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/parquet-go/parquet-go"
+)
+
+// scanBatchRows is how many rows of a file go into one record batch, before the row filter: small enough to stay in the
+// processor's cache a few columns at a time.
+const scanBatchRows = 8192
+
+// Scan yields the matching rows as Arrow record batches of the requested columns, in the order of ScanEvents but for
+// rows of one commit that fell on different days. A column is a dotted path to a leaf, at most one list on the way:
+// "user_id", "rec.rec_id", or "items.item_id", which becomes a list column; no columns means every flat column outside
+// structs. A batch is released when the loop goes on: Retain it to keep it. Batches are never empty. An error ends the
+// scan.
+//
+// Only the pages of the wanted columns are decoded, one page a column at a time, so memory does not grow with the table.
+func (l *Lake) Scan(ctx context.Context, req ScanRequest) iter.Seq2[arrow.Record, error] {
+	return func(yield func(arrow.Record, error) bool) {
+		p, err := l.plan(ctx, req)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		s, err := l.newScanner(p, req.Columns)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer s.builder.Release()
+		for _, f := range p.files {
+			more, err := s.file(ctx, f, yield)
+			if err != nil {
+				yield(nil, fmt.Errorf("scan data file %s: %w", f.path, err))
+				return
+			}
+			if !more {
+				return
+			}
+		}
+	}
+}
+
+// scanner reads files into one set of builders.
+type scanner struct {
+	columns []column
+	filter  rowFilter
+	site    column // what the filter looks at
+	time    column
+	builder *array.RecordBuilder
+	keep    []bool
+}
+
+func (l *Lake) newScanner(p *plan, paths []string) (*scanner, error) {
+	if len(paths) == 0 {
+		for _, f := range p.schema.Fields() {
+			if _, flat := arrowType(f.Type); flat {
+				paths = append(paths, f.Name)
+			}
+		}
+	}
+	s := &scanner{filter: p.filter, keep: make([]bool, scanBatchRows)}
+	var fields []arrow.Field
+	for _, path := range paths {
+		c, err := resolveColumn(p.schema, path)
+		if err != nil {
+			return nil, fmt.Errorf("scan of %s: %w", p.spec.name, err)
+		}
+		s.columns, fields = append(s.columns, c), append(fields, c.field())
+	}
+	var err error
+	if s.site, err = resolveColumn(p.schema, "site"); err != nil {
+		return nil, err
+	}
+	if s.time, err = resolveColumn(p.schema, p.spec.timeColumn()); err != nil {
+		return nil, err
+	}
+	s.builder = array.NewRecordBuilder(l.allocator, arrow.NewSchema(fields, nil))
+	return s, nil
+}
+
+// file yields the batches of one file; more is false when the consumer has had enough.
+func (s *scanner) file(ctx context.Context, planned plannedFile, yield func(arrow.Record, error) bool) (more bool, err error) {
+	f, err := os.Open(planned.path)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	data, err := openParquet(f, planned.bytes)
+	if err != nil {
+		return false, err
+	}
+	for _, group := range data.RowGroups() {
+		if more, err := s.rowGroup(ctx, data, group, yield); err != nil || !more {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// groupReaders are the open columns of one row group; nil where the file lacks the column or the filter needs none.
+type groupReaders struct {
+	columns    []*leafReader
+	site, time *leafReader
+}
+
+func (s *scanner) open(file *parquet.File, group parquet.RowGroup) (*groupReaders, error) {
+	g := &groupReaders{}
+	one := func(c column) (*leafReader, error) {
+		l, ok, err := c.findLeaf(file)
+		if err != nil || !ok {
+			return nil, err
+		}
+		return &leafReader{leaf: l, pages: group.ColumnChunks()[l.index].Pages()}, nil
+	}
+	for _, c := range s.columns {
+		r, err := one(c)
+		if err != nil {
+			return nil, errors.Join(err, g.close())
+		}
+		g.columns = append(g.columns, r)
+	}
+	var err error
+	if s.filter.site != "" {
+		if g.site, err = one(s.site); err != nil {
+			return nil, errors.Join(err, g.close())
+		}
+	}
+	if s.filter.from != minMicros || s.filter.to != maxMicros {
+		if g.time, err = one(s.time); err != nil {
+			return nil, errors.Join(err, g.close())
+		}
+	}
+	return g, nil
+}
+
+func (g *groupReaders) close() error {
+	var errs []error
+	for _, r := range append(g.columns, g.site, g.time) {
+		if r != nil {
+			errs = append(errs, r.close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *scanner) rowGroup(ctx context.Context, file *parquet.File, group parquet.RowGroup, yield func(arrow.Record, error) bool) (more bool, err error) {
+	g, err := s.open(file, group)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, g.close()) }()
+	for left := int(group.NumRows()); left > 0; {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		n := min(left, scanBatchRows)
+		left -= n
+		kept, err := s.selectRows(g, n)
+		if err != nil {
+			return false, err
+		}
+		for i, c := range s.columns {
+			if err := c.appendRows(s.builder.Field(i), g.columns[i], n, kept, s.keep); err != nil {
+				return false, fmt.Errorf("column %s: %w", c.path, err)
+			}
+		}
+		if kept == 0 {
+			continue
+		}
+		record := s.builder.NewRecord()
+		more := yield(record, nil)
+		record.Release()
+		if !more {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// selectRows decides which of the next n rows are wanted and returns how many; a file without the filter's columns cannot exist,
+// because both are required.
+func (s *scanner) selectRows(g *groupReaders, n int) (kept int, err error) {
+	keep := s.keep[:n]
+	for i := range keep {
+		keep[i] = true
+	}
+	if g.site != nil {
+		err := g.site.rows(n, func(row, value int) {
+			keep[row] = value >= 0 && string(g.site.values.text(value)) == s.filter.site
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	if g.time != nil {
+		err := g.time.rows(n, func(row, value int) {
+			if value < 0 || g.time.values.int64s[value] < s.filter.from || g.time.values.int64s[value] >= s.filter.to {
+				keep[row] = false
+			}
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	for _, k := range keep {
+		if k {
+			kept++
+		}
+	}
+	return kept, nil
+}
