@@ -35,6 +35,8 @@ const (
 	// minRecordSize is the smallest encoded record: length, attributes, two deltas, two null lengths, no headers. It
 	// bounds how many records a header may promise.
 	minRecordSize = 7
+	// maxArenaRecords bounds how many records' headers are allocated ahead: 4,096 one-header records are 160 KB.
+	maxArenaRecords = 4096
 	// maxInflatedBytes bounds one decompressed batch. Brokers accept 1 MiB compressed by default; JSON shrinks 10-fold,
 	// and more than 64-fold is an attack or damage.
 	maxInflatedBytes = 64 << 20
@@ -66,7 +68,7 @@ type batchParser struct {
 	records []Record
 	next    int64
 
-	headers   []Header // arena: one growing slice for the headers of all records
+	headers   []Header // arena of which the records' headers are parts
 	headerKey string   // last header key seen; keys repeat from record to record
 }
 
@@ -74,6 +76,7 @@ type batchParser struct {
 // corrupt batch after good ones ends the run without an error: the next fetch begins with it and reports it.
 func (p *batchParser) parse(raw []byte) error {
 	p.next = p.from
+	p.records = make([]Record, 0, promisedRecords(raw))
 	for first := true; len(raw) >= batchHeaderSize; first = false {
 		base := int64(binary.BigEndian.Uint64(raw))
 		length := int64(int32(binary.BigEndian.Uint32(raw[8:])))
@@ -120,9 +123,9 @@ func (p *batchParser) batch(base int64, b []byte) (reason string) {
 		return "" // the broker starts at the batch that holds the offset; earlier ones hold nothing new
 	}
 	if attrs&attrControl == 0 {
-		kept, arena := len(p.records), len(p.headers)
+		kept := len(p.records)
 		if reason = p.batchRecords(base, end, attrs, b); reason != "" {
-			p.records, p.headers = p.records[:kept], p.headers[:arena]
+			p.records = p.records[:kept]
 			return reason
 		}
 	}
@@ -143,7 +146,6 @@ func (p *batchParser) batchRecords(base, end int64, attrs uint16, b []byte) (rea
 	if n < 0 || n > len(body)/minRecordSize {
 		return fmt.Sprintf("%d records in %d bytes", n, len(body))
 	}
-	p.reserve(n)
 	baseTime := int64(binary.BigEndian.Uint64(b[27:]))
 	var appendTime time.Time
 	if attrs&attrLogAppendTime != 0 {
@@ -199,6 +201,11 @@ func (p *batchParser) recordHeaders(d *recordDecoder, n int64) []Header {
 		d.bad = true
 		return nil
 	}
+	if cap(p.headers)-len(p.headers) < int(n) {
+		// As many headers for each record to come; records decoded before keep their part of the arena before.
+		left := cap(p.records) - len(p.records)
+		p.headers = make([]Header, 0, int(n)*max(1, min(left, maxArenaRecords)))
+	}
 	from := len(p.headers)
 	for range n {
 		key := d.nullable()
@@ -217,13 +224,20 @@ func (p *batchParser) recordHeaders(d *recordDecoder, n int64) []Header {
 	return p.headers[from:len(p.headers):len(p.headers)]
 }
 
-// reserve makes room for n more records without growing step by step.
-func (p *batchParser) reserve(n int) {
-	if free := cap(p.records) - len(p.records); free < n {
-		grown := make([]Record, len(p.records), max(len(p.records)+n, 2*cap(p.records)))
-		copy(grown, p.records)
-		p.records = grown
+// promisedRecords is how many records the batch headers of a record set announce, so that they are allocated at once.
+// It trusts no header beyond what the bytes could hold; a compressed batch may hold more and grows the slice.
+func promisedRecords(raw []byte) int {
+	total := int64(0)
+	for len(raw) >= batchHeaderSize {
+		size := batchPrefixSize + int64(int32(binary.BigEndian.Uint32(raw[8:])))
+		if size < batchHeaderSize || size > int64(len(raw)) {
+			break
+		}
+		n := int64(int32(binary.BigEndian.Uint32(raw[57:])))
+		total += max(0, min(n, size/minRecordSize))
+		raw = raw[size:]
 	}
+	return int(total)
 }
 
 func inflate(c compress.Compression, b []byte) ([]byte, error) {

@@ -18,8 +18,8 @@ const (
 	noProducer = -1
 	// acksAll asks for every in-sync replica.
 	acksAll = -1
-	// spareBytes is the largest buffer that an idle lane keeps; 48 lanes then hold 3 MB.
-	spareBytes = 64 << 10
+	// spareBuffers is how many batch buffers are kept for reuse: with the default sizes at most 8 MB.
+	spareBuffers = 16
 )
 
 type laneKey struct {
@@ -33,9 +33,7 @@ type lane struct {
 	key  laneKey
 	wake chan struct{} // the queue got its first batch, or its first batch is full
 
-	queue []*batch // guarded by p.mu; all but the last are full
-	spare []byte   // guarded by p.mu
-
+	queue []*batch      // guarded by p.mu; all but the last are full
 	state producerState // owned by run
 }
 
@@ -59,7 +57,9 @@ func (l *lane) add(c *call, r *Record) {
 	n := len(l.queue)
 	if n == 0 || l.queue[n-1].builder.size()+size > l.p.cfg.MaxBatchBytes {
 		b := &batch{born: time.Now()}
-		b.builder.buf, l.spare = l.spare, nil
+		if last := len(l.p.spare) - 1; last >= 0 {
+			b.builder.buf, l.p.spare = l.p.spare[last], l.p.spare[:last]
+		}
 		l.queue = append(l.queue, b)
 		n++
 		l.signal()
@@ -133,8 +133,8 @@ func (l *lane) finish(b *batch, err error) {
 	l.p.mu.Lock()
 	l.p.buffered -= b.bytes
 	if err == nil {
-		if cap(b.builder.buf) <= spareBytes {
-			l.spare = b.builder.buf // after an error a connection may still be reading from it
+		if len(l.p.spare) < spareBuffers {
+			l.p.spare = append(l.p.spare, b.builder.buf) // after an error a connection may still be reading from it
 		}
 	} else if l.p.closed {
 		l.p.lost += int(b.builder.records)

@@ -61,6 +61,7 @@ type Producer struct {
 	lost     int // records that failed while draining
 	counts   map[string]int32
 	lanes    map[laneKey]*lane
+	spare    [][]byte // buffers of acknowledged batches
 }
 
 // call is one Produce or Enqueue: done runs once, when the last of its records is acknowledged or has failed. Its other

@@ -1,0 +1,321 @@
+package kafka
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/segmentio/kafka-go/compress"
+	"github.com/segmentio/kafka-go/protocol"
+)
+
+// encode makes one batch at a base offset with the product's own builder.
+func encode(base int64, records ...Record) []byte {
+	var b batchBuilder
+	for i := range records {
+		b.add(&records[i])
+	}
+	sealed := b.seal(producerState{id: noProducer, epoch: -1, sequence: -1})[lengthPrefixSize:]
+	return at(sealed, base)
+}
+
+// at moves a batch to another base offset, which its checksum does not cover.
+func at(batch []byte, base int64) []byte {
+	out := bytes.Clone(batch)
+	binary.BigEndian.PutUint64(out, uint64(base))
+	return out
+}
+
+// mend recomputes the checksum of a batch that a test changed.
+func mend(batch []byte) []byte {
+	binary.BigEndian.PutUint32(batch[17:], crc32.Checksum(batch[21:], castagnoli))
+	return batch
+}
+
+func parse(from int64, raw ...[]byte) (batchParser, error) {
+	p := batchParser{topic: "t", partition: 3, from: from}
+	err := p.parse(bytes.Join(raw, nil))
+	return p, err
+}
+
+func sample(n int) []Record {
+	records := make([]Record, n)
+	for i := range records {
+		records[i] = Record{
+			Topic: "t", Partition: 3, Offset: int64(i), Time: time.UnixMilli(1_700_000_000_123 + int64(i*i)).UTC(),
+			Key: fmt.Appendf(nil, "key %d", i), Value: bytes.Repeat([]byte{byte(i)}, i),
+			Headers: []Header{{Key: "schema", Value: []byte("event/1")}, {Key: "nil"}}[:i%3],
+		}
+		if i%5 == 4 {
+			records[i].Key = nil
+		}
+		if i%7 == 6 {
+			records[i].Value = nil
+		}
+		if i%3 == 0 {
+			records[i].Headers = nil
+		}
+	}
+	return records
+}
+
+func TestBatchRoundTrip(t *testing.T) {
+	want := sample(200)
+	p, err := parse(0, encode(0, want[:120]...), encode(120, want[120:]...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.next != 200 || !reflect.DeepEqual(p.records, want) {
+		t.Fatalf("next %d, %d records, or their content differs", p.next, len(p.records))
+	}
+	if cap(p.records) != 200 {
+		t.Errorf("allocated %d records for 200", cap(p.records))
+	}
+}
+
+// The golden batch was written down from the description of the format, not with this package.
+func TestBatchGolden(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("testdata", "batch.hex"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var digits strings.Builder
+	for line := range strings.Lines(string(text)) {
+		line, _, _ = strings.Cut(line, "#")
+		digits.WriteString(strings.Join(strings.Fields(line), ""))
+	}
+	golden, err := hex.DecodeString(digits.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Record{
+		{Topic: "t", Partition: 3, Offset: 7, Time: time.UnixMilli(1_700_000_000_000).UTC(), Key: []byte("a"), Value: []byte("one"), Headers: []Header{{Key: "h", Value: []byte{}}}},
+		{Topic: "t", Partition: 3, Offset: 8, Time: time.UnixMilli(1_700_000_000_001).UTC(), Key: []byte{}},
+	}
+	p, err := parse(7, golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(p.records, want) || p.next != 9 {
+		t.Errorf("parsed %+v, next %d", p.records, p.next)
+	}
+	if made := encode(7, want...); !bytes.Equal(made, golden) {
+		t.Errorf("encoded\n%x\nwant\n%x", made, golden)
+	}
+}
+
+// The library's own encoder is the oracle, with every compression.
+func TestBatchAgainstLibrary(t *testing.T) {
+	want := sample(50)
+	for _, c := range []compress.Compression{compress.None, compress.Gzip, compress.Snappy, compress.Lz4, compress.Zstd} {
+		t.Run(c.String(), func(t *testing.T) {
+			p, err := parse(0, libraryBatch(t, want, protocol.Attributes(c)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(p.records, want) {
+				t.Fatalf("records differ")
+			}
+		})
+	}
+}
+
+func libraryBatch(t *testing.T, records []Record, attributes protocol.Attributes) []byte {
+	var theirs []protocol.Record
+	for _, r := range records {
+		their := protocol.Record{Time: r.Time, Key: libraryBytes(r.Key), Value: libraryBytes(r.Value)}
+		for _, h := range r.Headers {
+			their.Headers = append(their.Headers, protocol.Header(h))
+		}
+		theirs = append(theirs, their)
+	}
+	var buf bytes.Buffer
+	set := protocol.RecordSet{Version: 2, Attributes: attributes, Records: protocol.NewRecordReader(theirs...)}
+	if _, err := set.WriteTo(&buf); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()[lengthPrefixSize:]
+}
+
+func libraryBytes(b []byte) protocol.Bytes {
+	if b == nil {
+		return nil
+	}
+	return protocol.NewBytes(b)
+}
+
+func TestBatchSkipsWhatWasReadAndAdvancesOverWhatHoldsNothing(t *testing.T) {
+	records := sample(10)
+	control := encode(10, Record{Key: []byte{0, 0, 0, 1}})
+	control[22] |= attrControl
+	compacted := encode(11, records[:3]...)
+	binary.BigEndian.PutUint32(compacted[23:], 8) // the batch once reached to offset 19
+	emptied := encode(20, records[:1]...)[:batchHeaderSize]
+	binary.BigEndian.PutUint32(emptied[8:], batchHeaderSize-batchPrefixSize)
+	binary.BigEndian.PutUint32(emptied[23:], 4)
+	binary.BigEndian.PutUint32(emptied[57:], 0)
+
+	p, err := parse(6, encode(0, records...), mend(control), mend(compacted), mend(emptied))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var offsets []int64
+	for _, r := range p.records {
+		offsets = append(offsets, r.Offset)
+	}
+	if want := []int64{6, 7, 8, 9, 11, 12, 13}; !reflect.DeepEqual(offsets, want) {
+		t.Errorf("offsets %v, want %v", offsets, want)
+	}
+	if p.next != 25 {
+		t.Errorf("next %d, want 25: past the emptied batch", p.next)
+	}
+}
+
+func TestBatchLogAppendTime(t *testing.T) {
+	b := encode(0, sample(3)...)
+	b[22] |= attrLogAppendTime
+	binary.BigEndian.PutUint64(b[35:], 1_800_000_000_000)
+	p, err := parse(0, mend(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range p.records {
+		if r.Time.UnixMilli() != 1_800_000_000_000 {
+			t.Errorf("offset %d has time %v, want the broker's", r.Offset, r.Time)
+		}
+	}
+}
+
+// A broker cuts its answer at a byte count; what is complete counts.
+func TestBatchPartialTail(t *testing.T) {
+	first, second := encode(0, sample(5)...), encode(5, sample(5)...)
+	for cut := range len(second) {
+		p, err := parse(0, first, second[:cut])
+		if err != nil || len(p.records) != 5 || p.next != 5 {
+			t.Fatalf("cut at %d: %d records, next %d, %v", cut, len(p.records), p.next, err)
+		}
+	}
+	if _, err := parse(5, second[:len(second)-1]); err == nil {
+		t.Error("a first batch that was cut must be an error, or the reader would ask for it for ever")
+	}
+}
+
+func TestBatchCorrupt(t *testing.T) {
+	good := encode(0, sample(5)...)
+	change := func(f func(b []byte)) []byte {
+		b := bytes.Clone(good)
+		f(b)
+		return b
+	}
+	for name, bad := range map[string][]byte{
+		"flipped bit":       change(func(b []byte) { b[len(b)-1] ^= 1 }),
+		"old format":        change(func(b []byte) { b[16] = 1 }),
+		"short length":      change(func(b []byte) { binary.BigEndian.PutUint32(b[8:], 3) }),
+		"negative length":   change(func(b []byte) { binary.BigEndian.PutUint32(b[8:], 1<<31) }),
+		"too many records":  mend(change(func(b []byte) { binary.BigEndian.PutUint32(b[57:], 1<<30) })),
+		"fewer records":     mend(change(func(b []byte) { binary.BigEndian.PutUint32(b[57:], 4) })),
+		"offset outside":    mend(change(func(b []byte) { binary.BigEndian.PutUint32(b[23:], 2) })),
+		"unknown codec":     mend(change(func(b []byte) { b[22] |= 7 })),
+		"not compressed":    mend(change(func(b []byte) { b[22] |= 4 })),
+		"long record":       mend(change(func(b []byte) { b[batchHeaderSize] = 0x7e })),
+		"negative delta":    mend(change(func(b []byte) { binary.BigEndian.PutUint32(b[23:], 1<<31) })),
+		"offsets wrap over": mend(change(func(b []byte) { binary.BigEndian.PutUint64(b, 1<<63-3) })),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var corrupt *CorruptError
+			if _, err := parse(0, bad); !errors.As(err, &corrupt) {
+				t.Fatalf("error %v, want *CorruptError", err)
+			}
+			p, err := parse(0, good, at(bad, 5))
+			if name == "offsets wrap over" {
+				return // moved to 5 it is in order
+			}
+			if err != nil || len(p.records) != 5 || p.next != 5 {
+				t.Errorf("after a good batch: %d records, next %d, %v; want the good one and no error yet", len(p.records), p.next, err)
+			}
+		})
+	}
+}
+
+func TestInflateIsBounded(t *testing.T) {
+	var bomb bytes.Buffer
+	w := compress.Zstd.Codec().NewWriter(&bomb)
+	if _, err := w.Write(make([]byte, maxInflatedBytes+1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := inflate(compress.Zstd, bomb.Bytes()); err == nil {
+		t.Fatalf("%d bytes inflated beyond the limit", bomb.Len())
+	}
+}
+
+func FuzzBatchParser(f *testing.F) {
+	records := sample(8)
+	f.Add(int64(0), encode(0, records...))
+	f.Add(int64(3), encode(0, records...)[:80])
+	f.Add(int64(9), append(encode(0, records...), encode(8, records...)...))
+	f.Fuzz(func(t *testing.T, from int64, raw []byte) {
+		from &= 1<<62 - 1
+		if len(raw) >= batchHeaderSize { // let the fuzzer past the checksum of the first batch
+			raw = bytes.Clone(raw)
+			size := batchPrefixSize + int64(int32(binary.BigEndian.Uint32(raw[8:])))
+			if size >= batchHeaderSize && size <= int64(len(raw)) {
+				mend(raw[:size])
+			}
+		}
+		p, err := parse(from, raw)
+		last := from - 1
+		for _, r := range p.records {
+			if r.Offset < from || r.Offset >= p.next {
+				t.Fatalf("offset %d outside [%d, %d)", r.Offset, from, p.next)
+			}
+		}
+		if p.next < last {
+			t.Fatalf("next %d went back behind %d", p.next, from)
+		}
+		if err != nil && len(p.records) > 0 {
+			t.Fatalf("records beside an error: %v", err)
+		}
+	})
+}
+
+func BenchmarkParse(b *testing.B) {
+	records := make([]Record, 1000)
+	for i := range records {
+		records[i] = Record{Time: time.UnixMilli(int64(i)), Key: []byte("default:a:1234567890"), Value: bytes.Repeat([]byte("x"), 250), Headers: []Header{{Key: "millrace-schema", Value: []byte("event/1")}}}
+	}
+	raw := encode(0, records...)
+	b.SetBytes(int64(len(raw)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := parse(0, raw); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N*len(records))/b.Elapsed().Seconds(), "records/s")
+}
+
+func BenchmarkEncode(b *testing.B) {
+	r := Record{Time: time.UnixMilli(1), Key: []byte("default:a:1234567890"), Value: bytes.Repeat([]byte("x"), 250), Headers: []Header{{Key: "millrace-schema", Value: []byte("event/1")}}}
+	var builder batchBuilder
+	b.ReportAllocs()
+	for b.Loop() {
+		builder.records = 0
+		for range 1000 {
+			builder.add(&r)
+		}
+		builder.seal(producerState{})
+	}
+	b.ReportMetric(float64(b.N*1000)/b.Elapsed().Seconds(), "records/s")
+}
