@@ -1,0 +1,182 @@
+package serving
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/httpserver"
+)
+
+const (
+	headerKey    = "X-Millrace-Key"
+	keyParameter = "key"
+	secretPrefix = "sk_"
+)
+
+// Problem types of authorisation.
+const (
+	ProblemMissingKey   = "missing-key"
+	ProblemUnknownKey   = "unknown-key"
+	ProblemSecretKey    = "secret-key-needed"
+	ProblemSecretInURL  = "secret-key-in-url"
+	ProblemNotReadable  = "placement-not-browser-readable"
+	ProblemOrigin       = "origin-not-allowed"
+	ProblemUserToken    = "user-token-needed"
+	ProblemUnavailable  = "unavailable"
+	keyHint             = "`millrace keys list` shows the keys, `millrace keys create` makes one"
+	authenticateHeader  = "WWW-Authenticate"
+	authenticateMessage = `Bearer realm="millrace"`
+)
+
+// authenticate finds the key of a request: `Authorization: Bearer KEY`, the header X-Millrace-Key, or, for public keys,
+// the parameter key.
+func authenticate(ctx context.Context, keys Control, r *http.Request) (control.Key, *httpserver.Problem) {
+	secret, p := givenKey(r)
+	if p != nil {
+		return control.Key{}, p
+	}
+	key, err := keys.Authenticate(ctx, secret)
+	switch {
+	case errors.Is(err, control.ErrUnknownKey):
+		return control.Key{}, &httpserver.Problem{
+			Type: ProblemUnknownKey, Title: "Unknown key", Status: http.StatusUnauthorized,
+			Detail: "the key is unknown or was revoked", Hint: keyHint,
+		}
+	case err != nil:
+		return control.Key{}, &httpserver.Problem{
+			Type: ProblemUnavailable, Title: "Keys cannot be checked", Status: http.StatusServiceUnavailable,
+			Detail: "the control store does not answer", Hint: "try again",
+		}
+	}
+	return key, nil
+}
+
+func givenKey(r *http.Request) (string, *httpserver.Problem) {
+	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok && bearer != "" {
+		return bearer, nil
+	}
+	if key := r.Header.Get(headerKey); key != "" {
+		return key, nil
+	}
+	key := r.URL.Query().Get(keyParameter)
+	if strings.HasPrefix(key, secretPrefix) {
+		return "", &httpserver.Problem{
+			Type: ProblemSecretInURL, Title: "Secret key in a URL", Status: http.StatusUnauthorized,
+			Detail: "a secret key must not stand in a URL, where logs and browsers keep it",
+			Hint:   "send it as `Authorization: Bearer sk_...`; this one has been seen and should be replaced",
+		}
+	}
+	if key == "" {
+		return "", &httpserver.Problem{
+			Type: ProblemMissingKey, Title: "No key", Status: http.StatusUnauthorized,
+			Detail: "the request carries no key", Hint: "send `Authorization: Bearer sk_...`; " + keyHint,
+		}
+	}
+	return key, nil
+}
+
+// requireSecret lets requests with a secret key pass to a handler, which gets the key's site.
+func (s *Serving) requireSecret(handle func(w http.ResponseWriter, r *http.Request, site string)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		key, p := authenticate(r.Context(), s.control, r)
+		if p == nil && key.Kind != control.KeySecret {
+			p = &httpserver.Problem{
+				Type: ProblemSecretKey, Title: "Secret key needed", Status: http.StatusForbidden,
+				Detail: "a public key may send events and read browser-readable placements, nothing else",
+				Hint:   "send a secret key (sk_...) from a server",
+			}
+		}
+		if p != nil {
+			writeProblem(w, r, p)
+			return
+		}
+		handle(w, r, key.Site)
+	}
+}
+
+// writeProblem answers with a problem, with the challenge that goes with a 401.
+func writeProblem(w http.ResponseWriter, r *http.Request, p *httpserver.Problem) {
+	if p.Status == http.StatusUnauthorized {
+		w.Header().Set(authenticateHeader, authenticateMessage)
+	}
+	if p.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	httpserver.WriteProblem(w, r, *p)
+}
+
+// checkBrowser decides whether a page may ask this with a public key: an allowed origin, a placement opened for
+// browsers, and no named user, whose list only the shop's server may ask for.
+func checkBrowser(key control.Key, placement control.Placement, origin string, q *Request) *httpserver.Problem {
+	if key.Kind == control.KeySecret {
+		return nil
+	}
+	switch {
+	case !key.AllowsReads(origin):
+		return &httpserver.Problem{
+			Type: ProblemOrigin, Title: "Origin not allowed", Status: http.StatusForbidden,
+			Detail: "this public key does not read from pages of " + originName(origin),
+			Hint:   "create a key that lists the origin: `millrace keys create --origin https://shop.example`",
+		}
+	case !placement.BrowserReadable:
+		return &httpserver.Problem{
+			Type: ProblemNotReadable, Title: "Placement not open to browsers", Status: http.StatusForbidden, Pointer: "/placement",
+			Detail: "placement " + placement.Name + " is not marked browser-readable, so a public key cannot read it",
+			Hint:   "ask from a server with a secret key, or mark the placement browser-readable",
+		}
+	case q.UserID != "":
+		return &httpserver.Problem{
+			Type: ProblemUserToken, Title: "User token needed", Status: http.StatusForbidden, Pointer: "/user_id",
+			Detail: "a page with a public key may ask for its own anonymous_id only: anybody could name a user",
+			Hint:   "leave user_id out, or ask from a server with a secret key",
+		}
+	}
+	return nil
+}
+
+func originName(origin string) string {
+	if origin == "" {
+		return "an unnamed origin"
+	}
+	return origin
+}
+
+// requestOrigin is the origin of the page that asks. A browser leaves the header out of a GET within one origin and says
+// so in Sec-Fetch-Site; then the page's origin is the host that it asked.
+func requestOrigin(r *http.Request) string {
+	if origin := r.Header.Get("Origin"); origin != "" {
+		return origin
+	}
+	if r.Header.Get("Sec-Fetch-Site") != "same-origin" {
+		return ""
+	}
+	scheme := "http://"
+	if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
+		scheme = "https://"
+	}
+	return scheme + r.Host
+}
+
+// allowOrigin lets a page read the answer. The origin was checked, or the answer is the same for everybody.
+func allowOrigin(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Add("Vary", "Origin")
+	if origin := r.Header.Get("Origin"); origin != "" {
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Expose-Headers", httpserver.HeaderRequestID)
+	}
+}
+
+// preflight answers a browser's question before its request. It allows any origin, because it cannot see the key yet;
+// the request itself is what is checked.
+func preflight(w http.ResponseWriter, r *http.Request) {
+	allowOrigin(w, r)
+	h := w.Header()
+	h.Set("Access-Control-Allow-Methods", "GET, POST")
+	h.Set("Access-Control-Allow-Headers", "Content-Type, "+headerKey)
+	h.Set("Access-Control-Max-Age", "600")
+	w.WriteHeader(http.StatusNoContent)
+}

@@ -1,0 +1,396 @@
+package serving
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/feature"
+	"github.com/millrace/millrace/internal/model"
+)
+
+// Names of the sources besides the model families, as they stand in served_by and in exposures.
+const (
+	sourceCategory   = "category"   // wanted items of the visitor's categories
+	sourceTrending   = "trending"   // rising items, from item aggregates or the model
+	sourcePopularity = "popularity" // most wanted items
+	sourceRecent     = "recent"     // what the visitor looked at
+	sourceAgain      = "again"      // what the visitor bought
+	sourceStatic     = "static"     // the last list on disk
+	sourceCatalogue  = "catalogue"  // anything that may be shown
+)
+
+const (
+	// minPerSource is how many candidates a source brings at least, beyond the length of the list and of what is
+	// excluded: enough that groups and unavailable items rarely exhaust them.
+	minPerSource = 100
+	// maxAffinities is how many of a visitor's categories bring candidates, the strongest first.
+	maxAffinities = 8
+	// perAffinity is how many items each of them brings.
+	perAffinity = 50
+	// recentItems is how far back a personal query looks when there is no running session.
+	recentItems = 20
+)
+
+// rung is a step of the ladder, best first. The list says the best rung that any of its items came from.
+type rung int
+
+const (
+	rungNone     rung = iota // what was asked for
+	rungSession              // the running session instead of the profile
+	rungCategory             // wanted in the visitor's categories
+	rungTrending             // wanted by everybody
+	rungStatic               // the last list on disk, or anything eligible
+)
+
+func (r rung) String() string {
+	return [...]string{"none", "session", "category", "trending", "static"}[r]
+}
+
+// proposal is one item of one source. Because names the item that brought it, About the category.
+type proposal struct {
+	id      string
+	score   float64
+	because string
+	about   string
+}
+
+// source is one family's proposals, best first, with its weight in the blend.
+type source struct {
+	family string
+	rung   rung
+	weight float64
+	items  []proposal
+}
+
+// query is a request with everything that answering it needs, as of one moment.
+type query struct {
+	site      string
+	placement control.Placement
+	request   *Request
+	limit     int
+	now       time.Time
+	visitor   *visitor
+	model     *loadedModel // nil while there is none
+	trends    *siteTrends
+	catalogue *Catalogue
+	static    []string // the last list on disk
+	items     []string // what the list follows from, oldest first
+	set       bool     // items are a set: a product page or a cart
+	expected  rung     // the rung that an undisturbed answer comes from
+
+	profileLost bool // the visitor's profile could not be read
+}
+
+// follow decides what the list follows from: a product, a cart, or the visitor's running session; without a profile
+// item_ids are the session.
+func (q *query) follow() {
+	switch q.placement.Kind {
+	case control.KindItem:
+		q.items, q.set = q.request.ItemIDs[:min(1, len(q.request.ItemIDs))], true
+	case control.KindCart:
+		q.items, q.set = q.request.ItemIDs, true
+	case control.KindHome, control.KindSession:
+		q.items = q.sessionItems()
+		if len(q.items) == 0 {
+			q.items = q.request.ItemIDs
+			break
+		}
+		for _, id := range q.request.ItemIDs {
+			if !slices.Contains(q.items, id) {
+				q.items = append(q.items, id) // seen by the caller, not yet by the profile
+			}
+		}
+	}
+	if len(q.items) == 0 && !q.profileLost {
+		q.expected = rungTrending // an ordinary list for somebody of whom nothing is known
+	}
+}
+
+// sessionItems are the items of the visitor's running session, oldest first, and before them so many older ones of the
+// home page's longer memory.
+func (q *query) sessionItems() []string {
+	p := &q.visitor.profile
+	var items []string
+	if q.placement.Kind == control.KindHome || len(p.Session.Items) == 0 {
+		for _, in := range slices.Backward(p.Interactions[:min(len(p.Interactions), recentItems)]) {
+			if len(items) == 0 || items[len(items)-1] != in.ItemID {
+				items = append(items, in.ItemID)
+			}
+		}
+		return items
+	}
+	for _, seen := range p.Session.Items {
+		items = append(items, seen.ItemID)
+	}
+	return items
+}
+
+// reach is how many candidates a source brings.
+func (q *query) reach() int { return minPerSource + q.limit + len(q.request.ExcludeIDs) }
+
+// stage is one step of candidate generation. Later stages are asked only while the list is not full, those of last
+// resort only while it is empty.
+type stage struct {
+	lastResort bool
+	sources    func() []source
+}
+
+// stages lists where a placement's candidates come from, in the order in which they are asked.
+func (q *query) stages() []stage {
+	fillers := []stage{
+		{sources: func() []source { return []source{q.fromCategories(1)} }},
+		{sources: func() []source { return []source{q.fromTrends(1), q.fromPopularity(0.5)} }},
+		{lastResort: true, sources: func() []source { return []source{q.fromStatic()} }},
+		{lastResort: true, sources: func() []source { return []source{q.fromCatalogue()} }},
+	}
+	switch q.placement.Kind {
+	case control.KindTrending:
+		q.expected = rungTrending
+		return append([]stage{{sources: func() []source { return []source{q.fromTrends(1)} }},
+			{sources: func() []source { return []source{q.fromPopularity(1)} }}}, fillers[2:]...)
+	case control.KindPopular:
+		q.expected = rungTrending
+		return append([]stage{{sources: func() []source { return []source{q.fromPopularity(1)} }}}, fillers[2:]...)
+	case control.KindRecent, control.KindAgain:
+		for i := range fillers {
+			fillers[i].lastResort = true // two items that were viewed are a better answer than two and ten others
+		}
+		return append([]stage{{sources: func() []source { return []source{q.fromHistory()} }}}, fillers...)
+	case control.KindHome:
+		return append([]stage{{sources: func() []source {
+			return []source{q.fromSession(0.4), q.fromTransitions(0.3), q.fromCategories(0.5), q.fromTrends(0.1), q.fromPopularity(0.05)}
+		}}}, fillers...)
+	case control.KindCart:
+		return append([]stage{{sources: func() []source { return []source{q.fromTransitions(1)} }},
+			{sources: func() []source { return []source{q.fromSession(1)} }}}, fillers...)
+	case control.KindItem:
+		return append([]stage{{sources: func() []source { return []source{q.fromTransitions(1), q.fromSession(0.3)} }}}, fillers...)
+	default:
+		return append([]stage{{sources: func() []source { return []source{q.fromSession(1)} }},
+			{sources: func() []source { return []source{q.fromTransitions(1)} }}}, fillers...)
+	}
+}
+
+// fromSession asks the session model.
+func (q *query) fromSession(weight float64) source {
+	if q.model == nil || q.model.session == nil {
+		return source{}
+	}
+	return q.fromModel(q.model.session, weight)
+}
+
+// fromTransitions asks the item-to-item model.
+func (q *query) fromTransitions(weight float64) source {
+	if q.model == nil || q.model.transitions == nil {
+		return source{}
+	}
+	return q.fromModel(q.model.transitions, weight)
+}
+
+func (q *query) fromModel(scorer model.Scorer, weight float64) source {
+	s := source{family: scorer.Name(), weight: weight}
+	if q.profileLost && q.placement.Kind == control.KindHome {
+		s.rung = rungSession // a personal list was asked for, and only the request's own session is there
+	}
+	vocabulary := q.model.Vocabulary
+	indices := vocabulary.Indices(make([]int32, 0, len(q.items)), q.items)
+	if len(indices) == 0 {
+		return s
+	}
+	scored := scorer.Score(nil, model.Query{Items: indices, Set: q.set, Now: q.now}, q.reach())
+	s.items = make([]proposal, len(scored))
+	for i, sc := range scored {
+		s.items[i] = proposal{id: vocabulary.ID(sc.Item), score: float64(sc.Score)}
+		if sc.Because != model.NoCause {
+			s.items[i].because = vocabulary.ID(sc.Because)
+		}
+	}
+	return s
+}
+
+// fromCategories brings the wanted items of the visitor's categories, in proportion to the visitor's interest in them.
+func (q *query) fromCategories(weight float64) source {
+	s := source{family: sourceCategory, rung: rungCategory, weight: weight}
+	for _, a := range q.affinities() {
+		ids := q.trends.categories[a.category]
+		if len(ids) == 0 {
+			ids = q.modelCategory(a.category)
+		}
+		for place, id := range ids[:min(len(ids), perAffinity)] {
+			// The first item of a loved category stands before the last of it, and that before the first of the next.
+			s.items = append(s.items, proposal{id: id, score: a.share * (0.6 + 0.4/float64(1+place)), about: a.category})
+		}
+	}
+	slices.SortStableFunc(s.items, func(a, b proposal) int { return cmp.Compare(b.score, a.score) })
+	return s
+}
+
+// modelCategory is the category's list as of the last training, for a store without item aggregates.
+func (q *query) modelCategory(category string) []string {
+	if q.model == nil {
+		return nil
+	}
+	var ids []string
+	for _, sc := range q.model.Popularity.ScoreCategory(nil, category, model.Query{Now: q.now}, perAffinity) {
+		ids = append(ids, q.model.Vocabulary.ID(sc.Item))
+	}
+	return ids
+}
+
+// affinity is a category with its share of the visitor's interest.
+type affinity struct {
+	category string
+	share    float64
+}
+
+// affinities are the categories that the list follows from, strongest first. For a visitor they are shares of the
+// decayed counts, averaged over the half-lives: an hour of interest in one category weighs as much as the taste of
+// weeks. Categories that only the catalogue knows count through the items that were met.
+func (q *query) affinities() []affinity {
+	shares := map[string]float64{}
+	p := &q.visitor.profile
+	if q.set || !q.visitor.known {
+		q.shareItems(shares)
+	} else {
+		for h := feature.Hour; h <= feature.Fortnight; h++ {
+			q.addShares(shares, p, h)
+		}
+	}
+	list := make([]affinity, 0, len(shares))
+	for category, share := range shares {
+		list = append(list, affinity{category, share})
+	}
+	slices.SortFunc(list, func(a, b affinity) int {
+		return cmp.Or(cmp.Compare(b.share, a.share), cmp.Compare(a.category, b.category))
+	})
+	return list[:min(len(list), maxAffinities)]
+}
+
+// shareItems counts the categories of the query's items alike.
+func (q *query) shareItems(shares map[string]float64) {
+	for _, id := range q.items {
+		for _, category := range categoriesOf(q.catalogue.row(q.site, id), q.trends.items[id]) {
+			shares[category] += 1 / float64(len(q.items))
+		}
+	}
+}
+
+func (q *query) addShares(shares map[string]float64, p *feature.Profile, h feature.HalfLife) {
+	counts := map[string]float64{}
+	sum := 0.0
+	for i := range p.Categories {
+		v := p.Categories[i].Value(h, p.LastAt)
+		counts[p.Categories[i].Name] += v
+		sum += v
+	}
+	for i := range p.Interactions {
+		in := &p.Interactions[i]
+		one := feature.Decayed{}
+		one.Add(1, in.OccurredAt)
+		v := one.Value(h, p.LastAt)
+		for _, category := range categoriesOf(q.catalogue.row(q.site, in.ItemID), nil) {
+			if category != in.Category { // the event's own is counted already
+				counts[category] += v
+				sum += v
+			}
+		}
+	}
+	if sum < math.SmallestNonzeroFloat32 {
+		return
+	}
+	const halfLives = 3
+	for category, v := range counts {
+		shares[category] += v / sum / halfLives
+	}
+}
+
+// fromTrends brings what rises now, by the item aggregates or else by the model.
+func (q *query) fromTrends(weight float64) source {
+	s := source{family: sourceTrending, rung: rungTrending, weight: weight}
+	for _, it := range q.trends.trending[:min(len(q.trends.trending), q.reach())] {
+		s.items = append(s.items, proposal{id: it.id, score: it.trend})
+	}
+	if len(s.items) == 0 && q.model != nil {
+		s.items = q.ranking(q.model.Popularity.Trending())
+	}
+	return s
+}
+
+// fromPopularity brings what is wanted most, by the item aggregates or else by the model.
+func (q *query) fromPopularity(weight float64) source {
+	s := source{family: sourcePopularity, rung: rungTrending, weight: weight}
+	for _, it := range q.trends.popular[:min(len(q.trends.popular), q.reach())] {
+		if it.interest > 0 {
+			s.items = append(s.items, proposal{id: it.id, score: it.interest})
+		}
+	}
+	if len(s.items) == 0 && q.model != nil {
+		s.items = q.ranking(q.model.Popularity)
+	}
+	return s
+}
+
+// ranking is a model's list that follows from nothing.
+func (q *query) ranking(scorer model.Scorer) []proposal {
+	scored := scorer.Score(nil, model.Query{Now: q.now}, q.reach())
+	items := make([]proposal, len(scored))
+	for i, sc := range scored {
+		items[i] = proposal{id: q.model.Vocabulary.ID(sc.Item), score: float64(sc.Score)}
+	}
+	return items
+}
+
+// fromHistory brings back what the visitor looked at, or bought, newest first. The score is the time.
+func (q *query) fromHistory() source {
+	if q.placement.Kind == control.KindAgain {
+		return historySource(sourceAgain, q.visitor.profile.Bought)
+	}
+	return historySource(sourceRecent, q.visitor.profile.Seen)
+}
+
+func historySource(family string, history []feature.Seen) source {
+	s := source{family: family, weight: 1}
+	for i, seen := range history {
+		s.items = append(s.items, proposal{id: seen.ItemID, score: 1 / float64(i+1)})
+	}
+	return s
+}
+
+// fromStatic brings the last list on disk.
+func (q *query) fromStatic() source {
+	s := source{family: sourceStatic, rung: rungStatic, weight: 1}
+	for i, id := range q.static {
+		s.items = append(s.items, proposal{id: id, score: 1 / float64(i+1)})
+	}
+	return s
+}
+
+// fromCatalogue brings every item that anything knows of: rows newest first, then items of events, then those of the
+// model. It is asked only when nothing else could fill a single place, so its cost does not matter.
+func (q *query) fromCatalogue() source {
+	s := source{family: sourceCatalogue, rung: rungStatic, weight: 1}
+	var rows []*Row
+	q.catalogue.all(q.site, func(row *Row) bool {
+		if row.eligible(q.now) {
+			rows = append(rows, row)
+		}
+		return true
+	})
+	slices.SortFunc(rows, newestRow)
+	add := func(id string) { s.items = append(s.items, proposal{id: id, score: 1 / float64(len(s.items)+1)}) }
+	for _, row := range rows {
+		add(row.ItemID)
+	}
+	for _, it := range q.trends.popular {
+		add(it.id)
+	}
+	if q.model != nil {
+		for i := range q.model.Vocabulary.Len() {
+			add(q.model.Vocabulary.ID(int32(i)))
+		}
+	}
+	return s
+}

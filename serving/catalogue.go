@@ -1,0 +1,176 @@
+package serving
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/internal/onlinestore"
+)
+
+// ItemSchema is the value of the schema header on records of the items topic.
+const ItemSchema = "item/1"
+
+// itemRowVersion is the version of catalogue rows in the online store: JSON of Row.
+const itemRowVersion = 1
+
+// Row is an item as it stands in the items topic and in the online store: the whole item with its place in the item's
+// history. A record changes the catalogue only where BaseRevision is the current revision (0 for an item without a
+// row); every node sees the records of an item in one order and so decides alike. Deleted keeps the place of an item
+// that may not be shown although events still name it.
+type Row struct {
+	Site string `json:"site"`
+	Item
+	Revision     int64     `json:"revision"`
+	BaseRevision int64     `json:"base_revision"`
+	Deleted      bool      `json:"deleted,omitempty"`
+	UpdatedAt    time.Time `json:"updated_at"`
+}
+
+// eligible reports whether the row's item may be shown at now.
+func (r *Row) eligible(now time.Time) bool { return !r.Deleted && r.Item.eligible(now) }
+
+// Catalogue is the live catalogue of every site in memory. Its base is the online store, its changes come through the
+// items topic (follow.go), and its writers wait until their own change has come back that way (write.go).
+type Catalogue struct {
+	mu    sync.RWMutex // guards sites and all below it; rows themselves never change once stored
+	sites map[string]*siteItems
+
+	waiters waiters
+	log     Log
+	online  OnlineStore
+	control Control
+	produce Producer
+	now     func() time.Time
+}
+
+// siteItems are the rows of one site. ids are its keys in order, made when they are asked for.
+type siteItems struct {
+	rows   map[string]*Row
+	ids    []string
+	sorted bool
+}
+
+// loadBase reads every row of the online store. It runs once, before the topic is followed.
+func (c *Catalogue) loadBase(ctx context.Context) error {
+	return c.online.Scan(ctx, onlinestore.CatalogPrefix("")[:len("c/")], func(stored onlinestore.Row) error {
+		row := new(Row)
+		if err := json.Unmarshal(stored.Value, row); err != nil {
+			return fmt.Errorf("read catalogue row %s: %w", stored.Key, err)
+		}
+		c.mu.Lock()
+		c.store(row)
+		c.mu.Unlock()
+		return nil
+	})
+}
+
+// store puts a row in force. The caller holds mu.
+func (c *Catalogue) store(row *Row) {
+	site := c.sites[row.Site]
+	if site == nil {
+		site = &siteItems{rows: map[string]*Row{}}
+		c.sites[row.Site] = site
+	}
+	if _, known := site.rows[row.ItemID]; !known {
+		site.sorted = false
+	}
+	site.rows[row.ItemID] = row
+}
+
+// row returns the row of an item, nil where the catalogue has none. Rows are shared: callers only read them.
+func (c *Catalogue) row(site, id string) *Row {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.rowLocked(site, id)
+}
+
+func (c *Catalogue) rowLocked(site, id string) *Row {
+	if s := c.sites[site]; s != nil {
+		return s.rows[id]
+	}
+	return nil
+}
+
+// read calls f with a lookup that sees one state of a site's catalogue. f must not call the catalogue.
+func (c *Catalogue) read(site string, f func(row func(id string) *Row)) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	rows := map[string]*Row(nil)
+	if s := c.sites[site]; s != nil {
+		rows = s.rows
+	}
+	f(func(id string) *Row { return rows[id] })
+}
+
+// all calls f with every row of a site in no order, until f returns false.
+func (c *Catalogue) all(site string, f func(*Row) bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if s := c.sites[site]; s != nil {
+		for _, row := range s.rows {
+			if !f(row) {
+				return
+			}
+		}
+	}
+}
+
+// page returns up to limit live rows of a site whose ids come after the id given, in the order of ids, and whether more
+// follow.
+func (c *Catalogue) page(site, after string, limit int) (rows []*Row, more bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.sites[site]
+	if s == nil {
+		return nil, false
+	}
+	if !s.sorted {
+		s.ids = s.ids[:0]
+		for id := range s.rows {
+			s.ids = append(s.ids, id)
+		}
+		slices.Sort(s.ids)
+		s.sorted = true
+	}
+	start, found := slices.BinarySearch(s.ids, after)
+	if found {
+		start++
+	}
+	for _, id := range s.ids[start:] {
+		row := s.rows[id]
+		if row.Deleted {
+			continue
+		}
+		if len(rows) == limit {
+			return rows, true
+		}
+		rows = append(rows, row)
+	}
+	return rows, false
+}
+
+// siteNames are the sites that have a row.
+func (c *Catalogue) siteNames() []string {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	names := make([]string, 0, len(c.sites))
+	for name := range c.sites {
+		names = append(names, name)
+	}
+	return names
+}
+
+// size is the number of live rows of a site.
+func (c *Catalogue) size(site string) (n int) {
+	c.all(site, func(row *Row) bool {
+		if !row.Deleted {
+			n++
+		}
+		return true
+	})
+	return n
+}

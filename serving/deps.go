@@ -1,0 +1,45 @@
+package serving
+
+import (
+	"context"
+
+	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/onlinestore"
+	"github.com/millrace/millrace/internal/registry"
+)
+
+// Control is what serving asks of the control store: who calls, which placements there are, and which life of the items
+// topic offsets belong to.
+type Control interface {
+	Authenticate(ctx context.Context, secret string) (control.Key, error)
+	Keys(ctx context.Context, site string) ([]control.Key, error)
+	Placement(ctx context.Context, site, name string) (control.Placement, error)
+	TopicEpoch(ctx context.Context, topic string) (control.TopicEpoch, bool, error)
+}
+
+// OnlineStore is the base that serving reads: online features, catalogue and applied offsets.
+type OnlineStore interface {
+	Get(ctx context.Context, key string) (onlinestore.Row, bool, error)
+	Scan(ctx context.Context, prefix string, f func(onlinestore.Row) error) error
+	Put(ctx context.Context, rows []onlinestore.Row) error
+}
+
+// Registry is where model versions come from. ChampionVersion answers registry.ErrNoChampion before the first promotion,
+// Load registry.ErrCorrupt for a damaged version.
+type Registry interface {
+	ChampionVersion(ctx context.Context, site string) (string, error)
+	List(ctx context.Context, site string) ([]registry.Manifest, error)
+	Load(ctx context.Context, site, version string) (*registry.Bundle, error)
+}
+
+// Producer sends records and returns when every one is acknowledged.
+type Producer interface {
+	Produce(ctx context.Context, records []kafka.Record) error
+}
+
+// Log is the reading side of Kafka that the catalogue follows.
+type Log interface {
+	Offsets(ctx context.Context, topic string) (map[int32]kafka.OffsetRange, error)
+	Fetch(ctx context.Context, request kafka.FetchRequest) (kafka.FetchResult, error)
+}

@@ -1,0 +1,216 @@
+package serving
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/onlinestore"
+)
+
+// retryPause is the pause after a failure of Kafka or of the online store while following: short enough that a node
+// catches up within the second that other nodes may lag, long enough not to hammer a store that is down.
+const retryPause = 250 * time.Millisecond
+
+// follow applies the items topic to memory and to the online store until ctx ends. Reads go on from the base while Kafka
+// is away. It ends with an error only where going on would serve a wrong catalogue: the topic was recreated.
+func (c *Catalogue) follow(ctx context.Context, log *slog.Logger) error {
+	starts, err := c.positions(ctx, log)
+	if err != nil {
+		return ignoreEnd(ctx, err)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for partition, start := range starts {
+		group.Go(func() error { return ignoreEnd(ctx, c.followPartition(ctx, log, partition, start)) })
+	}
+	return group.Wait()
+}
+
+// ignoreEnd drops the error of work that was told to stop.
+func ignoreEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// position is a place in the items topic.
+type position struct {
+	epoch, next int64
+}
+
+// positions finds where each partition goes on: behind what the online store has, or at the log's start. It waits for
+// Kafka, which need not be up when serving starts.
+func (c *Catalogue) positions(ctx context.Context, log *slog.Logger) (map[int32]position, error) {
+	for {
+		starts, err := c.readPositions(ctx)
+		if err == nil {
+			return starts, nil
+		}
+		log.WarnContext(ctx, "items topic is not readable yet; the catalogue is served as it was", "error", err)
+		if err := pause(ctx, time.Second); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (c *Catalogue) readPositions(ctx context.Context) (map[int32]position, error) {
+	epoch, ok, err := c.control.TopicEpoch(ctx, event.TopicItems)
+	if err != nil {
+		return nil, fmt.Errorf("read epoch of %s: %w", event.TopicItems, err)
+	}
+	if !ok {
+		return nil, fmt.Errorf("topic %s has no epoch yet", event.TopicItems)
+	}
+	ranges, err := c.log.Offsets(ctx, event.TopicItems)
+	if err != nil {
+		return nil, err
+	}
+	starts := make(map[int32]position, len(ranges))
+	for partition, r := range ranges {
+		starts[partition] = position{epoch: epoch.Epoch, next: r.Start}
+		applied, found, err := c.online.Get(ctx, onlinestore.OffsetKey(event.TopicItems, partition))
+		if err != nil {
+			return nil, fmt.Errorf("read applied offset of %s/%d: %w", event.TopicItems, partition, err)
+		}
+		// Offsets of another life of the topic mean nothing here: the new log is read from its start.
+		if found && applied.Epoch == epoch.Epoch {
+			starts[partition] = position{epoch: epoch.Epoch, next: applied.Offset + 1}
+		}
+	}
+	return starts, nil
+}
+
+func (c *Catalogue) followPartition(ctx context.Context, log *slog.Logger, partition int32, at position) error {
+	for {
+		result, err := c.log.Fetch(ctx, kafka.FetchRequest{Topic: event.TopicItems, Partition: partition, Offset: at.next})
+		var below *kafka.ErrBelowStart
+		var above *kafka.ErrAboveEnd
+		switch {
+		case errors.As(err, &above):
+			return fmt.Errorf("follow the catalogue: %w", err)
+		case errors.As(err, &below):
+			log.ErrorContext(ctx, "catalogue changes were removed from the log before this node read them; import the catalogue again",
+				"topic", event.TopicItems, "partition", partition, "lost_records", below.Start-below.Offset)
+			at.next = below.Start
+			continue
+		case err != nil:
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			log.WarnContext(ctx, "items topic is not readable; the catalogue is served as it was", "partition", partition, "error", err)
+			if err := pause(ctx, time.Second); err != nil {
+				return err
+			}
+			continue
+		}
+		changed := c.apply(ctx, log, result.Records)
+		if result.Next == at.next {
+			continue
+		}
+		if err := c.persist(ctx, log, partition, at.epoch, result.Next, changed); err != nil {
+			return err
+		}
+		at.next = result.Next
+	}
+}
+
+// appliedRow is a row that came into force, with the offset of its record.
+type appliedRow struct {
+	row    *Row
+	offset int64
+}
+
+// apply puts the records of one batch in force and then tells their writers. The log already holds them, so a writer
+// need not wait for the online store too.
+func (c *Catalogue) apply(ctx context.Context, log *slog.Logger, records []kafka.Record) []appliedRow {
+	var changed []appliedRow
+	settled := map[string]bool{}
+	c.mu.Lock()
+	for i := range records {
+		row := new(Row)
+		if err := json.Unmarshal(records[i].Value, row); err != nil || row.Site == "" || row.ItemID == "" {
+			log.WarnContext(ctx, "a record of the items topic is not a catalogue row and was skipped",
+				"partition", records[i].Partition, "offset", records[i].Offset, "error", err)
+			continue
+		}
+		base := int64(0)
+		if current := c.rowLocked(row.Site, row.ItemID); current != nil {
+			base = current.Revision
+		}
+		inForce := row.BaseRevision == base
+		if inForce {
+			c.store(row)
+			changed = append(changed, appliedRow{row: row, offset: records[i].Offset})
+		}
+		if id := writeID(&records[i]); id != "" {
+			settled[id] = inForce
+		}
+	}
+	c.mu.Unlock()
+	c.waiters.settle(settled)
+	return changed
+}
+
+func writeID(record *kafka.Record) string {
+	for _, h := range record.Headers {
+		if h.Key == headerWrite {
+			return string(h.Value)
+		}
+	}
+	return ""
+}
+
+// persist writes what a batch changed to the online store, rows before the applied offset, so that a crash between the
+// two repeats rows and never loses one. It tries until it succeeds: going on would leave a hole behind the offset.
+func (c *Catalogue) persist(ctx context.Context, log *slog.Logger, partition int32, epoch, next int64, changed []appliedRow) error {
+	rows := make([]onlinestore.Row, 0, len(changed))
+	for _, a := range changed {
+		value, err := json.Marshal(a.row)
+		if err != nil {
+			return fmt.Errorf("encode catalogue row %s: %w", a.row.ItemID, err)
+		}
+		rows = append(rows, onlinestore.Row{
+			Key: onlinestore.CatalogKey(a.row.Site, a.row.ItemID), Version: itemRowVersion,
+			Epoch: epoch, Offset: a.offset, Value: value,
+		})
+	}
+	applied := onlinestore.Row{
+		Key: onlinestore.OffsetKey(event.TopicItems, partition), Version: itemRowVersion, Epoch: epoch, Offset: next - 1,
+	}
+	for {
+		err := c.online.Put(ctx, rows)
+		if err == nil {
+			err = c.online.Put(ctx, []onlinestore.Row{applied})
+		}
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		log.WarnContext(ctx, "the online store did not take catalogue rows; trying again", "rows", len(rows), "error", err)
+		if err := pause(ctx, retryPause); err != nil {
+			return err
+		}
+	}
+}
+
+// pause waits for d or for the end of ctx, whose error it returns.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

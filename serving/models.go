@@ -1,0 +1,147 @@
+package serving
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/transitions"
+	"github.com/millrace/millrace/internal/registry"
+)
+
+const (
+	// modelPoll is how often the registry is asked for a new champion: one small file a site and second.
+	modelPoll = time.Second
+	// modelRetry is the pause before a version that could not be loaded is tried again: its file may be restored.
+	modelRetry = 30 * time.Second
+)
+
+// sessionFamilies are the session models in the order of preference: a version serves the first that it holds.
+var sessionFamilies = []string{"vstan", "vmisknn"}
+
+// loadedModel is one version in force. It never changes; a swap replaces the pointer, and requests that hold the old
+// one finish with it.
+type loadedModel struct {
+	*registry.Bundle
+	session     model.Scorer // nil where the version has none
+	transitions model.Scorer // nil where the version has none
+}
+
+func newLoadedModel(b *registry.Bundle) *loadedModel {
+	m := &loadedModel{Bundle: b, transitions: b.Scorers[transitions.Name]}
+	for _, name := range sessionFamilies {
+		if m.session = b.Scorers[name]; m.session != nil {
+			break
+		}
+	}
+	return m
+}
+
+// siteModel is a site's model. Only the poll loop touches the fields below current.
+type siteModel struct {
+	current atomic.Pointer[loadedModel]
+	failed  string    // the version that could not be loaded, which is reported once
+	retryAt time.Time // when to try it again
+}
+
+// models follows the champions of every site.
+type models struct {
+	registry Registry
+	log      *slog.Logger
+	now      func() time.Time
+
+	mu    sync.RWMutex // guards sites
+	sites map[string]*siteModel
+}
+
+// of returns the model in force on a site, nil where there is none.
+func (m *models) of(site string) *loadedModel {
+	m.mu.RLock()
+	s := m.sites[site]
+	m.mu.RUnlock()
+	if s == nil {
+		return nil
+	}
+	return s.current.Load()
+}
+
+// all calls f with every site that has a model in force.
+func (m *models) all(f func(site string, loaded *loadedModel)) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for site, s := range m.sites {
+		if loaded := s.current.Load(); loaded != nil {
+			f(site, loaded)
+		}
+	}
+}
+
+// run polls the champions until ctx ends; the first poll is done before ready is called.
+func (m *models) run(ctx context.Context, sites func(context.Context) []string, ready func()) {
+	for {
+		for _, site := range sites(ctx) {
+			m.poll(ctx, site)
+		}
+		ready()
+		if pause(ctx, modelPoll) != nil {
+			return
+		}
+	}
+}
+
+// poll loads the champion of a site when it is not the version in force. Whatever goes wrong, the version in force
+// stays, and the request path never waits.
+func (m *models) poll(ctx context.Context, site string) {
+	m.mu.Lock()
+	s := m.sites[site]
+	if s == nil {
+		s = &siteModel{}
+		m.sites[site] = s
+	}
+	m.mu.Unlock()
+	version, err := m.registry.ChampionVersion(ctx, site)
+	if err != nil {
+		if !isNoChampion(err) {
+			m.report(ctx, site, s, "champion", err)
+		}
+		return
+	}
+	current := s.current.Load()
+	if current != nil && current.Manifest.Version == version {
+		s.failed = ""
+		return
+	}
+	if s.failed == version && m.now().Before(s.retryAt) {
+		return
+	}
+	bundle, err := m.registry.Load(ctx, site, version)
+	if err != nil {
+		m.report(ctx, site, s, version, err)
+		return
+	}
+	s.current.Store(newLoadedModel(bundle))
+	s.failed = ""
+	m.log.InfoContext(ctx, "model is in force", "site", site, "version", version,
+		"items", bundle.Vocabulary.Len(), "trained_at", bundle.Manifest.CreatedAt)
+}
+
+// report says once what is wrong with a version and what is served meanwhile. The error itself says what to do.
+func (m *models) report(ctx context.Context, site string, s *siteModel, version string, err error) {
+	s.retryAt = m.now().Add(modelRetry)
+	if ctx.Err() != nil || s.failed == version {
+		return
+	}
+	s.failed = version
+	meanwhile := "lists come from the ladder: categories, trends, the last list on disk"
+	if current := s.current.Load(); current != nil {
+		meanwhile = "version " + current.Manifest.Version + " stays in force"
+	}
+	m.log.ErrorContext(ctx, "model cannot be loaded", "site", site, "version", version, "error", err, "meanwhile", meanwhile)
+}
+
+// isNoChampion reports that nothing was promoted yet, which is no fault.
+func isNoChampion(err error) bool { return errors.Is(err, registry.ErrNoChampion) }

@@ -1,0 +1,160 @@
+package serving
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/httpserver"
+)
+
+// ProblemUnknownPlacement is the type of a request for a placement that the site does not have.
+const ProblemUnknownPlacement = "unknown-placement"
+
+// handleRecommend answers POST and GET /v1/recommend: authorise, read the request, recommend, record the exposure.
+func (s *Serving) handleRecommend(w http.ResponseWriter, r *http.Request) {
+	key, p := authenticate(r.Context(), s.control, r)
+	if p != nil {
+		allowOrigin(w, r) // the page's developer may read that the key is wrong
+		writeProblem(w, r, p)
+		return
+	}
+	origin := requestOrigin(r)
+	if key.Kind == control.KeySecret || key.AllowsReads(origin) {
+		allowOrigin(w, r)
+	}
+	q, p := readRequest(w, r)
+	if p != nil {
+		writeProblem(w, r, p)
+		return
+	}
+	placement, p := s.placement(r.Context(), key.Site, q.Placement)
+	if p == nil {
+		p = checkBrowser(key, placement, origin, q)
+	}
+	if p == nil {
+		p = checkNeeds(placement, q)
+	}
+	if p != nil {
+		writeProblem(w, r, p)
+		return
+	}
+	answer := s.recommend(r.Context(), key.Site, placement, q)
+	w.Header().Set("Cache-Control", "no-store")
+	if err := httpserver.WriteJSON(w, r, http.StatusOK, answer); err != nil {
+		s.log.ErrorContext(r.Context(), "answer not written", "error", err, "request_id", r.Header.Get(httpserver.HeaderRequestID))
+	}
+}
+
+func readRequest(w http.ResponseWriter, r *http.Request) (*Request, *httpserver.Problem) {
+	var q *Request
+	if r.Method == http.MethodGet {
+		var p *httpserver.Problem
+		if q, p = requestFromQuery(r.URL.Query()); p != nil {
+			return nil, p
+		}
+	} else {
+		q = &Request{}
+		if p := httpserver.ReadJSON(w, r, MaxRequestBytes, q); p != nil {
+			return nil, p
+		}
+	}
+	return q, q.check()
+}
+
+// placement finds a placement by name; an unknown one is a problem that lists the known.
+func (s *Serving) placement(ctx context.Context, site, name string) (control.Placement, *httpserver.Problem) {
+	placement, err := s.control.Placement(ctx, site, name)
+	var unknown *control.UnknownPlacementError
+	switch {
+	case errors.As(err, &unknown):
+		return placement, &httpserver.Problem{
+			Type: ProblemUnknownPlacement, Title: "Unknown placement", Status: http.StatusNotFound, Pointer: "/placement",
+			Detail: unknown.Error(), Hint: "use one of " + strings.Join(unknown.Known, ", "),
+		}
+	case err != nil:
+		return placement, &httpserver.Problem{
+			Type: ProblemUnavailable, Title: "Placements cannot be read", Status: http.StatusServiceUnavailable,
+			Detail: "the control store does not answer", Hint: "try again",
+		}
+	}
+	return placement, nil
+}
+
+// checkNeeds refuses a request that lacks what its placement follows from.
+func checkNeeds(placement control.Placement, q *Request) *httpserver.Problem {
+	if (placement.Kind == control.KindItem || placement.Kind == control.KindCart) && len(q.ItemIDs) == 0 {
+		p := invalid("/item_ids", "placement %s needs item_ids", placement.Name)
+		p.Hint = "item takes the id of the product shown, cart those in the cart"
+		return p
+	}
+	return nil
+}
+
+// recommend answers a checked request. It always answers: whatever part of the house is away, the ladder has a rung.
+func (s *Serving) recommend(ctx context.Context, site string, placement control.Placement, request *Request) *Answer {
+	start := time.Now()
+	q, stale := s.prepare(ctx, site, placement, request)
+	s.metrics.stage(placement.Name, stageVisitor, time.Since(start))
+
+	selected := newSelection(q)
+	for _, stage := range q.stages() {
+		if selected.full() || stage.lastResort && len(selected.shown) > 0 {
+			continue
+		}
+		began := time.Now()
+		sources := stage.sources()
+		s.metrics.stage(placement.Name, stageCandidates, time.Since(began))
+		began = time.Now()
+		ranked := rank(sources, q.demoted(selected.policy))
+		s.metrics.stage(placement.Name, stageRank, time.Since(began))
+		began = time.Now()
+		selected.add(ranked)
+		s.metrics.stage(placement.Name, stageRerank, time.Since(began))
+	}
+	selected.relax()
+
+	answer := selected.respond(event.NewID(q.now), stale)
+	took := time.Since(start)
+	if !request.DryRun {
+		s.exposures.record(selected.exposure(answer, took))
+	}
+	s.metrics.answered(placement.Name, answer, took)
+	return answer
+}
+
+// prepare gathers what answering needs: the visitor as of now or after its event, the model, the trends.
+func (s *Serving) prepare(ctx context.Context, site string, placement control.Placement, request *Request) (q *query, stale bool) {
+	q = &query{
+		site: site, placement: placement, request: request, limit: min(placement.Limit, MaxLimit), now: s.now().UTC(),
+		model: s.models.of(site), trends: s.trends.of(site), catalogue: s.catalogue, static: s.static.of(site),
+	}
+	if request.Limit != nil {
+		q.limit = *request.Limit
+	}
+	who := identity{anonymous: request.AnonymousID, user: request.UserID}
+	found, stale, err := s.visitors.loadAfter(ctx, site, who, request.AfterEvent)
+	if err != nil {
+		s.lostProfiles.warn(ctx, s.log, "profiles are not readable; lists come from the request and the ladder", err)
+		found, stale, q.profileLost = &visitor{}, request.AfterEvent != "", true
+	}
+	q.visitor = found
+	q.follow()
+	return q, stale
+}
+
+// demoted tells which items count less because the visitor has seen them.
+func (q *query) demoted(p policy) func(string) bool {
+	if !p.demoteSeen || len(q.visitor.profile.Seen) == 0 {
+		return nil
+	}
+	seen := make(map[string]bool, len(q.visitor.profile.Seen))
+	for _, s := range q.visitor.profile.Seen {
+		seen[s.ItemID] = true
+	}
+	return func(id string) bool { return seen[id] }
+}

@@ -1,0 +1,216 @@
+package serving
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/httpserver"
+)
+
+// Limits of a recommendation request.
+const (
+	MaxLimit        = 100       // a longer list is a page of the catalogue, not a recommendation
+	MaxItemIDs      = 100       // a session or a cart; models look at fewer
+	MaxExcludeIDs   = 1_000     // what a page already shows
+	MaxRequestBytes = 256 << 10 // room for all of the above with ids of MaxIDBytes
+	maxContext      = 32        // entries of context, which is only recorded
+	maxContextBytes = 256       // of one name or value of context
+	maxFields       = 50        // names in fields
+)
+
+// Request asks for one list. Limit 0 means the placement's own. Fields nil means DefaultFields, empty means none.
+type Request struct {
+	Placement   string            `json:"placement"`
+	UserID      string            `json:"user_id"`
+	AnonymousID string            `json:"anonymous_id"`
+	SessionID   string            `json:"session_id"`
+	ItemIDs     []string          `json:"item_ids"`
+	Limit       *int              `json:"limit"`
+	Filter      string            `json:"filter"`
+	Boost       []json.RawMessage `json:"boost"`
+	ExcludeIDs  []string          `json:"exclude_ids"`
+	Diversity   *float64          `json:"diversity"`
+	Fields      []string          `json:"fields"`
+	Context     map[string]string `json:"context"`
+	Explain     bool              `json:"explain"`
+	AfterEvent  string            `json:"after_event"`
+	DryRun      bool              `json:"dry_run"` // answer, but record no exposure
+}
+
+func invalid(pointer, format string, args ...any) *httpserver.Problem {
+	return &httpserver.Problem{
+		Type: httpserver.ProblemInvalidField, Title: "Invalid value", Status: http.StatusBadRequest,
+		Pointer: pointer, Detail: fmt.Sprintf(format, args...),
+	}
+}
+
+// check reports the first field that breaks a limit or asks for what does not exist.
+func (q *Request) check() *httpserver.Problem {
+	if q.Placement == "" {
+		p := invalid("/placement", "placement is missing")
+		p.Hint = "name a placement, such as home, item, session, cart, trending, popular or recent"
+		return p
+	}
+	if p := q.checkUnsupported(); p != nil {
+		return p
+	}
+	for _, id := range []struct{ pointer, value string }{
+		{"/user_id", q.UserID}, {"/anonymous_id", q.AnonymousID}, {"/session_id", q.SessionID}, {"/after_event", q.AfterEvent},
+	} {
+		if id.value == "" {
+			continue
+		}
+		if err := event.CheckID(id.value); err != nil {
+			return invalid(id.pointer, "the id %s", err)
+		}
+	}
+	if p := checkIDs("/item_ids", q.ItemIDs, MaxItemIDs); p != nil {
+		return p
+	}
+	if p := checkIDs("/exclude_ids", q.ExcludeIDs, MaxExcludeIDs); p != nil {
+		return p
+	}
+	if q.Limit != nil && (*q.Limit < 1 || *q.Limit > MaxLimit) {
+		return invalid("/limit", "limit is %d, it must be 1 to %d", *q.Limit, MaxLimit)
+	}
+	if len(q.Fields) > maxFields {
+		return invalid("/fields", "fields names %d fields, the limit is %d", len(q.Fields), maxFields)
+	}
+	if q.AfterEvent != "" && q.UserID == "" && q.AnonymousID == "" {
+		p := invalid("/after_event", "after_event waits for an event of a visitor, but the request names none")
+		p.Hint = "add the anonymous_id or user_id of the event"
+		return p
+	}
+	return q.checkContext()
+}
+
+// checkUnsupported refuses what a later version will do: to ignore it would answer another question.
+func (q *Request) checkUnsupported() *httpserver.Problem {
+	for _, field := range []struct {
+		name  string
+		given bool
+	}{
+		{"filter", q.Filter != ""}, {"boost", len(q.Boost) > 0}, {"diversity", q.Diversity != nil}, {"explain", q.Explain},
+	} {
+		if field.given {
+			return &httpserver.Problem{
+				Type: "not-supported", Title: "Not supported yet", Status: http.StatusBadRequest, Pointer: "/" + field.name,
+				Detail: field.name + " is not supported by this version", Hint: "leave it out",
+			}
+		}
+	}
+	return nil
+}
+
+func (q *Request) checkContext() *httpserver.Problem {
+	if len(q.Context) > maxContext {
+		return invalid("/context", "context has %d entries, the limit is %d", len(q.Context), maxContext)
+	}
+	for name, value := range q.Context {
+		if len(name) > maxContextBytes || len(value) > maxContextBytes {
+			return invalid("/context", "a name or value of context has more than %d bytes", maxContextBytes)
+		}
+	}
+	return nil
+}
+
+func checkIDs(pointer string, ids []string, limit int) *httpserver.Problem {
+	if len(ids) > limit {
+		return invalid(pointer, "%s has %d ids, the limit is %d", pointer[1:], len(ids), limit)
+	}
+	for i, id := range ids {
+		if err := event.CheckID(id); err != nil {
+			return invalid(pointer+"/"+strconv.Itoa(i), "the id %s", err)
+		}
+	}
+	return nil
+}
+
+// queryParameters are the names that GET takes; context entries come as context.NAME.
+var queryParameters = []string{
+	"placement", "user_id", "anonymous_id", "session_id", "item_ids", "limit", "filter", "boost", "exclude_ids",
+	"diversity", "fields", "explain", "after_event", "dry_run",
+}
+
+const contextParameter = "context."
+
+// requestFromQuery reads a Request from query parameters. A list is a parameter given several times or with commas; an
+// id that holds a comma needs POST.
+func requestFromQuery(values url.Values) (*Request, *httpserver.Problem) {
+	q := &Request{
+		Placement: values.Get("placement"), UserID: values.Get("user_id"), AnonymousID: values.Get("anonymous_id"),
+		SessionID: values.Get("session_id"), Filter: values.Get("filter"), AfterEvent: values.Get("after_event"),
+		ItemIDs: listParameter(values, "item_ids"), ExcludeIDs: listParameter(values, "exclude_ids"),
+		Fields: listParameter(values, "fields"),
+	}
+	for name, given := range values {
+		entry, isContext := strings.CutPrefix(name, contextParameter)
+		switch {
+		case isContext:
+			if q.Context == nil {
+				q.Context = map[string]string{}
+			}
+			q.Context[entry] = given[0]
+		case name != keyParameter && !slices.Contains(queryParameters, name):
+			return nil, &httpserver.Problem{
+				Type: httpserver.ProblemUnknownField, Title: "Unknown parameter", Status: http.StatusBadRequest,
+				Pointer: "/" + escapePointer(name), Detail: fmt.Sprintf("%q is not a parameter of this request", name),
+				Hint: "known parameters: " + strings.Join(queryParameters, ", ") + ", context.NAME",
+			}
+		}
+	}
+	for _, boost := range values["boost"] {
+		q.Boost = append(q.Boost, json.RawMessage(strconv.Quote(boost)))
+	}
+	return q, q.scalarParameters(values)
+}
+
+func (q *Request) scalarParameters(values url.Values) *httpserver.Problem {
+	if text := values.Get("limit"); text != "" {
+		limit, err := strconv.Atoi(text)
+		if err != nil {
+			return invalid("/limit", "limit is %q, not a whole number", text)
+		}
+		q.Limit = &limit
+	}
+	if text := values.Get("diversity"); text != "" {
+		diversity, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return invalid("/diversity", "diversity is %q, not a number", text)
+		}
+		q.Diversity = &diversity
+	}
+	for name, dst := range map[string]*bool{"explain": &q.Explain, "dry_run": &q.DryRun} {
+		if text := values.Get(name); text != "" {
+			value, err := strconv.ParseBool(text)
+			if err != nil {
+				return invalid("/"+name, "%s is %q, not true or false", name, text)
+			}
+			*dst = value
+		}
+	}
+	return nil
+}
+
+// listParameter returns nil for an absent parameter and an empty list for an empty one.
+func listParameter(values url.Values, name string) []string {
+	given, ok := values[name]
+	if !ok {
+		return nil
+	}
+	list := []string{}
+	for _, value := range given {
+		for part := range strings.SplitSeq(value, ",") {
+			if part != "" {
+				list = append(list, part)
+			}
+		}
+	}
+	return list
+}

@@ -1,0 +1,246 @@
+package serving
+
+import (
+	"encoding/base64"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/feature"
+)
+
+const (
+	// defaultVariant is the experiment arm of every request while no experiment runs.
+	defaultVariant = "default"
+	// maxReasons bounds the reasons of an item: people read one or two.
+	maxReasons = 2
+)
+
+// DefaultFields are the catalogue fields of an answer that does not choose: what a product tile shows.
+var DefaultFields = []string{"title", "brand", "categories", "price", "currency", "url", "image_url"}
+
+// Answer is a list and where it came from.
+type Answer struct {
+	RecID        string       `json:"rec_id"`
+	Placement    string       `json:"placement"`
+	Variant      string       `json:"variant"`
+	ModelVersion string       `json:"model_version"` // "" while there is none
+	ServedBy     string       `json:"served_by"`     // the source that brought the first item most
+	Degraded     string       `json:"degraded"`
+	Stale        bool         `json:"stale"`
+	Items        []AnswerItem `json:"items"`
+	// Token goes back with the events that answer this list (rec.token). It is opaque: today the list's id in its
+	// short form.
+	Token string `json:"token"`
+}
+
+// AnswerItem is one position; Position counts from 0. Scores fall and compare within one answer only.
+type AnswerItem struct {
+	ItemID   string         `json:"item_id"`
+	Position int            `json:"position"`
+	Score    float64        `json:"score"`
+	Reasons  []string       `json:"reasons"`
+	Fields   map[string]any `json:"fields"`
+}
+
+// respond turns a selection into the answer.
+func (s *selection) respond(recID string, stale bool) *Answer {
+	q := s.query
+	a := &Answer{
+		RecID: recID, Placement: q.placement.Name, Variant: defaultVariant, Stale: stale,
+		ServedBy: rungNone.String(), Degraded: rungNone.String(), Items: make([]AnswerItem, len(s.shown)), Token: token(recID),
+	}
+	if q.model != nil {
+		a.ModelVersion = q.model.Manifest.Version
+	}
+	if r := s.rung(); r > q.expected {
+		a.Degraded = r.String()
+	}
+	if len(s.shown) > 0 {
+		a.ServedBy = s.shown[0].parts[0].family
+	}
+	fields := q.request.Fields
+	if fields == nil {
+		fields = DefaultFields
+	}
+	for i, item := range s.shown {
+		a.Items[i] = AnswerItem{
+			ItemID: item.id, Position: i, Score: item.score, Reasons: q.reasons(item.candidate),
+			Fields: selectFields(fields, item.row, q.trends.items[item.id]),
+		}
+	}
+	return a
+}
+
+// token is a list's id in its short form.
+func token(recID string) string {
+	id, err := uuid.Parse(recID)
+	if err != nil { // ids are made here
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(id[:])
+}
+
+// reasons say in words what brought an item, the strongest first.
+func (q *query) reasons(c *candidate) []string {
+	reasons := make([]string, 0, maxReasons)
+	for _, part := range c.parts {
+		if len(reasons) == maxReasons {
+			break
+		}
+		if reason := q.reason(part); reason != "" && !slices.Contains(reasons, reason) {
+			reasons = append(reasons, reason)
+		}
+	}
+	return reasons
+}
+
+func (q *query) reason(part contribution) string {
+	switch part.family {
+	case sourceCategory:
+		return "popular in " + part.about
+	case sourceTrending:
+		return "trending now"
+	case sourcePopularity:
+		return "popular"
+	case sourceRecent:
+		return "you viewed this recently"
+	case sourceAgain:
+		return "you bought this before"
+	case sourceStatic:
+		return "popular lately"
+	case sourceCatalogue:
+		return "from the catalogue"
+	}
+	if part.because == "" {
+		return ""
+	}
+	name := q.nameOf(part.because)
+	switch q.placement.Kind {
+	case control.KindItem:
+		return "often viewed together with " + name
+	case control.KindCart:
+		return "often chosen together with " + name
+	}
+	if q.lastDid(part.because) == event.Purchase {
+		return "because you bought " + name
+	}
+	return "because you viewed " + name
+}
+
+// lastDid is the type of the visitor's newest interaction with an item.
+func (q *query) lastDid(id string) string {
+	i := slices.IndexFunc(q.visitor.profile.Interactions, func(in feature.Interaction) bool { return in.ItemID == id })
+	if i < 0 {
+		return ""
+	}
+	return q.visitor.profile.Interactions[i].Type
+}
+
+// nameOf is what an item is called: by the catalogue, else by events, else its id.
+func (q *query) nameOf(id string) string {
+	if row := q.catalogue.row(q.site, id); row != nil && !row.Deleted && row.Title != "" {
+		return row.Title
+	}
+	if it := q.trends.items[id]; it != nil && it.name != "" {
+		return it.name
+	}
+	return id
+}
+
+// selectFields reads the named fields of an item: standard ones, else the shop's own. What the item does not have is
+// left out.
+func selectFields(names []string, row *Row, it *said) map[string]any {
+	selected := make(map[string]any, len(names))
+	item := viewOf(row, it)
+	for _, name := range names {
+		if value, ok := item.field(name); ok {
+			selected[name] = value
+		}
+	}
+	return selected
+}
+
+// viewOf is the item as it is shown: the catalogue's row, or what events said.
+func viewOf(row *Row, it *said) *Item {
+	switch {
+	case row != nil:
+		return &row.Item
+	case it == nil:
+		return &Item{Available: true}
+	}
+	item := &Item{ItemID: it.id, Title: it.name, Brand: it.brand, Price: it.price, Available: true}
+	if it.category != "" {
+		item.Categories = []string{it.category}
+	}
+	return item
+}
+
+// field is one field of an item by its JSON name; ok is false where it is empty.
+func (it *Item) field(name string) (value any, ok bool) {
+	switch name {
+	case "item_id":
+		return it.ItemID, it.ItemID != ""
+	case "item_group_id":
+		return it.ItemGroupID, it.ItemGroupID != ""
+	case "title":
+		return it.Title, it.Title != ""
+	case "categories":
+		return it.Categories, len(it.Categories) > 0
+	case "brand":
+		return it.Brand, it.Brand != ""
+	case "price":
+		return it.Price, it.Price != nil
+	case "currency":
+		return it.Currency, it.Currency != ""
+	case "available":
+		return it.Available, true
+	case "url":
+		return it.URL, it.URL != ""
+	case "image_url":
+		return it.ImageURL, it.ImageURL != ""
+	case "published_at":
+		return it.PublishedAt, !it.PublishedAt.IsZero()
+	case "expires_at":
+		return it.ExpiresAt, !it.ExpiresAt.IsZero()
+	case "labels":
+		return it.Labels, len(it.Labels) > 0
+	default:
+		value, ok = it.Fields[name]
+		return value, ok
+	}
+}
+
+// exposure is the record of the list: what was asked, considered and shown.
+func (s *selection) exposure(a *Answer, took time.Duration) *event.Exposure {
+	q := s.query
+	x := &event.Exposure{
+		RecID: a.RecID, Site: q.site, Placement: a.Placement, Variant: a.Variant, ModelVersion: a.ModelVersion,
+		ServedBy: a.ServedBy, Degraded: a.Degraded, Stale: a.Stale, ServedAt: q.now, ProfileID: q.visitor.profileID,
+		AnonymousID: q.request.AnonymousID, UserID: q.request.UserID, SessionID: q.request.SessionID,
+		Request: event.ExposureRequest{
+			ItemIDs: q.request.ItemIDs, Limit: int32(q.limit), ExcludeIDs: q.request.ExcludeIDs,
+			Context: q.request.Context, AfterEvent: q.request.AfterEvent,
+		},
+		Items:          make([]event.ExposureItem, len(s.shown)),
+		Candidates:     make([]event.ExposureCandidate, len(s.seen)),
+		FeatureVersion: feature.Version,
+		DurationMicros: took.Microseconds(),
+	}
+	for i, item := range s.shown {
+		x.Items[i] = event.ExposureItem{
+			ItemID: item.id, Position: int32(i), Score: item.score, Source: item.parts[0].family, Reasons: a.Items[i].Reasons,
+		}
+	}
+	for i, c := range s.seen {
+		scores := make(map[string]float64, len(c.parts))
+		for _, part := range c.parts {
+			scores[part.family] = part.score
+		}
+		x.Candidates[i] = event.ExposureCandidate{ItemID: c.id, Scores: scores, Dropped: c.dropped}
+	}
+	return x
+}

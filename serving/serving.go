@@ -1,0 +1,192 @@
+// Package serving answers recommendation requests and owns the live catalogue. A request takes five steps in this one
+// folder: handleRecommend (recommend.go) reads it and its visitor, candidates.go gathers proposals, rank.go joins them,
+// rerank.go decides on the live catalogue what may be shown, respond.go answers and records the exposure. Serving meets
+// the other roles only in the online store, the model registry, the control store and Kafka.
+package serving
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/internal/event"
+)
+
+// Config is what an operator decides.
+type Config struct {
+	// Dir is where the last list of each site is kept, a few kilobytes each.
+	Dir string
+}
+
+// Validate reports the first setting that makes no sense.
+func (c Config) Validate() error {
+	if c.Dir == "" {
+		return errors.New("serving: no directory configured")
+	}
+	return nil
+}
+
+// Deps are the outside worlds of serving.
+type Deps struct {
+	Log      *slog.Logger
+	Metrics  prometheus.Registerer
+	Control  Control
+	Online   OnlineStore
+	Registry Registry
+	Producer Producer
+	Items    Log              // the items topic; the topic must exist
+	Now      func() time.Time // nil means time.Now
+}
+
+// Serving is the role. New makes it, Run runs it, Routes and AdminRoutes mount it.
+type Serving struct {
+	log     *slog.Logger
+	now     func() time.Time
+	control Control
+	online  OnlineStore
+	reg     Registry
+	metrics *metrics
+
+	catalogue    *Catalogue
+	models       *models
+	trends       *trends
+	visitors     *visitors
+	static       *staticLists
+	exposures    *exposures
+	lostProfiles rarely
+	lostSites    rarely
+
+	baseLoaded   atomic.Bool
+	modelsPolled atomic.Bool
+}
+
+// New checks the configuration, registers the metrics and reads the static lists. It starts nothing.
+func New(cfg Config, deps Deps) (*Serving, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	m, err := newMetrics(deps.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	s := &Serving{
+		log: deps.Log, now: deps.Now, control: deps.Control, online: deps.Online, reg: deps.Registry, metrics: m,
+		catalogue: &Catalogue{
+			sites: map[string]*siteItems{}, log: deps.Items, online: deps.Online, control: deps.Control,
+			produce: deps.Producer, now: deps.Now,
+		},
+		models:   &models{registry: deps.Registry, log: deps.Log, now: deps.Now, sites: map[string]*siteModel{}},
+		visitors: &visitors{online: deps.Online, waiting: make(chan struct{}, maxWaiting)},
+		static: &staticLists{
+			dir: filepath.Join(cfg.Dir, "static"), log: deps.Log, lists: map[string][]string{}, written: map[string]time.Time{},
+		},
+		exposures: newExposures(deps.Producer, m.dropped, deps.Log),
+	}
+	s.trends = &trends{online: deps.Online, catalogue: s.catalogue, sites: map[string]*siteTrends{}}
+	if err := deps.Metrics.Register(newModelAge(s.models, deps.Now)); err != nil {
+		return nil, wrap(err, "register metrics of serving")
+	}
+	return s, s.static.load()
+}
+
+// Catalogue is the live catalogue, for the commands that import items.
+func (s *Serving) Catalogue() *Catalogue { return s.catalogue }
+
+// Run loads the catalogue and then follows catalogue, models and trends until ctx ends. It returns an error only where
+// going on would serve a wrong catalogue.
+func (s *Serving) Run(ctx context.Context) error {
+	if err := s.loadCatalogue(ctx); err != nil {
+		return ignoreEnd(ctx, err)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.catalogue.follow(ctx, s.log) })
+	group.Go(func() error {
+		s.models.run(ctx, s.sites, sync.OnceFunc(func() { s.modelsPolled.Store(true) }))
+		return nil
+	})
+	group.Go(func() error {
+		s.trends.run(ctx, s.log, s.sites, func(site string, t *siteTrends) { s.static.save(site, t, s.now()) })
+		return nil
+	})
+	group.Go(func() error {
+		s.exposures.run(ctx)
+		return nil
+	})
+	return group.Wait()
+}
+
+// loadCatalogue reads the base, waiting for a store that is not up yet.
+func (s *Serving) loadCatalogue(ctx context.Context) error {
+	for {
+		err := s.catalogue.loadBase(ctx)
+		if err == nil {
+			s.baseLoaded.Store(true)
+			return nil
+		}
+		s.log.WarnContext(ctx, "the catalogue is not readable from the online store yet; trying again", "error", err)
+		if err := pause(ctx, time.Second); err != nil {
+			return err
+		}
+	}
+}
+
+// sites are those that have a key or a catalogue row.
+func (s *Serving) sites(ctx context.Context) []string {
+	names := append(s.catalogue.siteNames(), event.DefaultSite)
+	keys, err := s.control.Keys(ctx, "")
+	if err != nil && ctx.Err() == nil {
+		s.lostSites.warn(ctx, s.log, "the control store does not list the sites", err)
+	}
+	for _, key := range keys {
+		names = append(names, key.Site)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Ready reports whether requests are answered as they should be: the catalogue is loaded and the registry was asked once,
+// so that a model is in force or the ladder is. It does not depend on Kafka.
+func (s *Serving) Ready() error {
+	switch {
+	case !s.baseLoaded.Load():
+		return errors.New("serving: the catalogue is not loaded yet")
+	case !s.modelsPolled.Load():
+		return errors.New("serving: the model registry was not asked yet")
+	}
+	return nil
+}
+
+// Routes mounts the public API.
+func (s *Serving) Routes(r chi.Router) {
+	r.Post("/v1/recommend", s.handleRecommend)
+	r.Get("/v1/recommend", s.handleRecommend)
+	r.Options("/v1/recommend", preflight)
+	r.Get("/v1/items", s.requireSecret(s.handleListItems))
+	r.Post("/v1/items:bulk", s.requireSecret(s.handleBulkItems))
+	r.Get("/v1/items/{id}", s.requireSecret(s.handleGetItem))
+	r.Put("/v1/items/{id}", s.requireSecret(s.handleWriteItem))
+	r.Patch("/v1/items/{id}", s.requireSecret(s.handleWriteItem))
+	r.Delete("/v1/items/{id}", s.requireSecret(s.handleDeleteItem))
+	r.Get("/v1/users/{id}/features", s.requireSecret(s.handleFeatures))
+	r.Get("/v1/models", s.requireSecret(s.handleModels))
+	r.Get("/v1/status", s.requireSecret(s.handleStatus))
+	r.Get("/livez", s.handleLive)
+	r.Get("/readyz", s.handleReady)
+}
+
+// AdminRoutes mounts what the command line asks of a running process. The caller authorises every request.
+func (s *Serving) AdminRoutes(r chi.Router) {
+	r.Post("/admin/items:bulk", s.handleAdminBulk)
+}

@@ -1,0 +1,122 @@
+package serving
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/internal/httpserver"
+	"github.com/millrace/millrace/internal/registry"
+)
+
+// ProblemUnknownVisitor is the type of a request for a visitor of whom nothing is known.
+const ProblemUnknownVisitor = "unknown-visitor"
+
+// anonymousPrefix marks the id of a browser where an id may also be a user's.
+const anonymousPrefix = "anonymous:"
+
+// handleFeatures answers GET /v1/users/{id}/features: the online features as requests see them now.
+func (s *Serving) handleFeatures(w http.ResponseWriter, r *http.Request, site string) {
+	id, p := pathID(r)
+	if p != nil {
+		writeProblem(w, r, p)
+		return
+	}
+	who := identity{user: id}
+	if browser, ok := strings.CutPrefix(id, anonymousPrefix); ok && browser != "" {
+		who = identity{anonymous: browser}
+	}
+	found, err := s.visitors.load(r.Context(), site, who)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if !found.known {
+		writeProblem(w, r, &httpserver.Problem{
+			Type: ProblemUnknownVisitor, Title: "Unknown visitor", Status: http.StatusNotFound,
+			Detail: "no event of this visitor has been applied",
+			Hint:   "name a user_id, or a browser as anonymous:ID; a refused consent leaves no profile",
+		})
+		return
+	}
+	s.answer(w, r, http.StatusOK, found.profile.View(found.profileID))
+}
+
+// modelSummary is one version in GET /v1/models.
+type modelSummary struct {
+	Version   string                        `json:"version"`
+	CreatedAt time.Time                     `json:"created_at"`
+	InForce   bool                          `json:"in_force"` // on this node
+	Champion  bool                          `json:"champion"` // in the registry
+	Reason    string                        `json:"reason"`
+	Models    map[string]registry.ModelInfo `json:"models"`
+}
+
+// handleModels answers GET /v1/models: the versions of the site, newest first.
+func (s *Serving) handleModels(w http.ResponseWriter, r *http.Request, site string) {
+	list, err := s.reg.List(r.Context(), site)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	champion, err := s.reg.ChampionVersion(r.Context(), site)
+	if err != nil && !isNoChampion(err) {
+		s.fail(w, r, err)
+		return
+	}
+	answer := struct {
+		Champion string         `json:"champion"`
+		Models   []modelSummary `json:"models"`
+	}{Champion: champion, Models: make([]modelSummary, len(list))}
+	loaded := s.models.of(site)
+	for i, m := range list {
+		answer.Models[i] = modelSummary{
+			Version: m.Version, CreatedAt: m.CreatedAt, Champion: m.Version == champion, Reason: m.Gate.Reason, Models: m.Models,
+			InForce: loaded != nil && loaded.Manifest.Version == m.Version,
+		}
+	}
+	s.answer(w, r, http.StatusOK, answer)
+}
+
+// status is what GET /v1/status says of a site on this node.
+type status struct {
+	Site           string    `json:"site"`
+	Ready          bool      `json:"ready"`
+	Reason         string    `json:"reason,omitempty"` // why not
+	ModelVersion   string    `json:"model_version"`    // "" while the ladder answers
+	ModelCreatedAt time.Time `json:"model_created_at,omitzero"`
+	CatalogueItems int       `json:"catalogue_items"`
+	EventItems     int       `json:"event_items"`    // items that events named, as of the last reading
+	TrendsAt       time.Time `json:"clock,omitzero"` // newest occurred_at of the site
+}
+
+func (s *Serving) handleStatus(w http.ResponseWriter, r *http.Request, site string) {
+	trends := s.trends.of(site)
+	answer := status{Site: site, Ready: true, CatalogueItems: s.catalogue.size(site), EventItems: len(trends.items)}
+	if err := s.Ready(); err != nil {
+		answer.Ready, answer.Reason = false, err.Error()
+	}
+	if loaded := s.models.of(site); loaded != nil {
+		answer.ModelVersion, answer.ModelCreatedAt = loaded.Manifest.Version, loaded.Manifest.CreatedAt
+	}
+	if trends.clock > 0 {
+		answer.TrendsAt = time.UnixMilli(trends.clock).UTC()
+	}
+	s.answer(w, r, http.StatusOK, answer)
+}
+
+// handleLive answers GET /livez: the process serves HTTP.
+func (s *Serving) handleLive(w http.ResponseWriter, r *http.Request) {
+	s.answer(w, r, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// handleReady answers GET /readyz: 200 once requests are answered as they should be, 503 before.
+func (s *Serving) handleReady(w http.ResponseWriter, r *http.Request) {
+	if err := s.Ready(); err != nil {
+		writeProblem(w, r, &httpserver.Problem{
+			Type: ProblemUnavailable, Title: "Not ready", Status: http.StatusServiceUnavailable, Detail: err.Error(),
+		})
+		return
+	}
+	s.answer(w, r, http.StatusOK, map[string]string{"status": "ok"})
+}

@@ -1,0 +1,227 @@
+package serving
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/internal/feature"
+	"github.com/millrace/millrace/internal/onlinestore"
+)
+
+const (
+	// trendsInterval is the shortest time between two readings of the item aggregates. Trends move over hours, but a new
+	// item should not wait long to be known.
+	trendsInterval = 2 * time.Second
+	// trendsDuty bounds the share of time spent reading them: the pause is this many times the reading, which is 5 %.
+	trendsDuty = 19
+	// maxTrackedItems bounds the items of one site held with what events said of them, the most wanted first: about
+	// 50 MiB. Others are read one by one where they are asked for.
+	maxTrackedItems = 200_000
+	// maxTrending and maxPerCategory bound the lists; a request looks at some hundreds of candidates.
+	maxTrending    = 1_000
+	maxPerCategory = 200
+)
+
+// said is what events said of an item, and how much visitors wanted it.
+type said struct {
+	id       string
+	interest float64 // decayed views, clicks, carts and purchases, half-life a fortnight, at the site's clock
+	trend    float64 // above 1 for a rising item
+	name     string
+	category string
+	brand    string
+	price    *float64
+	lastAt   int64
+}
+
+// siteTrends are the item aggregates of one site at one moment. Nothing in it changes once it is published.
+type siteTrends struct {
+	clock      int64               // newest occurred_at of the site
+	items      map[string]*said    // by id, at most maxTrackedItems
+	popular    []*said             // most wanted first
+	trending   []*said             // rising ones only, fastest first
+	categories map[string][]string // most wanted first, with catalogue items that nobody met yet at the end
+}
+
+// trends keeps a periodic reading of the item aggregates of every site in memory.
+type trends struct {
+	online    OnlineStore
+	catalogue *Catalogue
+
+	mu    sync.RWMutex // guards sites
+	sites map[string]*siteTrends
+}
+
+// of returns the newest reading of a site; it is never nil.
+func (t *trends) of(site string) *siteTrends {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if s := t.sites[site]; s != nil {
+		return s
+	}
+	return &siteTrends{}
+}
+
+// run reads the aggregates again and again until ctx ends; saved is called after each reading of a site.
+func (t *trends) run(ctx context.Context, log *slog.Logger, sites func(context.Context) []string, saved func(site string, s *siteTrends)) {
+	for {
+		start := time.Now()
+		for _, site := range sites(ctx) {
+			read, err := t.read(ctx, site)
+			if err != nil {
+				if ctx.Err() == nil {
+					log.WarnContext(ctx, "item aggregates were not readable; trends stay as they were", "site", site, "error", err)
+				}
+				continue
+			}
+			t.mu.Lock()
+			t.sites[site] = read
+			t.mu.Unlock()
+			saved(site, read)
+		}
+		if pause(ctx, max(trendsInterval, trendsDuty*time.Since(start))) != nil {
+			return
+		}
+	}
+}
+
+// read merges the shares of every item of a site and orders the items.
+func (t *trends) read(ctx context.Context, site string) (*siteTrends, error) {
+	aggregates, err := readAggregates(ctx, t.online, onlinestore.ItemSitePrefix(site))
+	if err != nil {
+		return nil, err
+	}
+	s := &siteTrends{items: make(map[string]*said, len(aggregates)), categories: map[string][]string{}}
+	for i := range aggregates {
+		s.clock = max(s.clock, aggregates[i].LastAt)
+	}
+	all := make([]*said, len(aggregates))
+	for i := range aggregates {
+		all[i] = summarise(&aggregates[i], s.clock)
+	}
+	slices.SortFunc(all, func(a, b *said) int {
+		return cmp.Or(cmp.Compare(b.interest, a.interest), cmp.Compare(b.lastAt, a.lastAt), cmp.Compare(a.id, b.id))
+	})
+	s.popular = all[:min(len(all), maxTrackedItems)]
+	for _, it := range s.popular {
+		s.items[it.id] = it
+		if it.trend > 1 {
+			s.trending = append(s.trending, it)
+		}
+	}
+	slices.SortFunc(s.trending, func(a, b *said) int {
+		return cmp.Or(cmp.Compare(b.trend, a.trend), cmp.Compare(b.interest, a.interest), cmp.Compare(a.id, b.id))
+	})
+	s.trending = s.trending[:min(len(s.trending), maxTrending)]
+	t.sortIntoCategories(site, s)
+	return s, nil
+}
+
+// sortIntoCategories fills the list of each category: the most wanted items first, then catalogue items that no event
+// named yet, newest first, so that a new item can be met at all.
+func (t *trends) sortIntoCategories(site string, s *siteTrends) {
+	t.catalogue.read(site, func(row func(string) *Row) {
+		for _, it := range s.popular {
+			for _, category := range categoriesOf(row(it.id), it) {
+				s.addToCategory(category, it.id)
+			}
+		}
+	})
+	var unmet []*Row
+	t.catalogue.all(site, func(row *Row) bool {
+		if s.items[row.ItemID] == nil && !row.Deleted && len(row.Categories) > 0 {
+			unmet = append(unmet, row)
+		}
+		return true
+	})
+	slices.SortFunc(unmet, newestRow)
+	for _, row := range unmet {
+		for _, category := range row.Categories {
+			s.addToCategory(category, row.ItemID)
+		}
+	}
+}
+
+func newestRow(a, b *Row) int {
+	return cmp.Or(b.PublishedAt.Compare(a.PublishedAt), cmp.Compare(a.ItemID, b.ItemID))
+}
+
+func (s *siteTrends) addToCategory(category, id string) {
+	if list := s.categories[category]; len(list) < maxPerCategory {
+		s.categories[category] = append(list, id)
+	}
+}
+
+// categoriesOf are an item's categories: those of the catalogue, else the one that events named.
+func categoriesOf(row *Row, it *said) []string {
+	switch {
+	case row != nil && len(row.Categories) > 0:
+		return row.Categories
+	case it != nil && it.category != "":
+		return []string{it.category}
+	default:
+		return nil
+	}
+}
+
+// aggregate is one item's merged aggregate.
+type aggregate struct {
+	id string
+	feature.ItemAggregate
+}
+
+// readAggregates merges the shares below a prefix by item. Shares of one item follow each other in the store.
+func readAggregates(ctx context.Context, online OnlineStore, prefix string) ([]aggregate, error) {
+	var all []aggregate
+	err := online.Scan(ctx, prefix, func(row onlinestore.Row) error {
+		share, err := onlinestore.ParseItemKey(row.Key)
+		if err != nil {
+			return err
+		}
+		decoded, err := feature.DecodeItemAggregate(row.Value)
+		if err != nil {
+			return fmt.Errorf("read %s: %w", row.Key, err)
+		}
+		if len(all) == 0 || all[len(all)-1].id != share.Item {
+			all = append(all, aggregate{id: share.Item, ItemAggregate: *decoded})
+			return nil
+		}
+		all[len(all)-1].Merge(decoded)
+		return nil
+	})
+	return all, err
+}
+
+func summarise(a *aggregate, clock int64) *said {
+	interest := a.Interest()
+	s := &said{
+		id: a.id, interest: interest.Value(feature.Fortnight, clock), trend: a.Trend(clock),
+		name: a.Name.Value, category: a.Category.Value, brand: a.Brand.Value, lastAt: a.LastAt,
+	}
+	if math.IsNaN(s.trend) {
+		s.trend = 0
+	}
+	if a.Price.Known {
+		price := a.Price.Value
+		s.price = &price
+	}
+	return s
+}
+
+// saidOf reads what events said of one item from the store, nil when none named it.
+func saidOf(ctx context.Context, online OnlineStore, site, id string) (*said, error) {
+	found, err := readAggregates(ctx, online, onlinestore.ItemPrefix(site, id))
+	if err != nil {
+		return nil, fmt.Errorf("read aggregate of an item: %w", err)
+	}
+	if len(found) == 0 {
+		return nil, nil
+	}
+	return summarise(&found[0], found[0].LastAt), nil
+}

@@ -1,0 +1,184 @@
+package serving
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/millrace/millrace/internal/feature"
+	"github.com/millrace/millrace/internal/onlinestore"
+)
+
+const (
+	// MaxLinkedBrowsers is how many browsers of one user are merged into a profile, the newest ones.
+	MaxLinkedBrowsers = 16
+	// maxLinkedPartials bounds the partials of those browsers: a shared computer holds several users by turns.
+	maxLinkedPartials = 32
+
+	// AfterEventWait is how long a request waits for its after_event.
+	AfterEventWait = 250 * time.Millisecond
+	// The first looks come quickly, because an event takes a few milliseconds from acknowledgement to feature; then
+	// they slow down, because one that is late is late by tens of milliseconds.
+	afterEventFirst = time.Millisecond
+	afterEventLast  = 8 * time.Millisecond
+	// maxWaiting bounds the requests that wait at once; one more is answered at once and marked stale.
+	maxWaiting = 512
+)
+
+// visitor is who asks, as far as the online features know. A visitor nobody met has an empty profile.
+type visitor struct {
+	profileID string // the key of the profile without its prefix, "" when no id was given
+	profile   feature.Profile
+	known     bool
+}
+
+// identity is how a request names its visitor; both empty is nobody.
+type identity struct {
+	anonymous, user string
+}
+
+// visitors reads profiles from the online store.
+type visitors struct {
+	online  OnlineStore
+	waiting chan struct{} // one token a waiting request
+}
+
+// load reads the visitor's profile as it is now: for a browser its newest partial, for a user the merged partials that
+// are linked to it, for both the user's and this browser's.
+func (v *visitors) load(ctx context.Context, site string, who identity) (*visitor, error) {
+	found := &visitor{}
+	if who.user == "" && who.anonymous == "" {
+		return found, nil
+	}
+	var partials []onlinestore.Partial
+	if who.user != "" {
+		found.profileID = site + ":" + onlinestore.KindUser + ":" + who.user
+		linked, err := v.linked(ctx, site, who.user)
+		if err != nil {
+			return nil, err
+		}
+		partials = append(linked, onlinestore.Partial{Site: site, Kind: onlinestore.KindUser, ID: who.user})
+	}
+	if who.anonymous != "" {
+		newest, ok, err := v.newest(ctx, site, who.anonymous)
+		if err != nil {
+			return nil, err
+		}
+		if who.user == "" {
+			found.profileID = fmt.Sprintf("%s:%s:%s:%d", site, onlinestore.KindBrowser, who.anonymous, newest.N)
+		}
+		if ok && !slices.Contains(partials, newest) {
+			partials = append(partials, newest)
+		}
+	}
+	for _, partial := range partials {
+		if err := v.merge(ctx, found, partial, who); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// merge adds one partial to the visitor. A browser's partial that belongs to another user stays out.
+func (v *visitors) merge(ctx context.Context, found *visitor, partial onlinestore.Partial, who identity) error {
+	row, ok, err := v.online.Get(ctx, onlinestore.ProfileKey(partial))
+	if err != nil || !ok {
+		return wrap(err, "read a profile")
+	}
+	profile, err := feature.DecodeProfile(row.Value)
+	if err != nil {
+		return fmt.Errorf("read a profile: %w", err)
+	}
+	if who.user != "" && profile.UserID != "" && profile.UserID != who.user {
+		return nil
+	}
+	if !found.known {
+		found.profile, found.known = *profile, true
+		return nil
+	}
+	found.profile.Merge(profile)
+	return nil
+}
+
+// wrap adds context to an error that may be nil.
+func wrap(err error, doing string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// newest finds the newest partial of a browser.
+func (v *visitors) newest(ctx context.Context, site, browser string) (onlinestore.Partial, bool, error) {
+	partial := onlinestore.Partial{Site: site, Kind: onlinestore.KindBrowser, ID: browser}
+	row, ok, err := v.online.Get(ctx, onlinestore.NewestKey(site, browser))
+	if err != nil || !ok {
+		return partial, false, wrap(err, "read the newest partial of a browser")
+	}
+	partial.N, err = onlinestore.ParseNewestValue(row.Value)
+	return partial, err == nil, err
+}
+
+// linked lists the partials in which a user was seen, of the browsers that were linked last.
+func (v *visitors) linked(ctx context.Context, site, user string) ([]onlinestore.Partial, error) {
+	type seen struct {
+		link onlinestore.Link
+		at   int64
+	}
+	var links []seen
+	err := v.online.Scan(ctx, onlinestore.LinkPrefix(site, user), func(row onlinestore.Row) error {
+		link, err := onlinestore.ParseLinkKey(row.Key)
+		if err != nil {
+			return err
+		}
+		at, err := onlinestore.ParseLinkValue(row.Value)
+		links = append(links, seen{link, at})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the browsers of a user: %w", err)
+	}
+	slices.SortFunc(links, func(a, b seen) int {
+		return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(a.link.Browser, b.link.Browser), cmp.Compare(b.link.N, a.link.N))
+	})
+	browsers := map[string]bool{}
+	var partials []onlinestore.Partial
+	for _, s := range links {
+		if len(partials) == maxLinkedPartials {
+			break
+		}
+		if !browsers[s.link.Browser] && len(browsers) == MaxLinkedBrowsers {
+			continue
+		}
+		browsers[s.link.Browser] = true
+		partials = append(partials, s.link.Profile())
+	}
+	return partials, nil
+}
+
+// loadAfter is load once the event is applied. It looks again and again for at most AfterEventWait; stale says that the
+// event was not there by then.
+func (v *visitors) loadAfter(ctx context.Context, site string, who identity, eventID string) (found *visitor, stale bool, err error) {
+	found, err = v.load(ctx, site, who)
+	if err != nil || eventID == "" || found.profile.HasApplied(eventID) {
+		return found, false, err
+	}
+	select {
+	case v.waiting <- struct{}{}:
+		defer func() { <-v.waiting }()
+	default:
+		return found, true, nil
+	}
+	deadline := time.Now().Add(AfterEventWait)
+	for step := afterEventFirst; time.Now().Before(deadline); step = min(2*step, afterEventLast) {
+		if err := pause(ctx, step); err != nil {
+			return found, true, nil // the caller is going; what is there is good enough
+		}
+		if found, err = v.load(ctx, site, who); err != nil || found.profile.HasApplied(eventID) {
+			return found, false, err
+		}
+	}
+	return found, true, nil
+}
