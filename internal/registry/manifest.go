@@ -33,7 +33,7 @@ type Manifest struct {
 	Site      string    `json:"site"`
 	CreatedAt time.Time `json:"created_at"`
 	Source    Source    `json:"source"`
-	Seed      int64     `json:"seed"`
+	Seed      uint64    `json:"seed"`
 	// Models says how each model was fitted and how it did, by the name it serves under.
 	Models map[string]ModelInfo `json:"models"`
 	Gate   Gate                 `json:"gate"`
@@ -42,8 +42,8 @@ type Manifest struct {
 
 // Source is the data that the models were fitted on.
 type Source struct {
-	// SnapshotID is the lake snapshot of the events table; Fences are the Kafka positions up to which it holds events,
-	// by epoch, topic and partition.
+	// SnapshotID is the lake snapshot of the events table; Fences are the Kafka offsets up to which it holds the events
+	// topic, by partition.
 	SnapshotID int64            `json:"snapshot_id,string"`
 	Fences     map[string]int64 `json:"fences,omitempty"`
 	From       time.Time        `json:"from"` // occurred_at of the first event used

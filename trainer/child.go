@@ -1,0 +1,214 @@
+package trainer
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/internal/registry"
+	"github.com/millrace/millrace/lake"
+)
+
+// Training runs as a child process of the same binary: what it allocates goes back to the system when it ends, a crash
+// takes nothing else down, and its peak memory is its own. The two speak over the standard streams:
+//
+//	stdin   one line, the ChildRequest; then it stays open, and its end tells the child that its parent is gone
+//	stderr  a line of JSON per Progress; any other line is what went wrong, in words
+//	stdout  the Result
+
+const (
+	// ChildCommand is the hidden subcommand that calls Child.
+	ChildCommand = "train-child"
+
+	// DefaultMemoryLimitBytes is the Go memory limit (GOMEMLIMIT) of the child. It is soft: the collector works harder
+	// near it.
+	DefaultMemoryLimitBytes = 1536 << 20
+
+	// tailBytes is how much of the child's words is kept for the error message.
+	tailBytes = 4 << 10
+
+	// killWait is how long a killed child's streams may stay open, in case it has children of its own.
+	killWait = 5 * time.Second
+
+	// maxLineBytes bounds a line of the child's standard error.
+	maxLineBytes = 1 << 20
+)
+
+// ChildRequest is what a training process is asked to do.
+type ChildRequest struct {
+	Config      Config `json:"config"`
+	LakeDir     string `json:"lake_dir"`
+	RegistryDir string `json:"registry_dir"`
+}
+
+// Child is the whole of the training process: it reads a ChildRequest from stdin, trains, writes Progress lines to
+// stderr and the Result to stdout. It stops when stdin ends, because then its parent is gone.
+func Child(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	input := bufio.NewReader(stdin)
+	line, err := input.ReadBytes('\n')
+	if err != nil {
+		return fmt.Errorf("read training request: %w", err)
+	}
+	var req ChildRequest
+	if err := json.Unmarshal(line, &req); err != nil {
+		return fmt.Errorf("read training request: %w", err)
+	}
+	// This goroutine ends with the process: a read of standard input cannot be interrupted.
+	go func() {
+		_, _ = io.Copy(io.Discard, input)
+		cancel(errors.New("the process that started this training is gone"))
+	}()
+	result, err := trainInDirs(ctx, req, func(p Progress) {
+		if line, err := json.Marshal(p); err == nil {
+			_, _ = fmt.Fprintf(stderr, "%s\n", line) // progress is not worth failing for
+		}
+	})
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		return err
+	}
+	if err := json.NewEncoder(stdout).Encode(result); err != nil {
+		return fmt.Errorf("write training result: %w", err)
+	}
+	return nil
+}
+
+func trainInDirs(ctx context.Context, req ChildRequest, report func(Progress)) (result Result, err error) {
+	models, err := registry.Open(req.RegistryDir)
+	if err != nil {
+		return Result{}, err
+	}
+	l, err := lake.Open(ctx, lake.Config{Dir: req.LakeDir})
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	return Run(ctx, req.Config, Deps{Source: LakeSource{Lake: l}, Registry: models, Progress: report})
+}
+
+// Process says how to start a training process.
+type Process struct {
+	Exe  string   // path of the program
+	Args []string // arguments that make it call Child; ChildCommand by default
+	// MemoryLimitBytes is the child's GOMEMLIMIT; 0 means DefaultMemoryLimitBytes.
+	MemoryLimitBytes int64
+	// Progress is called at each step of the child; nil for none.
+	Progress func(Progress)
+}
+
+// Spawn runs one training in a child process and returns its result, with the child's own peak memory. When the context
+// ends the child is killed.
+func Spawn(ctx context.Context, p Process, req ChildRequest) (Result, error) {
+	if len(p.Args) == 0 {
+		p.Args = []string{ChildCommand}
+	}
+	if p.MemoryLimitBytes == 0 {
+		p.MemoryLimitBytes = DefaultMemoryLimitBytes
+	}
+	if p.Progress == nil {
+		p.Progress = func(Progress) {}
+	}
+	text, err := json.Marshal(req)
+	if err != nil {
+		return Result{}, fmt.Errorf("encode training request: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, p.Exe, p.Args...)
+	cmd.Env = append(cmd.Environ(), "GOMEMLIMIT="+strconv.FormatInt(p.MemoryLimitBytes, 10))
+	cmd.WaitDelay = killWait
+	var stdout bytes.Buffer
+	cmd.Stdout = &stdout
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return Result{}, fmt.Errorf("start training process: %w", err)
+	}
+	errReader, errWriter := io.Pipe()
+	cmd.Stderr = errWriter
+	if err := cmd.Start(); err != nil {
+		return Result{}, fmt.Errorf("start training process: %w", err)
+	}
+	words := &tail{}
+	var group errgroup.Group
+	group.Go(func() error { return relay(errReader, p.Progress, words) })
+	_, writeErr := stdin.Write(append(text, '\n')) // a child that died before reading shows in Wait
+	waitErr := cmd.Wait()
+	closeErr := errors.Join(errWriter.Close(), group.Wait())
+	if err := ctx.Err(); err != nil {
+		return Result{}, fmt.Errorf("training process stopped: %w", context.Cause(ctx))
+	}
+	if err := errors.Join(waitErr, writeErr); err != nil {
+		return Result{}, childError(err, words.String())
+	}
+	var result Result
+	if err := errors.Join(closeErr, json.Unmarshal(stdout.Bytes(), &result)); err != nil {
+		return Result{}, fmt.Errorf("read training result: %w", err)
+	}
+	result.PeakRSSBytes = peakRSS(cmd.ProcessState.SysUsage())
+	return result, nil
+}
+
+// childError says what the child said before it ended, or how it ended.
+func childError(err error, words string) error {
+	if words == "" {
+		return fmt.Errorf("training process: %w", err)
+	}
+	return fmt.Errorf("training process: %w: %s", err, words)
+}
+
+// relay reads the child's standard error to its end: progress goes to report, the rest is kept.
+func relay(r io.Reader, report func(Progress), words *tail) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, maxLineBytes)
+	for lines.Scan() {
+		var p Progress
+		if line := lines.Bytes(); len(line) > 0 && line[0] == '{' && json.Unmarshal(line, &p) == nil && p.Stage != "" {
+			report(p)
+			continue
+		}
+		words.add(lines.Text())
+	}
+	if err := lines.Err(); err != nil {
+		_, _ = io.Copy(io.Discard, r) // or the child would wait for ever to be read
+		return fmt.Errorf("read training process: %w", err)
+	}
+	return nil
+}
+
+// tail keeps the end of what was said.
+type tail struct{ text string }
+
+func (t *tail) add(line string) {
+	t.text = strings.TrimSpace(t.text + "\n" + line)
+	if over := len(t.text) - tailBytes; over > 0 {
+		t.text = strings.ToValidUTF8(t.text[over:], "")
+	}
+}
+
+func (t *tail) String() string { return t.text }
+
+// peakRSS reads the largest resident set of a process that has ended, in bytes.
+func peakRSS(usage any) int64 {
+	u, ok := usage.(*syscall.Rusage)
+	if !ok {
+		return 0
+	}
+	if runtime.GOOS == "darwin" {
+		return int64(u.Maxrss) // bytes there, kibibytes elsewhere
+	}
+	return int64(u.Maxrss) << 10
+}

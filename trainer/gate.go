@@ -1,0 +1,192 @@
+package trainer
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/registry"
+	"github.com/millrace/millrace/trainer/eval"
+)
+
+// What the gate looks at: the model that answers most requests, by the metric that rewards a good first place.
+const (
+	GatedModel = ModelSessionKNN
+)
+
+// gateMetric is the metric that decides; the others are recorded beside it.
+func gateMetric() eval.Metric { return eval.MRR(MetricDepth) }
+
+// minUnseenShare is the least part of the test that a champion must not have been trained on for a comparison with it as
+// it stands. What it has seen is left out; if much is left out, the champion knows a fresher world than the candidate.
+const minUnseenShare = 0.9
+
+// verdict is the gate's decision with the figures behind it.
+type verdict struct {
+	gate    registry.Gate
+	metrics map[string]map[string]registry.Metric // by model and metric
+}
+
+// judge measures the candidate on the test part and decides whether it goes in force. It does unless it is worse than
+// popularity, or than the champion, by more than chance explains: the 95 % interval of the paired difference lies below 0.
+func (r *run) judge(ctx context.Context, split *eval.Dataset, candidate *models, champion *champion) (*verdict, error) {
+	v := &verdict{
+		gate:    registry.Gate{Promoted: true, Examples: predictions(split.Test)},
+		metrics: map[string]map[string]registry.Metric{},
+	}
+	metrics := []eval.Metric{eval.HR(MetricDepth), gateMetric(), eval.NDCG(MetricDepth)}
+	outcomes := map[string]*eval.Outcome{}
+	for name, scorer := range candidate.scorers() {
+		o, err := eval.NextItem(ctx, scorer, split.Test, MetricDepth, metrics)
+		if err != nil {
+			return nil, err
+		}
+		outcomes[name], v.metrics[name] = o, map[string]registry.Metric{}
+		for _, m := range metrics {
+			i, err := o.Bootstrap(m.Name, r.cfg.Seed)
+			if err != nil {
+				return nil, err
+			}
+			v.metrics[name][m.Name] = registry.Metric{Value: i.Value, Low: i.Low, High: i.High}
+		}
+	}
+	reasons := make([]string, 0, 2)
+	against, err := r.compare(outcomes[GatedModel], outcomes[ModelPopularity], "popularity")
+	if err != nil {
+		return nil, err
+	}
+	reasons, v.gate.Promoted = append(reasons, against.words), !against.lost
+	if champion != nil {
+		v.gate.Champion = champion.manifest.Version
+		against, err := r.compareChampion(ctx, split, candidate, champion)
+		if err != nil {
+			return nil, err
+		}
+		reasons, v.gate.Promoted = append(reasons, against.words), v.gate.Promoted && !against.lost
+	}
+	decision := "promoted"
+	if !v.gate.Promoted {
+		decision = "kept but not promoted"
+	}
+	v.gate.Reason = fmt.Sprintf("%s: over %d predictions (%s) %s", decision, v.gate.Examples, split.Split, strings.Join(reasons, "; "))
+	return v, nil
+}
+
+// comparison is the candidate beside one rival.
+type comparison struct {
+	lost  bool
+	words string
+}
+
+func (r *run) compare(ours, theirs *eval.Outcome, rival string) (comparison, error) {
+	name := gateMetric().Name
+	diff, err := eval.Compare(ours, theirs, name, r.cfg.Seed)
+	if err != nil {
+		return comparison{}, fmt.Errorf("compare with %s: %w", rival, err)
+	}
+	mine, _ := ours.Value(name)
+	other, _ := theirs.Value(name)
+	relation := "is no worse than"
+	switch {
+	case diff.High < 0:
+		relation = "is worse than"
+	case diff.Low > 0:
+		relation = "beats"
+	}
+	return comparison{
+		lost: diff.High < 0,
+		words: fmt.Sprintf("%s %s %s: %s %.4f against %.4f, difference %+.4f (95 %% interval %+.4f to %+.4f)",
+			GatedModel, relation, rival, name, mine, other, diff.Value, diff.Low, diff.High),
+	}, nil
+}
+
+// compareChampion measures the champion on the test sessions that came after its own training data. Where it has seen
+// the test, its answers would be memories: then only its parameters are compared, fitted on the same part.
+func (r *run) compareChampion(ctx context.Context, split *eval.Dataset, candidate *models, c *champion) (comparison, error) {
+	if c.bundle == nil {
+		return comparison{words: fmt.Sprintf("the champion was not compared: %v", c.damage)}, nil
+	}
+	rival := "the champion " + c.manifest.Version
+	unseen := sessionsAfter(split.Test, c.manifest.Source.To.UnixMilli())
+	metrics := []eval.Metric{gateMetric()}
+	test, scorer := unseen, model.Scorer(newTranslated(c.bundle, split.Vocabulary))
+	if n := predictions(unseen); n < MinPredictions || float64(n) < minUnseenShare*float64(predictions(split.Test)) {
+		if c.params.knn == candidate.knn.Config() {
+			return comparison{words: rival + " has the same parameters and less data"}, nil
+		}
+		refitted, err := fitModels(ctx, c.params, split.Train, split.Vocabulary, nil)
+		if err != nil {
+			return comparison{}, err
+		}
+		test, scorer, rival = split.Test, refitted.knn, rival+" (its parameters on the same data)"
+	}
+	ours, err := eval.NextItem(ctx, candidate.knn, test, MetricDepth, metrics)
+	if err != nil {
+		return comparison{}, err
+	}
+	theirs, err := eval.NextItem(ctx, scorer, test, MetricDepth, metrics)
+	if err != nil {
+		return comparison{}, err
+	}
+	return r.compare(ours, theirs, rival)
+}
+
+// predictions is how many predictions a test makes: all but the first click of each session.
+func predictions(test *model.Sessions) int { return test.Events() - test.Len() }
+
+// sessionsAfter returns the sessions that began after a time in Unix milliseconds.
+func sessionsAfter(sessions *model.Sessions, after int64) *model.Sessions {
+	out := &model.Sessions{}
+	for i := range sessions.Len() {
+		if items, times := sessions.At(i); times[0] > after {
+			out.Append(items, times)
+		}
+	}
+	return out
+}
+
+// translated asks a model of another vocabulary in the words of the test's.
+type translated struct {
+	scorer model.Scorer
+	to     []int32 // by index of the test: the model's index, -1 where it does not know the item
+	from   []int32 // by index of the model: the test's index, -1 where the test does not know the item
+}
+
+func newTranslated(b *registry.Bundle, v *model.Vocabulary) *translated {
+	t := &translated{scorer: b.Scorers[GatedModel], to: make([]int32, v.Len()), from: make([]int32, b.Vocabulary.Len())}
+	for i := range t.from {
+		t.from[i] = -1
+	}
+	for i := range t.to {
+		t.to[i] = -1
+		if j, ok := b.Vocabulary.Index(v.ID(int32(i))); ok {
+			t.to[i], t.from[j] = j, int32(i)
+		}
+	}
+	return t
+}
+
+// Name implements model.Scorer.
+func (t *translated) Name() string { return t.scorer.Name() }
+
+// Score implements model.Scorer. An item that the test does not know keeps its place in the list, as -1.
+func (t *translated) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
+	items := make([]int32, 0, len(q.Items))
+	for _, i := range q.Items {
+		if j := t.to[i]; j >= 0 {
+			items = append(items, j)
+		}
+	}
+	q.Items = items
+	first := len(dst)
+	dst = t.scorer.Score(dst, q, k)
+	for i := range dst[first:] {
+		s := &dst[first+i]
+		s.Item = t.from[s.Item]
+		if s.Because >= 0 {
+			s.Because = t.from[s.Because]
+		}
+	}
+	return dst
+}

@@ -1,0 +1,45 @@
+package trainer
+
+import (
+	"context"
+	"time"
+)
+
+// Interaction is what training needs of one event. It is only valid during the call that yields it.
+type Interaction struct {
+	Type       string
+	OccurredAt time.Time
+	// AnonymousID is the browser and UserID the shop's own id; both are empty for an event that landed without ids.
+	AnonymousID string
+	UserID      string
+	SessionID   string // as given by the site; empty where the session rule decides
+	Items       []InteractionItem
+	IsBot       bool
+	// Personalized is false when the visitor did not allow a profile: the event counts for its items only.
+	Personalized bool
+	Logical      bool // OccurredAt is a logical clock: only the order means something
+	// Sequence grows in the order in which the events of one visitor were recorded; it settles equal times.
+	Sequence int64
+}
+
+// InteractionItem is an item of an event, with the categories that the event names, the broadest first.
+type InteractionItem struct {
+	ID         string
+	Categories []string
+}
+
+// Snapshot pins what a training run reads: the same snapshot always yields the same events.
+type Snapshot struct {
+	ID     int64            // of the events table; 0 when it is empty
+	Fences map[string]int64 // the Kafka offset up to which it holds the events topic, by partition
+	Newest time.Time        // the newest occurred_at of the site, zero when it has no event
+}
+
+// EventSource yields the events of a site.
+type EventSource interface {
+	// Snapshot pins the present state.
+	Snapshot(ctx context.Context, site string) (Snapshot, error)
+	// Events calls yield with every event of the site in the snapshot that occurred at from or later, in any order,
+	// until yield returns an error, which it returns.
+	Events(ctx context.Context, site string, s Snapshot, from time.Time, yield func(*Interaction) error) error
+}

@@ -1,0 +1,210 @@
+package trainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/internal/control"
+)
+
+const (
+	// JobKind is the kind of a training's row among the jobs.
+	JobKind = "train"
+
+	// leaseTTL is how long a training's lease outlives a process that died with it.
+	leaseTTL = 30 * time.Second
+
+	// keepAlive is how often a job row is renewed while a step of the child takes long.
+	keepAlive = control.JobTTL / 4
+
+	// waitPoll is how often a waiting training asks for the lease again.
+	waitPoll = 500 * time.Millisecond
+)
+
+// ErrCancelled means that the job of a training was cancelled on request.
+var ErrCancelled = errors.New("training was cancelled")
+
+// SupervisorConfig says what a Supervisor works with. Control, Process.Exe and the directories are required.
+type SupervisorConfig struct {
+	Control     *control.Store
+	Process     Process // its Progress is set by the Supervisor
+	LakeDir     string
+	RegistryDir string
+	Log         *slog.Logger          // nil discards
+	Metrics     prometheus.Registerer // nil keeps them private
+}
+
+// Supervisor runs trainings as child processes, one at a time a site, in whichever process they are asked for: a lease
+// in the control store keeps others out, and a job row says how far it is.
+type Supervisor struct {
+	cfg         SupervisorConfig
+	lastSuccess *prometheus.GaugeVec
+	failures    *prometheus.CounterVec
+}
+
+// NewSupervisor checks the configuration and starts nothing.
+func NewSupervisor(cfg SupervisorConfig) (*Supervisor, error) {
+	if cfg.Control == nil || cfg.Process.Exe == "" || cfg.LakeDir == "" || cfg.RegistryDir == "" {
+		return nil, errors.New("training needs a control store, a program, a lake and a registry")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Supervisor{
+		cfg: cfg,
+		lastSuccess: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "millrace_train_last_success_timestamp_seconds",
+			Help: "Unix time at which the last training of the site ended well.",
+		}, []string{"site"}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "millrace_train_failures_total",
+			Help: "Trainings of the site that ended with an error.",
+		}, []string{"site"}),
+	}
+	if cfg.Metrics != nil {
+		for _, c := range []prometheus.Collector{s.lastSuccess, s.failures} {
+			if err := cfg.Metrics.Register(c); err != nil {
+				return nil, fmt.Errorf("register training metrics: %w", err)
+			}
+		}
+	}
+	return s, nil
+}
+
+// Request is one training to be run.
+type Request struct {
+	Config Config
+	Why    string // for the job row: "on request", "nightly", ...
+	// Wait lets a training that is under way end first; otherwise it is a *control.LeaseHeldError.
+	Wait bool
+	// Progress is called at each step; nil for none.
+	Progress func(Progress)
+}
+
+// Train runs one training and returns its result. It is cancelled by the context, or by cancelling its job.
+func (s *Supervisor) Train(ctx context.Context, req Request) (Result, error) {
+	site := req.Config.Site
+	var result Result
+	work := func(ctx context.Context, _ control.Lease) (err error) {
+		result, err = s.runJob(ctx, req)
+		return err
+	}
+	holder := fmt.Sprintf("process %d (%s)", os.Getpid(), req.Why)
+	for {
+		err := s.cfg.Control.HoldLease(ctx, "train/"+site, holder, leaseTTL, work)
+		if !req.Wait || !errors.Is(err, control.ErrLeaseHeld) {
+			return result, err
+		}
+		select {
+		case <-ctx.Done():
+			return Result{}, ctx.Err()
+		case <-time.After(waitPoll):
+		}
+	}
+}
+
+// runJob runs the child beside its job row and writes down how it ended.
+func (s *Supervisor) runJob(ctx context.Context, req Request) (Result, error) {
+	site := req.Config.Site
+	job, err := s.cfg.Control.StartJob(ctx, JobKind, site, req.Why)
+	if err != nil {
+		return Result{}, err
+	}
+	log := s.cfg.Log.With("site", site, "job", job.ID)
+	log.Info("training started", "why", req.Why)
+	result, err := s.spawn(ctx, req, job.ID)
+	outcome := control.JobOutcome{State: control.JobDone, Detail: result.Reason, Result: result}
+	switch {
+	case err == nil:
+		s.lastSuccess.WithLabelValues(site).SetToCurrentTime()
+		log.Info("training ended", "version", result.Version, "promoted", result.Promoted, "reason", result.Reason,
+			"rows", result.Rows, "seconds", result.Seconds, "peak_rss_bytes", result.PeakRSSBytes)
+	case errors.Is(err, ErrCancelled):
+		return Result{}, err // the row says so already
+	case ctx.Err() != nil:
+		outcome = control.JobOutcome{State: control.JobCancelled, Detail: "the process that ran it was stopped"}
+	default:
+		outcome = control.JobOutcome{State: control.JobFailed, Detail: err.Error()}
+		s.failures.WithLabelValues(site).Inc()
+	}
+	// The context may be over; how the job ended is worth knowing all the same.
+	return result, errors.Join(err, s.cfg.Control.FinishJob(context.WithoutCancel(ctx), job.ID, outcome))
+}
+
+// spawn starts the child and keeps its job row alive and up to date until it ends.
+func (s *Supervisor) spawn(ctx context.Context, req Request, jobID string) (Result, error) {
+	latest := &latestProgress{changed: make(chan struct{}, 1)}
+	process := s.cfg.Process
+	process.Progress = func(p Progress) {
+		latest.set(p)
+		if req.Progress != nil {
+			req.Progress(p)
+		}
+	}
+	var result Result
+	group, groupCtx := errgroup.WithContext(ctx)
+	rowCtx, childEnded := context.WithCancel(groupCtx)
+	group.Go(func() error { return s.updateRow(rowCtx, jobID, latest) })
+	group.Go(func() (err error) {
+		defer childEnded()
+		result, err = Spawn(groupCtx, process, ChildRequest{Config: req.Config, LakeDir: s.cfg.LakeDir, RegistryDir: s.cfg.RegistryDir})
+		return err
+	})
+	err := group.Wait()
+	return result, err
+}
+
+// updateRow writes progress to the job row as it comes, and at least every keepAlive. It returns ErrCancelled when the
+// row was ended by somebody else.
+func (s *Supervisor) updateRow(ctx context.Context, jobID string, latest *latestProgress) error {
+	ticker := time.NewTicker(keepAlive)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-latest.changed:
+		case <-ticker.C:
+		}
+		p := latest.get()
+		err := s.cfg.Control.UpdateJob(ctx, jobID, control.JobProgress{Progress: p.Done, Stage: p.Stage, Detail: p.Detail})
+		switch {
+		case err == nil || ctx.Err() != nil:
+		case errors.Is(err, control.ErrJobEnded):
+			return ErrCancelled
+		default:
+			return err
+		}
+	}
+}
+
+// latestProgress hands the newest progress from the child's reader to the row's writer, which may be slower.
+type latestProgress struct {
+	mu      sync.Mutex
+	value   Progress
+	changed chan struct{} // holds one token when there is something new
+}
+
+func (l *latestProgress) set(p Progress) {
+	l.mu.Lock()
+	l.value = p
+	l.mu.Unlock()
+	select {
+	case l.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (l *latestProgress) get() Progress {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.value
+}

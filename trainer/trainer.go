@@ -1,0 +1,243 @@
+// Package trainer turns the history of a site into models: it reads the lake, cuts sessions, fits every method, measures
+// them on the newest part, decides whether the result is good enough, fits again on everything and publishes a version.
+//
+//	Run        one training: dataset.go -> models.go -> gate.go -> internal/registry
+//	Child      Run as a process of its own, so that its memory goes back to the system (child.go)
+//	Trainer    starts that process under a lease, with a job row (supervise.go)
+//	Schedule   when to train by itself (schedule.go)
+package trainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/registry"
+	"github.com/millrace/millrace/trainer/eval"
+)
+
+const (
+	// DefaultWindow is how far back from the newest event training reads. Older tastes hardly show in what is clicked
+	// today, and season's goods come back within a year.
+	DefaultWindow = 365 * 24 * time.Hour
+
+	// MinSessions is how many sessions of two or more interactions a first model needs: below it even a good method
+	// cannot be told from chance.
+	MinSessions = 50
+
+	// MinPredictions is how many predictions the test must make for its figures to decide anything.
+	MinPredictions = 30
+
+	// MetricDepth is the length of the lists that are measured.
+	MetricDepth = 20
+)
+
+// DefaultTypes lists the events that tell what visitors want. Impressions (view_item_list) are not among them: they tell
+// what the shop wants.
+func DefaultTypes() []string {
+	return []string{event.ViewItem, event.SelectItem, event.AddToCart, event.AddToWishlist, event.Purchase, event.RateItem}
+}
+
+// Config is one training. The zero value of every field but Site means its default.
+type Config struct {
+	Site string `json:"site"`
+	// Window is how far back from the newest event the training reads.
+	Window time.Duration `json:"window_ns,omitempty"`
+	// Types are the event types that count as interactions.
+	Types []string `json:"types,omitempty"`
+	// Seed drives everything random: the search for parameters and the bootstrap.
+	Seed uint64 `json:"seed,omitempty"`
+	// TuneTrials is how many settings of a model are tried on the validation part; 0 keeps the champion's parameters,
+	// or the defaults when there is no champion.
+	TuneTrials int `json:"tune_trials,omitempty"`
+}
+
+// withDefaults fills in the defaults and checks the rest.
+func (c Config) withDefaults() (Config, error) {
+	if c.Window == 0 {
+		c.Window = DefaultWindow
+	}
+	if len(c.Types) == 0 {
+		c.Types = DefaultTypes()
+	}
+	const maxTypes = 100 // a type's number is kept in a byte
+	switch {
+	case c.Window < 0:
+		return c, fmt.Errorf("training window %s is negative", c.Window)
+	case c.TuneTrials < 0:
+		return c, fmt.Errorf("%d tuning trials", c.TuneTrials)
+	case len(c.Types) > maxTypes:
+		return c, fmt.Errorf("%d event types, at most %d can be trained on", len(c.Types), maxTypes)
+	}
+	if err := event.CheckSite(c.Site); err != nil {
+		return c, fmt.Errorf("training site %q: %w", c.Site, err)
+	}
+	return c, nil
+}
+
+// Deps is what a training works with.
+type Deps struct {
+	Source   EventSource
+	Registry *registry.Registry
+	// Progress is called from one goroutine at each step; nil for none.
+	Progress func(Progress)
+	// Now is the clock that names versions and measures durations; nil for time.Now. What is learnt never depends on it.
+	Now func() time.Time
+}
+
+// Progress says how far a training is.
+type Progress struct {
+	Stage  string  `json:"stage"`
+	Done   float64 `json:"progress"` // 0 to 1, of the whole training
+	Detail string  `json:"detail,omitempty"`
+}
+
+// Result is what came of a training; its JSON is what `millrace train --json` prints. Version is empty when there was
+// too little data to fit anything. Metrics are those of the model that the gate judges.
+type Result struct {
+	Version      string                                `json:"version"`
+	Promoted     bool                                  `json:"promoted"`
+	Reason       string                                `json:"reason"`
+	Rows         int64                                 `json:"rows"`
+	Metrics      map[string]registry.Metric            `json:"metrics"`
+	Models       map[string]map[string]registry.Metric `json:"models,omitempty"`
+	Seconds      float64                               `json:"seconds"`
+	PeakRSSBytes int64                                 `json:"peak_rss_bytes"`
+}
+
+// The steps of a training, with the share of the whole that is done when each begins.
+const (
+	stageRead     = "read"
+	stageTune     = "tune"
+	stageFit      = "fit"
+	stageEvaluate = "evaluate"
+	stageRefit    = "refit"
+	stagePublish  = "publish"
+)
+
+// Run trains the models of one site and puts them in force if they deserve it. Too little data is not an error: the
+// Result says what is missing.
+func Run(ctx context.Context, cfg Config, deps Deps) (Result, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return Result{}, err
+	}
+	if deps.Source == nil || deps.Registry == nil {
+		return Result{}, errors.New("training needs a source and a registry")
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	if deps.Progress == nil {
+		deps.Progress = func(Progress) {}
+	}
+	r := &run{cfg: cfg, deps: deps, began: deps.Now()}
+	result, err := r.train(ctx)
+	if err != nil {
+		return Result{}, fmt.Errorf("train site %s: %w", cfg.Site, err)
+	}
+	result.Seconds = deps.Now().Sub(r.began).Seconds()
+	return result, nil
+}
+
+// run is one training on its way.
+type run struct {
+	cfg   Config
+	deps  Deps
+	began time.Time
+}
+
+func (r *run) at(stage string, done float64, format string, args ...any) {
+	r.deps.Progress(Progress{Stage: stage, Done: done, Detail: fmt.Sprintf(format, args...)})
+}
+
+func (r *run) train(ctx context.Context) (Result, error) {
+	r.at(stageRead, 0, "reading events")
+	d, err := readDataset(ctx, r.cfg, r.deps.Source, func(rows int64) { r.at(stageRead, 0.1, "%d events read", rows) })
+	if err != nil {
+		return Result{}, err
+	}
+	result := Result{Rows: d.rows, Metrics: map[string]registry.Metric{}}
+	if d.sessions < MinSessions {
+		result.Reason = fmt.Sprintf("too little data: %d events hold %d sessions of two or more item interactions (%v), and at "+
+			"least %d are needed; the lists of the fallback ladder serve until then", d.rows, d.sessions, r.cfg.Types, MinSessions)
+		return result, nil
+	}
+	split, err := splitForGate(d)
+	if err != nil {
+		result.Reason = fmt.Sprintf("too little data: %d sessions leave no usable test: %v", d.sessions, err)
+		return result, nil
+	}
+	champion, err := r.champion(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	params, err := r.params(ctx, d, champion)
+	if err != nil {
+		return Result{}, err
+	}
+	r.at(stageFit, 0.4, "fitting on %d sessions", split.Train.Len())
+	candidate, err := fitModels(ctx, params, split.Train, split.Vocabulary, nil)
+	if err != nil {
+		return Result{}, err
+	}
+	r.at(stageEvaluate, 0.55, "%d predictions", predictions(split.Test))
+	verdict, err := r.judge(ctx, split, candidate, champion)
+	if err != nil {
+		return Result{}, err
+	}
+	r.at(stageRefit, 0.75, "fitting on all %d sessions", d.log.Sessions.Len())
+	final, err := fitModels(ctx, params, d.log.Sessions, d.log.Vocabulary, d.categoriesOf(d.log.Vocabulary))
+	if err != nil {
+		return Result{}, err
+	}
+	result.Promoted, result.Reason = verdict.gate.Promoted, verdict.gate.Reason
+	result.Models, result.Metrics = verdict.metrics, verdict.metrics[GatedModel]
+	r.at(stagePublish, 0.95, "%s", result.Reason)
+	result.Version, err = r.publish(ctx, d, final, verdict)
+	return result, err
+}
+
+// splitForGate holds out the newest sessions: the last day, or where that says too little a growing share.
+func splitForGate(d *dataset) (*eval.Dataset, error) {
+	var problem error
+	for _, share := range []float64{0, 0.1, 0.3} { // 0 is the last day
+		split, err := eval.SplitLog(d.log, eval.Config{Holdout: share})
+		switch {
+		case err != nil:
+			problem = err
+		case predictions(split.Test) < MinPredictions:
+			problem = fmt.Errorf("%d predictions can be tested, at least %d are needed (%s)", predictions(split.Test), MinPredictions, split.Split)
+		default:
+			return split, nil
+		}
+	}
+	return nil, problem
+}
+
+// publish stores the version and, if the gate let it through, puts it in force.
+func (r *run) publish(ctx context.Context, d *dataset, final *models, v *verdict) (string, error) {
+	m := registry.Manifest{
+		Site: r.cfg.Site, CreatedAt: r.deps.Now(), Seed: r.cfg.Seed, Gate: v.gate,
+		Source: registry.Source{
+			SnapshotID: d.snapshot.ID, Fences: d.snapshot.Fences, From: d.from, To: d.to, Logical: d.log.Logical,
+			Rows: d.rows, Events: d.events, Sessions: d.sessions, Items: int64(d.log.Vocabulary.Len()),
+		},
+	}
+	var err error
+	if m.Models, err = final.describe(v.metrics); err != nil {
+		return "", err
+	}
+	m, err = r.deps.Registry.Publish(ctx, m, final.artifacts(d.log.Vocabulary))
+	if err != nil {
+		return "", err
+	}
+	if v.gate.Promoted {
+		if err := r.deps.Registry.Promote(ctx, r.cfg.Site, m.Version); err != nil {
+			return "", err
+		}
+	}
+	return m.Version, nil
+}
