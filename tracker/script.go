@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
@@ -18,7 +19,7 @@ const (
 	scriptPath          = "/millrace.js"
 	hashedScriptPattern = "/millrace.{hash:[0-9a-f]+}.js"
 
-	// currentMaxAge keeps a page from asking at every view, and lets a new release reach every page within minutes.
+	// currentCaching keeps a page from asking at every view, and lets a new release reach every page within minutes.
 	currentCaching = "public, max-age=300"
 	hashedCaching  = "public, max-age=31536000, immutable"
 	scriptHashLen  = 16 // hex digits of the name: 64 bits tell releases apart
@@ -84,7 +85,7 @@ func (s *script) serve(w http.ResponseWriter, r *http.Request, caching string) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	h.Set("Content-Length", fmt.Sprint(len(body)))
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // the client may be gone; there is nobody left to tell
@@ -96,8 +97,9 @@ func acceptsGzip(values []string) bool {
 	for part := range strings.SplitSeq(strings.Join(values, ","), ",") {
 		name, params, _ := strings.Cut(part, ";")
 		if strings.EqualFold(strings.TrimSpace(name), "gzip") {
-			q := strings.ReplaceAll(params, " ", "")
-			return q != "q=0" && !strings.HasPrefix(q, "q=0.000")
+			quality, given := strings.CutPrefix(strings.ReplaceAll(params, " ", ""), "q=")
+			q, err := strconv.ParseFloat(quality, 64)
+			return !given || err == nil && q > 0
 		}
 	}
 	return false

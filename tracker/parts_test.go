@@ -1,0 +1,142 @@
+package tracker
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/millrace/millrace/tracker/beacon"
+)
+
+func TestScript(t *testing.T) {
+	d := newDoor(t)
+	plain := d.do(t, http.MethodGet, "/millrace.js", nil)
+	if plain.status != http.StatusOK || !bytes.Equal(plain.body, beacon.Script()) || !strings.HasPrefix(plain.header.Get("Content-Type"), "text/javascript") {
+		t.Fatalf("status %d, %d bytes, %v", plain.status, len(plain.body), plain.header)
+	}
+	packed := d.do(t, http.MethodGet, "/millrace.js", nil, "Accept-Encoding", "br, gzip")
+	z, err := gzip.NewReader(bytes.NewReader(packed.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if unpacked, err := io.ReadAll(z); err != nil || !bytes.Equal(unpacked, beacon.Script()) {
+		t.Errorf("the packed script differs: %v", err)
+	}
+	if plain.header.Get("ETag") == packed.header.Get("ETag") || packed.header.Get("Vary") != "Accept-Encoding" {
+		t.Error("a cache could hand the packed script to a client that cannot unpack it")
+	}
+	if got := d.do(t, http.MethodGet, "/millrace.js", nil, "Accept-Encoding", "gzip;q=0.0"); got.header.Get("Content-Encoding") != "" {
+		t.Error("packed for a client that refuses it")
+	}
+	if got := d.do(t, http.MethodGet, "/millrace.js", nil, "If-None-Match", `"other", W/`+plain.header.Get("ETag")); got.status != http.StatusNotModified || len(got.body) != 0 {
+		t.Errorf("unchanged: status %d, %d bytes", got.status, len(got.body))
+	}
+
+	hashed := d.do(t, http.MethodGet, plain.header.Get("Content-Location"), nil)
+	if hashed.status != http.StatusOK || !bytes.Equal(hashed.body, plain.body) || !strings.Contains(hashed.header.Get("Cache-Control"), "max-age=31536000, immutable") {
+		t.Errorf("hashed copy: status %d, %v", hashed.status, hashed.header)
+	}
+	if old := d.do(t, http.MethodGet, "/millrace.00ff.js", nil); old.status != http.StatusFound || old.header.Get("Location") != "/millrace.js" {
+		t.Errorf("an older release: status %d to %q", old.status, old.header.Get("Location"))
+	}
+	if head := d.do(t, http.MethodHead, "/millrace.js", nil); head.status != http.StatusOK || len(head.body) != 0 {
+		t.Errorf("HEAD: status %d, %d bytes", head.status, len(head.body))
+	}
+}
+
+func TestCleanURL(t *testing.T) {
+	for raw, want := range map[string]string{
+		"https://shop.example/p/1":                          "https://shop.example/p/1",
+		"https://shop.example/p?color=red&size=2#top":       "https://shop.example/p?color=red&size=2#top",
+		"https://shop.example/p?token=x":                    "https://shop.example/p",
+		"https://shop.example/p?a=1&PASSWORD=x&b&=3":        "https://shop.example/p?a=1&b&=3",
+		"https://shop.example/p?e%6Dail=a@b.c&a=1":          "https://shop.example/p?a=1",
+		"https://shop.example/p?q=token":                    "https://shop.example/p?q=token",
+		"https://me:pw@shop.example/p":                      "https://shop.example/p",
+		"https://shop.example/@me?x=a@b":                    "https://shop.example/@me?x=a@b",
+		"https://shop.example/#access_token=x&state=1":      "https://shop.example/#state=1",
+		"https://shop.example/#/login?token=x&next=%2Fhome": "https://shop.example/#/login?next=%2Fhome",
+		"https://shop.example/?sid=1#/login?token=x":        "https://shop.example/#/login",
+		"/relative?token=x&y=1":                             "/relative?y=1",
+		"":                                                  "",
+	} {
+		if got := cleanURL(raw); got != want {
+			t.Errorf("cleanURL(%q) = %q, want %q", raw, got, want)
+		}
+	}
+}
+
+func TestNetworkPrefix(t *testing.T) {
+	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	for _, c := range []struct{ peer, forwarded, want string }{
+		{"203.0.113.77:1234", "", "203.0.113.0/24"},
+		{"[2001:db8:1:2::77]:1234", "", "2001:db8:1::/48"},
+		{"[::ffff:203.0.113.77]:1", "", "203.0.113.0/24"},
+		{"[fe80::1%eth0]:1", "", "fe80::/48"},
+		{"203.0.113.77:1", "198.51.100.1", "203.0.113.0/24"},        // an untrusted peer's claim
+		{"10.1.1.1:1", "198.51.100.1", "198.51.100.0/24"},           // our proxy's word
+		{"10.1.1.1:1", "1.1.1.1, 198.51.100.1", "198.51.100.0/24"},  // what the client itself claimed comes before it
+		{"10.1.1.1:1", "198.51.100.1, 10.2.2.2", "198.51.100.0/24"}, // two proxies of ours
+		{"10.1.1.1:1", "nonsense", "10.1.1.0/24"},
+		{"@", "", ""},
+	} {
+		r := &http.Request{RemoteAddr: c.peer, Header: http.Header{}}
+		if c.forwarded != "" {
+			r.Header.Set("X-Forwarded-For", c.forwarded)
+		}
+		if got := networkPrefix(r, proxies); got != c.want {
+			t.Errorf("networkPrefix(%s, %q) = %q, want %q", c.peer, c.forwarded, got, c.want)
+		}
+	}
+}
+
+func TestParseAgent(t *testing.T) {
+	for header, want := range map[string]agent{
+		chrome: {"Chrome", "mobile", false},
+		"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Safari/605.1.15": {"Safari", "desktop", false},
+		"Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)":                                              {"Googlebot", "", true},
+		"": {},
+	} {
+		if got := parseAgent(header); got != want {
+			t.Errorf("parseAgent(%q) = %+v, want %+v", header, got, want)
+		}
+	}
+	if got := parseAgent(strings.Repeat("é", maxAgentBytes)); len(got.family) > maxFamilyBytes {
+		t.Errorf("family of %d bytes", len(got.family))
+	}
+}
+
+func TestRecentIDsAreBounded(t *testing.T) {
+	const size = 100
+	s := newRecentIDs(size)
+	id := func(i int) []string { return []string{fmt.Sprint(i)} }
+	for i := range 10 * size {
+		if s.add("a", id(i)) != 0 {
+			t.Fatalf("%d is new", i)
+		}
+		if n := len(s.now) + len(s.old); n > size {
+			t.Fatalf("%d ids are kept, the limit is %d", n, size)
+		}
+	}
+	// At least the newer half is known, on its own site only.
+	for i := 10*size - size/2; i < 10*size; i++ {
+		if s.add("b", id(i)) != 0 {
+			t.Fatalf("%d is another site's", i)
+		}
+	}
+	s = newRecentIDs(size)
+	for i := range size / 2 {
+		s.add("a", id(i))
+	}
+	for i := range size / 2 {
+		if s.add("a", id(i)) != 1 {
+			t.Fatalf("%d is forgotten", i)
+		}
+	}
+}
