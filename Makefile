@@ -1,0 +1,40 @@
+# `make up` and `make test` work on a fresh clone; the rest is for people who stay.
+GO      ?= go
+BIN     := bin/millrace
+CACHE   := $(CURDIR)/.cache
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+GOLANGCI_VERSION := v2.15.0
+
+export MILLRACE_NODE_MODULES ?= $(CACHE)/node/node_modules
+export MILLRACE_KAFKA_LIBS ?= $(CACHE)/kafka
+
+.PHONY: up build test test-go test-setup lint clean generate
+
+up: build ## build everything and start it with the demo shop
+	@exec ./$(BIN) up --demo $(ARGS)
+
+build: ## compile the one binary; says how long the compiler took
+	@start=$$(date +%s); echo "compiling (the first build takes a few minutes)..."; \
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) . && \
+	echo "compiled in $$(( $$(date +%s) - start )) s: $(BIN)"
+
+test: test-setup test-go ## every suite; a suite whose tool is missing is skipped with one line (with CI=true: fails)
+
+test-setup: ## fetch the browser driver and the Kafka artefacts that the suites drive
+	@sh scripts/test-setup.sh
+
+test-go:
+	$(GO) test -race -timeout 20m ./...
+
+lint: ## formatting, vet and golangci-lint
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION) run ./...
+
+generate: ## rebuild generated files (the beacon)
+	$(GO) generate ./...
+
+clean:
+	rm -rf bin $(CACHE)

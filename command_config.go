@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+)
+
+// config reads the configuration of this call.
+func (a *app) config() (*Config, error) {
+	return loadConfig(a.configFile, os.Environ(), a.overrides.given())
+}
+
+func (a *app) configCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "config", Short: "Print or check the configuration", Args: exactArgs(), RunE: showHelp}
+	cmd.AddCommand(&cobra.Command{
+		Use: "print", Short: "Print every key, its value and where that came from", Args: exactArgs(),
+		RunE: func(*cobra.Command, []string) error {
+			cfg, err := a.config()
+			if err != nil {
+				return err
+			}
+			return a.printConfig(cfg)
+		},
+	}, &cobra.Command{
+		Use: "check", Short: "Check the configuration; exit code 2 and one line a mistake where it is wrong", Args: exactArgs(),
+		RunE: func(*cobra.Command, []string) error {
+			if _, err := a.config(); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintln(a.stdout, "configuration is valid")
+			return err
+		},
+	})
+	return cmd
+}
+
+func (a *app) printConfig(cfg *Config) error {
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	for _, key := range slices.Sorted(maps.Keys(cfg.values)) {
+		fmt.Fprintf(w, "%s\t%v\t(%s)\n", key, cfg.values[key], cfg.origin[key])
+	}
+	return w.Flush()
+}
+
+// showHelp is what a command does that only groups others.
+func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/registry"
+)
+
+func (a *app) modelsCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "models", Short: "List, promote and roll back model versions", Args: exactArgs(), RunE: showHelp}
+	site := cmd.PersistentFlags().String("site", event.DefaultSite, "site of the models")
+	open := func() (*registry.Registry, error) {
+		cfg, err := a.config()
+		if err != nil {
+			return nil, err
+		}
+		return registry.Open(cfg.path("models"))
+	}
+	cmd.AddCommand(a.modelsListCommand(open, site), &cobra.Command{
+		Use: "promote VERSION", Short: "Put a version in force; serving follows within a second or two", Args: exactArgs("VERSION"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			models, err := open()
+			if err != nil {
+				return err
+			}
+			if err := models.Promote(cmd.Context(), *site, args[0]); err != nil {
+				return fmt.Errorf("promote model: %w", err)
+			}
+			_, err = fmt.Fprintf(a.stdout, "champion %s\n", args[0])
+			return err
+		},
+	}, &cobra.Command{
+		Use: "rollback", Short: "Put the champion's predecessor in force again", Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			models, err := open()
+			if err != nil {
+				return err
+			}
+			version, err := models.Rollback(cmd.Context(), *site)
+			if err != nil {
+				return fmt.Errorf("roll back model: %w", err)
+			}
+			_, err = fmt.Fprintf(a.stdout, "champion %s\n", version)
+			return err
+		},
+	})
+	return cmd
+}
+
+func (a *app) modelsListCommand(open func() (*registry.Registry, error), site *string) *cobra.Command {
+	asJSON := false
+	cmd := &cobra.Command{
+		Use: "list", Short: "Versions, newest first, with the gate's decision", Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			models, err := open()
+			if err != nil {
+				return err
+			}
+			versions, err := models.List(cmd.Context(), *site)
+			if err != nil {
+				return fmt.Errorf("list models: %w", err)
+			}
+			champion, err := models.ChampionVersion(cmd.Context(), *site)
+			if err != nil && !errors.Is(err, registry.ErrNoChampion) {
+				return fmt.Errorf("read champion: %w", err)
+			}
+			if asJSON {
+				return json.NewEncoder(a.stdout).Encode(map[string]any{"site": *site, "champion": champion, "models": versions})
+			}
+			w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "VERSION\tCREATED\tEVENTS\tITEMS\tGATE")
+			for _, m := range versions {
+				mark := ""
+				if m.Version == champion {
+					mark = " (champion)"
+				}
+				fmt.Fprintf(w, "%s%s\t%s\t%d\t%d\t%s\n", m.Version, mark, m.CreatedAt.Format(time.DateTime), m.Source.Events, m.Source.Items, m.Gate.Reason)
+			}
+			return w.Flush()
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return cmd
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) topicsCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "topics", Short: "Accept a topic that was recreated", Args: exactArgs(), RunE: showHelp}
+	cmd.AddCommand(&cobra.Command{
+		Use:   "adopt TOPIC...",
+		Short: "Accept topics as they are now: a new epoch begins, and everything in them is read from its start",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError{fmt.Errorf("name the topics to adopt, of %v", productTopics)}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withStorage(cmd.Context(), func(ctx context.Context, s *storage) error {
+				for _, topic := range args {
+					if err := a.adoptTopic(ctx, s, topic); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	})
+	return cmd
+}
+
+// adoptTopic opens the next epoch of a topic with the partitions that it has now.
+func (a *app) adoptTopic(ctx context.Context, s *storage, topic string) error {
+	if _, known, err := s.control.TopicEpoch(ctx, topic); err != nil {
+		return fmt.Errorf("read epoch of topic %s: %w", topic, err)
+	} else if !known {
+		return usageError{fmt.Errorf("topic %q is none of Millrace's: %v", topic, productTopics)}
+	}
+	offsets, err := s.kafka.Offsets(ctx, topic)
+	if err != nil {
+		return fmt.Errorf("read partitions of topic %s: %w", topic, err)
+	}
+	epoch, err := s.control.AdoptTopic(ctx, topic, int32(len(offsets)))
+	if err != nil {
+		return fmt.Errorf("adopt topic %s: %w", topic, err)
+	}
+	_, err = fmt.Fprintf(a.stdout, "adopted %s: epoch %d, %d partitions\n", topic, epoch.Epoch, epoch.Partitions)
+	return err
+}
+
+// withStorage opens the data directory of a stopped installation for one command. A running process owns it, and says so.
+func (a *app) withStorage(ctx context.Context, use func(context.Context, *storage) error) (err error) {
+	cfg, err := a.config()
+	if err != nil {
+		return err
+	}
+	log, err := a.logger(cfg)
+	if err != nil {
+		return err
+	}
+	cfg.KafkaListen = anyLoopbackPort // nobody else needs to find this broker
+	s, err := openStorage(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = joinClose(err, s) }()
+	return use(ctx, s)
+}

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+)
+
+// envPrefix starts every environment variable that configures Millrace; a double underscore separates section and key:
+// MILLRACE_TRAINER__AT sets trainer.at. A name that ends in _FILE reads the value from the file that it names.
+const envPrefix = "MILLRACE_"
+
+// Config is everything that can be configured. Order of precedence: defaults < file < environment < flags.
+type Config struct {
+	DataDir     string        `koanf:"data_dir"`
+	Listen      string        `koanf:"listen"`
+	KafkaListen string        `koanf:"kafka_listen"`
+	AdminListen string        `koanf:"admin_listen"`
+	Log         LogConfig     `koanf:"log"`
+	Broker      BrokerConfig  `koanf:"broker"`
+	Tracker     TrackerConfig `koanf:"tracker"`
+	Stream      StreamConfig  `koanf:"stream"`
+	Trainer     TrainerConfig `koanf:"trainer"`
+	Demo        DemoConfig    `koanf:"demo"`
+
+	values map[string]any    // dotted key -> value, as read
+	origin map[string]string // dotted key -> where its value came from
+}
+
+// LogConfig says what is logged to stderr and how.
+type LogConfig struct {
+	Level  string `koanf:"level"`  // debug, info, warn, error
+	Format string `koanf:"format"` // text or json
+}
+
+// BrokerConfig is the embedded Kafka-protocol broker.
+type BrokerConfig struct {
+	Partitions     int           `koanf:"partitions"`      // of every topic, fixed at creation
+	Retention      time.Duration `koanf:"retention"`       // how long a record is kept
+	RetentionBytes int64         `koanf:"retention_bytes"` // of one partition
+}
+
+// TrackerConfig is the collector.
+type TrackerConfig struct {
+	Linger time.Duration `koanf:"linger"` // how long an event may wait for company before it is written
+}
+
+// StreamConfig is the stream job.
+type StreamConfig struct {
+	CommitInterval time.Duration `koanf:"commit_interval"` // of the lake
+}
+
+// TrainerConfig is the nightly training.
+type TrainerConfig struct {
+	At     string        `koanf:"at"`     // HH:MM
+	Zone   string        `koanf:"zone"`   // IANA name
+	Window time.Duration `koanf:"window"` // counted back from the newest event
+	Seed   uint64        `koanf:"seed"`
+}
+
+// DemoConfig is the demo shop of `up --demo`.
+type DemoConfig struct {
+	EventsPerSecond float64 `koanf:"events_per_second"` // of the simulated shoppers; 0 switches them off
+}
+
+// defaults holds the value of every known key; a key that is not here is unknown and refused.
+func defaults() map[string]any {
+	return map[string]any{
+		"data_dir":               "./millrace-data",
+		"listen":                 "127.0.0.1:8080",
+		"kafka_listen":           "127.0.0.1:9092",
+		"admin_listen":           "127.0.0.1:9090",
+		"log.level":              "info",
+		"log.format":             "text",
+		"broker.partitions":      16,
+		"broker.retention":       "168h",
+		"broker.retention_bytes": int64(4 << 30),
+		"tracker.linger":         "3ms",
+		"stream.commit_interval": "5s",
+		"trainer.at":             "03:00",
+		"trainer.zone":           "UTC",
+		"trainer.window":         "8760h",
+		"trainer.seed":           1,
+		"demo.events_per_second": 2.0,
+	}
+}
+
+// overrides are flags that set configuration keys; only flags that were given count.
+type overrides struct {
+	values map[string]*string
+	flags  map[string]*pflag.Flag
+}
+
+// String declares a flag for a configuration key.
+func (o *overrides) String(set *pflag.FlagSet, name, key, usage string) {
+	if o.values == nil {
+		o.values, o.flags = map[string]*string{}, map[string]*pflag.Flag{}
+	}
+	o.values[key] = set.String(name, "", usage)
+	o.flags[key] = set.Lookup(name)
+}
+
+func (o *overrides) given() map[string]any {
+	given := map[string]any{}
+	for key, flag := range o.flags {
+		if flag.Changed {
+			given[key] = *o.values[key]
+		}
+	}
+	return given
+}
+
+// loadConfig reads the layers in order of precedence, refuses unknown keys and checks every value.
+func loadConfig(path string, environ []string, flags map[string]any) (*Config, error) {
+	k := koanf.New(".")
+	cfg := &Config{origin: map[string]string{}}
+	layer := func(name string, values map[string]any) error {
+		for key := range values {
+			cfg.origin[key] = name
+		}
+		return k.Load(confmap.Provider(values, "."), nil)
+	}
+	if err := layer("default", defaults()); err != nil {
+		return nil, fmt.Errorf("load defaults: %w", err)
+	}
+	if path != "" {
+		fromFile := koanf.New(".")
+		if err := fromFile.Load(file.Provider(path), yaml.Parser()); err != nil {
+			return nil, fmt.Errorf("read configuration %s: %w", path, err)
+		}
+		if err := known("in "+path, fromFile.All()); err != nil {
+			return nil, err
+		}
+		if err := layer("file "+path, fromFile.All()); err != nil {
+			return nil, fmt.Errorf("load %s: %w", path, err)
+		}
+	}
+	env, err := fromEnvironment(environ)
+	if err != nil {
+		return nil, err
+	}
+	if err := layer("environment", env); err != nil {
+		return nil, fmt.Errorf("load environment: %w", err)
+	}
+	if err := layer("flag", flags); err != nil {
+		return nil, fmt.Errorf("load flags: %w", err)
+	}
+	if err := k.Unmarshal("", cfg); err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	cfg.values = k.All()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.DataDir, err = filepath.Abs(cfg.DataDir); err != nil { // the lake records absolute paths
+		return nil, fmt.Errorf("resolve data directory: %w", err)
+	}
+	return cfg, nil
+}
+
+// toolVariables are environment variables with our prefix that configure suites, not the product.
+var toolVariables = []string{"MILLRACE_TEST_DATA", "MILLRACE_NODE_MODULES", "MILLRACE_KAFKA_LIBS", "MILLRACE_CHROMIUM", "MILLRACE_RUN_MAIN"}
+
+func fromEnvironment(environ []string) (map[string]any, error) {
+	values := map[string]any{}
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, envPrefix) || slices.Contains(toolVariables, name) {
+			continue
+		}
+		key := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, envPrefix), "__", "."))
+		if _, ok := defaults()[key]; !ok && strings.HasSuffix(key, "_file") {
+			content, err := os.ReadFile(value)
+			if err != nil {
+				return nil, fmt.Errorf("read the file named by %s: %w", name, err)
+			}
+			key, value = strings.TrimSuffix(key, "_file"), strings.TrimSpace(string(content))
+		}
+		values[key] = value
+	}
+	return values, known("in the environment (MILLRACE_SECTION__KEY)", values)
+}
+
+func known(where string, values map[string]any) error {
+	var unknown []string
+	for key := range values {
+		if _, ok := defaults()[key]; !ok {
+			unknown = append(unknown, key)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	slices.Sort(unknown)
+	return usageError{fmt.Errorf("unknown configuration %s %s; 'millrace config print' lists every key", strings.Join(unknown, ", "), where)}
+}
+
+// Validate checks every value that a role would otherwise stumble over later.
+func (c *Config) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	check(c.DataDir != "", "data_dir is empty; name a directory")
+	check(slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level), "log.level %q: use debug, info, warn or error", c.Log.Level)
+	check(slices.Contains([]string{"text", "json"}, c.Log.Format), "log.format %q: use text or json", c.Log.Format)
+	check(c.Broker.Partitions >= 1 && c.Broker.Partitions <= 1024, "broker.partitions %d: use 1 to 1024", c.Broker.Partitions)
+	check(c.Broker.Retention >= time.Hour, "broker.retention %s: use 1h or more", c.Broker.Retention)
+	check(c.Broker.RetentionBytes >= 64<<20, "broker.retention_bytes %d: use %d or more", c.Broker.RetentionBytes, 64<<20)
+	check(c.Tracker.Linger >= 0 && c.Tracker.Linger <= time.Second, "tracker.linger %s: use 0s to 1s", c.Tracker.Linger)
+	check(c.Stream.CommitInterval >= 100*time.Millisecond, "stream.commit_interval %s: use 100ms or more", c.Stream.CommitInterval)
+	_, err := time.Parse("15:04", c.Trainer.At)
+	check(err == nil, "trainer.at %q: use HH:MM", c.Trainer.At)
+	_, err = time.LoadLocation(c.Trainer.Zone)
+	check(err == nil, "trainer.zone %q: use an IANA zone such as Europe/Vienna", c.Trainer.Zone)
+	check(c.Trainer.Window >= time.Hour, "trainer.window %s: use 1h or more", c.Trainer.Window)
+	check(c.Demo.EventsPerSecond >= 0 && c.Demo.EventsPerSecond <= 1000, "demo.events_per_second %g: use 0 to 1000", c.Demo.EventsPerSecond)
+	if len(errs) > 0 {
+		return usageError{fmt.Errorf("configuration: %w", errors.Join(errs...))}
+	}
+	return nil
+}
+
+// Paths of everything below the data directory.
+func (c *Config) path(name ...string) string {
+	return filepath.Join(append([]string{c.DataDir}, name...)...)
+}

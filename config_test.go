@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestConfigPrecedence(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "millrace.yaml")
+	if err := os.WriteFile(path, []byte("trainer:\n  at: \"04:30\"\n  zone: Europe/Vienna\nlisten: 127.0.0.1:1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"MILLRACE_TRAINER__ZONE=Asia/Tokyo", "MILLRACE_LISTEN=127.0.0.1:2", "MILLRACE_TEST_DATA=ignored", "HOME=/"}
+	cfg, err := loadConfig(path, env, map[string]any{"listen": "127.0.0.1:3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ key, got, want, origin string }{
+		{"listen", cfg.Listen, "127.0.0.1:3", "flag"},
+		{"trainer.zone", cfg.Trainer.Zone, "Asia/Tokyo", "environment"},
+		{"trainer.at", cfg.Trainer.At, "04:30", "file " + path},
+		{"kafka_listen", cfg.KafkaListen, "127.0.0.1:9092", "default"},
+		{"stream.commit_interval", cfg.Stream.CommitInterval.String(), (5 * time.Second).String(), "default"},
+	} {
+		if c.got != c.want || cfg.origin[c.key] != c.origin {
+			t.Errorf("%s = %q from %q, want %q from %q", c.key, c.got, cfg.origin[c.key], c.want, c.origin)
+		}
+	}
+}
+
+func TestConfigFileSuffixReadsFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "zone")
+	if err := os.WriteFile(path, []byte("Europe/Paris\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := loadConfig("", []string{"MILLRACE_TRAINER__ZONE_FILE=" + path}, nil)
+	if err != nil || cfg.Trainer.Zone != "Europe/Paris" {
+		t.Fatalf("zone = %v, %v", cfg, err)
+	}
+}
+
+func TestConfigMistakes(t *testing.T) {
+	unknownKey := filepath.Join(t.TempDir(), "bad.yaml")
+	if err := os.WriteFile(unknownKey, []byte("trainer:\n  hour: 3\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		path  string
+		env   []string
+		flags map[string]any
+		want  string
+	}{
+		"unknown key in file": {path: unknownKey, want: "trainer.hour"},
+		"unknown environment": {env: []string{"MILLRACE_LISTENN=x"}, want: "listenn"},
+		"bad hour":            {env: []string{"MILLRACE_TRAINER__AT=25:00"}, want: "HH:MM"},
+		"bad zone":            {env: []string{"MILLRACE_TRAINER__ZONE=Mars/Olympus"}, want: "IANA"},
+		"too short interval":  {env: []string{"MILLRACE_STREAM__COMMIT_INTERVAL=1ms"}, want: "100ms"},
+		"bad level":           {flags: map[string]any{"log.level": "loud"}, want: "log.level"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := loadConfig(c.path, c.env, c.flags)
+			var usage usageError
+			if !errors.As(err, &usage) || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("error = %v, want a usage error about %q", err, c.want)
+			}
+		})
+	}
+}

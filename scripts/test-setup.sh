@@ -1,0 +1,30 @@
+#!/bin/sh
+# Fetches what the suites drive but the product does not need: playwright-core (the browser suites) and the Apache Kafka
+# artefacts (the real-Kafka suite). A missing tool is one clear line here and a skipped suite later; with CI=true it fails.
+set -eu
+missing() {
+	if [ "${CI:-}" = true ]; then echo "test set-up: $1" >&2; exit 1; fi
+	echo "test set-up: $1; that suite will be skipped"
+}
+
+node_dir=$(dirname "$MILLRACE_NODE_MODULES")
+if [ ! -d "$MILLRACE_NODE_MODULES/playwright-core" ]; then
+	if command -v npm >/dev/null 2>&1; then
+		mkdir -p "$node_dir"
+		cp scripts/browser-suite/package.json scripts/browser-suite/package-lock.json "$node_dir/"
+		(cd "$node_dir" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error) || missing "npm could not install playwright-core"
+	else
+		missing "npm is missing (install Node.js for the browser suites)"
+	fi
+fi
+command -v "${MILLRACE_CHROMIUM:-chromium}" >/dev/null 2>&1 || missing "chromium is missing (install it, or name it in MILLRACE_CHROMIUM)"
+
+if [ ! -d "$MILLRACE_KAFKA_LIBS" ]; then
+	if command -v mvn >/dev/null 2>&1 && command -v java >/dev/null 2>&1; then
+		mvn -q -B -f internal/kafka/kafkatest/pom.xml dependency:copy-dependencies \
+			-DoutputDirectory="$MILLRACE_KAFKA_LIBS.part" && mv "$MILLRACE_KAFKA_LIBS.part" "$MILLRACE_KAFKA_LIBS" ||
+			missing "Maven could not fetch the Apache Kafka artefacts"
+	else
+		missing "mvn or java is missing (install a JDK 17 and Maven for the real-Kafka suite)"
+	fi
+fi
