@@ -73,22 +73,31 @@ func (t *trends) run(ctx context.Context, log *slog.Logger, sites func(context.C
 	for {
 		start := time.Now()
 		for _, site := range sites(ctx) {
-			read, err := t.read(ctx, site)
+			read, err := t.refresh(ctx, site)
 			if err != nil {
 				if ctx.Err() == nil {
 					log.WarnContext(ctx, "item aggregates were not readable; trends stay as they were", "site", site, "error", err)
 				}
 				continue
 			}
-			t.mu.Lock()
-			t.sites[site] = read
-			t.mu.Unlock()
 			saved(site, read)
 		}
 		if pause(ctx, max(trendsInterval, trendsDuty*time.Since(start))) != nil {
 			return
 		}
 	}
+}
+
+// refresh reads a site's aggregates and puts the reading in force.
+func (t *trends) refresh(ctx context.Context, site string) (*siteTrends, error) {
+	read, err := t.read(ctx, site)
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	t.sites[site] = read
+	t.mu.Unlock()
+	return read, nil
 }
 
 // read merges the shares of every item of a site and orders the items.

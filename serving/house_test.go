@@ -1,0 +1,258 @@
+package serving
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/feature"
+	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/kafka/kafkatest"
+	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/popularity"
+	"github.com/millrace/millrace/internal/model/transitions"
+	"github.com/millrace/millrace/internal/model/vmisknn"
+	"github.com/millrace/millrace/internal/onlinestore"
+	"github.com/millrace/millrace/internal/registry"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	testSite   = event.DefaultSite
+	testOrigin = "https://shop.example"
+)
+
+// noon is the time of every request in these tests.
+var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+
+// house is serving with real neighbours: a broker, a control store, an online store and a registry in temporary
+// directories.
+type house struct {
+	tb       testing.TB
+	serving  *Serving
+	deps     Deps
+	cfg      Config
+	router   chi.Router
+	control  *control.Store
+	online   *onlinestore.Embedded
+	registry *registry.Registry
+	client   *kafka.Client
+	metrics  *prometheus.Registry
+	secret   string
+	public   string
+
+	profiles map[string]*feature.Profile // by online key
+	items    map[string]*feature.ItemAggregate
+	offset   int64
+	sessions [][]string
+}
+
+// newHouse builds the neighbours and a Serving that does not run yet.
+func newHouse(tb testing.TB) *house {
+	tb.Helper()
+	dir := tb.TempDir()
+	h := &house{
+		tb: tb, metrics: prometheus.NewRegistry(),
+		profiles: map[string]*feature.Profile{}, items: map[string]*feature.ItemAggregate{},
+	}
+	var err error
+	h.control, err = control.Open(tb.Context(), filepath.Join(dir, "control.db"))
+	h.must(err)
+	tb.Cleanup(func() { h.must(h.control.Close()) })
+	h.online, err = onlinestore.OpenEmbedded(onlinestore.EmbeddedConfig{Dir: filepath.Join(dir, "online")})
+	h.must(err)
+	tb.Cleanup(func() { h.must(h.online.Close()) })
+	h.registry, err = registry.Open(filepath.Join(dir, "models"))
+	h.must(err)
+	h.client = kafkatest.Client(tb, kafkatest.Broker(tb))
+	kafkatest.Topic(tb, h.client, event.TopicItems, 2)
+	kafkatest.Topic(tb, h.client, event.TopicExposures, 2)
+	_, err = h.control.EnsureEpoch(tb.Context(), event.TopicItems, 2, true)
+	h.must(err)
+	_, h.secret, err = h.control.CreateKey(tb.Context(), control.NewKey{Site: testSite, Kind: control.KeySecret})
+	h.must(err)
+	_, h.public, err = h.control.CreateKey(tb.Context(), control.NewKey{Site: testSite, Kind: control.KeyWrite, Origins: []string{testOrigin}})
+	h.must(err)
+	h.must(h.control.PutPlacement(tb.Context(), control.Placement{
+		Site: testSite, Name: "home", Kind: control.KindHome, Limit: 12, BrowserReadable: true,
+	}))
+	h.cfg = Config{Dir: dir}
+	h.deps = Deps{
+		Log: slog.New(slog.DiscardHandler), Metrics: h.metrics, Control: h.control, Online: h.online, Registry: h.registry,
+		Producer: kafkatest.Producer(tb, h.client, kafka.ProducerConfig{}), Items: h.client, Now: func() time.Time { return noon },
+	}
+	return h
+}
+
+// open makes the Serving.
+func (h *house) open() *house {
+	h.tb.Helper()
+	var err error
+	h.serving, err = New(h.cfg, h.deps)
+	h.must(err)
+	h.router = chi.NewRouter()
+	h.serving.Routes(h.router)
+	h.serving.AdminRoutes(h.router)
+	return h
+}
+
+// start opens the Serving and lets it follow the catalogue and send exposures; models and trends move when a test says
+// so, by train and refresh.
+func start(tb testing.TB) *house {
+	h := newHouse(tb).open()
+	h.must(h.serving.loadCatalogue(tb.Context()))
+	kafkatest.Run(tb, func(ctx context.Context) error { return h.serving.catalogue.follow(ctx, h.serving.log) })
+	kafkatest.Run(tb, func(ctx context.Context) error { h.serving.exposures.run(ctx); return nil })
+	h.serving.modelsPolled.Store(true)
+	return h
+}
+
+func (h *house) must(err error) {
+	h.tb.Helper()
+	if err != nil {
+		h.tb.Fatal(err)
+	}
+}
+
+// do sends a request with the secret key unless headers say otherwise.
+func (h *house) do(method, path, body string, headers ...string) *httptest.ResponseRecorder {
+	h.tb.Helper()
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Header.Set("Authorization", "Bearer "+h.secret)
+	for i := 0; i+1 < len(headers); i += 2 {
+		if headers[i+1] == "" {
+			r.Header.Del(headers[i])
+			continue
+		}
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.router.ServeHTTP(w, r)
+	return w
+}
+
+// ask asks for a list and expects to get one.
+func (h *house) ask(request string) Answer {
+	h.tb.Helper()
+	w := h.do(http.MethodPost, "/v1/recommend", request)
+	if w.Code != http.StatusOK {
+		h.tb.Fatalf("recommend %s: %d %s", request, w.Code, w.Body)
+	}
+	return decode[Answer](h.tb, w.Body)
+}
+
+func decode[T any](tb testing.TB, r io.Reader) (v T) {
+	tb.Helper()
+	if err := json.NewDecoder(r).Decode(&v); err != nil {
+		tb.Fatal(err)
+	}
+	return v
+}
+
+func ids(a Answer) []string {
+	list := make([]string, len(a.Items))
+	for i, item := range a.Items {
+		list[i] = item.ItemID
+	}
+	return list
+}
+
+// put upserts catalogue rows.
+func (h *house) put(rows ...string) UpsertReport {
+	h.tb.Helper()
+	raw := make([]json.RawMessage, len(rows))
+	for i, row := range rows {
+		raw[i] = json.RawMessage(row)
+	}
+	report, err := h.serving.Catalogue().Upsert(h.tb.Context(), testSite, raw)
+	h.must(err)
+	return report
+}
+
+// happen applies an event to the online store as the stream does.
+func (h *house) happen(e *event.Event) {
+	h.tb.Helper()
+	e.Site = testSite
+	if e.EventID == "" {
+		e.EventID = event.NewID(e.OccurredAt)
+	}
+	h.offset++
+	var rows []onlinestore.Row
+	put := func(key string, value []byte) {
+		rows = append(rows, onlinestore.Row{Key: key, Version: feature.Version, Epoch: 1, Offset: h.offset, Value: value})
+	}
+	partial := onlinestore.Partial{Site: testSite, Kind: onlinestore.KindBrowser, ID: e.AnonymousID}
+	if e.AnonymousID == "" {
+		partial.Kind, partial.ID = onlinestore.KindUser, e.UserID
+	} else {
+		put(onlinestore.NewestKey(testSite, e.AnonymousID), onlinestore.NewestValue(0))
+		if e.UserID != "" {
+			put(onlinestore.LinkKey(onlinestore.Link{Site: testSite, User: e.UserID, Browser: e.AnonymousID}), onlinestore.LinkValue(e.OccurredAt.UnixMilli()))
+		}
+	}
+	key := onlinestore.ProfileKey(partial)
+	if h.profiles[key] == nil {
+		h.profiles[key] = &feature.Profile{}
+	}
+	h.profiles[key].Apply(e)
+	put(key, h.profiles[key].Encode(nil))
+	for i := range e.Items {
+		key := onlinestore.ItemKey(onlinestore.ItemShare{Site: testSite, Item: e.Items[i].ItemID})
+		if h.items[key] == nil {
+			h.items[key] = &feature.ItemAggregate{}
+		}
+		h.items[key].Apply(e, &e.Items[i])
+		put(key, h.items[key].Encode(nil))
+	}
+	h.must(h.online.Put(h.tb.Context(), rows))
+}
+
+// refresh reads the item aggregates now.
+func (h *house) refresh() {
+	h.tb.Helper()
+	_, err := h.serving.trends.refresh(h.tb.Context(), testSite)
+	h.must(err)
+}
+
+// train fits every kind of model on sessions of item ids, one minute a step, and promotes the version.
+func (h *house) train(sessions [][]string) registry.Manifest {
+	h.tb.Helper()
+	vocabulary := model.NewVocabulary()
+	var data model.Sessions
+	at := noon.Add(-24 * time.Hour).UnixMilli()
+	for _, session := range sessions {
+		var items []int32
+		var times []int64
+		for _, id := range session {
+			at += 60_000
+			items, times = append(items, vocabulary.Add(id)), append(times, at)
+		}
+		data.Append(items, times)
+	}
+	pop, err := popularity.Fit(popularity.Default(), &data, vocabulary.Len(), nil)
+	h.must(err)
+	trans, err := transitions.Fit(transitions.Default(), &data, vocabulary.Len())
+	h.must(err)
+	knn, err := vmisknn.Fit(vmisknn.Default(vmisknn.VSTAN), &data, vocabulary.Len())
+	h.must(err)
+	m, err := h.registry.Publish(h.tb.Context(), registry.Manifest{Site: testSite, CreatedAt: time.Now()}, []registry.Artifact{
+		{Name: "vocabulary", Model: vocabulary}, {Name: popularity.Name, Model: pop}, {Name: transitions.Name, Model: trans}, {Name: "vstan", Model: knn},
+	})
+	h.must(err)
+	h.must(h.registry.Promote(h.tb.Context(), testSite, m.Version))
+	return m
+}
