@@ -35,14 +35,16 @@ func defaultParams() params {
 	return params{popularity: popularity.Default(), transitions: transitions.Default(), knn: vmisknn.Default(vmisknn.VSTAN)}
 }
 
-// params chooses the settings: by search on the validation part, else the champion's, else the defaults.
-func (r *run) params(ctx context.Context, d *dataset, champion *champion) (params, error) {
+// params chooses the settings: by search on the validation part; else the champion's, or the defaults, with the repeat
+// policy that the validation part asks for.
+func (r *run) params(ctx context.Context, d *dataset, split *eval.Dataset, champion *champion) (params, error) {
 	p := defaultParams()
 	if champion != nil {
 		p = champion.params
 	}
 	if r.cfg.TuneTrials == 0 {
-		return p, nil
+		r.at(stageTune, 0.2, "repeat policy, on %d validation sessions", split.Valid.Len())
+		return choosePolicies(ctx, p, split)
 	}
 	r.at(stageTune, 0.2, "%d trials a model", r.cfg.TuneTrials)
 	report, err := eval.RunOn(ctx, eval.Config{

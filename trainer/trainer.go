@@ -50,7 +50,7 @@ type Config struct {
 	// Seed drives everything random: the search for parameters and the bootstrap.
 	Seed uint64 `json:"seed,omitempty"`
 	// TuneTrials is how many settings of a model are tried on the validation part; 0 keeps the champion's parameters,
-	// or the defaults when there is no champion.
+	// or the defaults when there is no champion, and only chooses the repeat policy anew.
 	TuneTrials int `json:"tune_trials,omitempty"`
 }
 
@@ -174,7 +174,7 @@ func (r *run) train(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	params, err := r.params(ctx, d, champion)
+	params, err := r.params(ctx, d, split, champion)
 	if err != nil {
 		return Result{}, err
 	}

@@ -1,0 +1,186 @@
+package trainer
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/internal/event"
+)
+
+// text writes sessions as lines of item ids.
+func text(d *dataset) string {
+	var lines []string
+	for i := range d.log.Sessions.Len() {
+		items, _ := d.log.Sessions.At(i)
+		var ids []string
+		for _, item := range items {
+			ids = append(ids, d.log.Vocabulary.ID(item))
+		}
+		lines = append(lines, strings.Join(ids, " "))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func read(t *testing.T, cfg Config, events ...Interaction) *dataset {
+	t.Helper()
+	cfg.Site = testSite
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := readDataset(t.Context(), cfg, &sliceSource{events: events}, func(int64) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.log.Sessions.Check(d.log.Vocabulary.Len()); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestSessions(t *testing.T) {
+	at := func(minutes int) time.Time { return testStart.Add(time.Duration(minutes) * time.Minute) }
+	with := func(i Interaction, change func(*Interaction)) Interaction { change(&i); return i }
+	kind := func(name string) func(*Interaction) { return func(i *Interaction) { i.Type = name } }
+	given := func(id string) func(*Interaction) { return func(i *Interaction) { i.SessionID = id } }
+	for _, c := range []struct {
+		name   string
+		events []Interaction
+		want   string
+	}{
+		{"a silence of 30 minutes ends a session", []Interaction{
+			view("b", "x", at(0)), view("b", "y", at(29)), view("b", "z", at(59)),
+		}, "x y\nz"},
+		{"no session is longer than a day", func() (long []Interaction) {
+			for i := range 60 {
+				long = append(long, view("b", fmt.Sprintf("i%02d", i), at(i*25)))
+			}
+			return long
+		}(), strings.Join(idsTo(0, 58), " ") + "\n" + strings.Join(idsTo(58, 60), " ")},
+		{"a given session id wins over time and joins nothing else", []Interaction{
+			with(view("b", "x", at(0)), given("s1")), with(view("b", "y", at(500)), given("s1")),
+			with(view("b", "z", at(1)), given("s2")), view("b", "w", at(2)),
+		}, "z\nw\nx y"},
+		{"the same session id of two browsers is two sessions", []Interaction{
+			with(view("b", "x", at(0)), given("s")), with(view("c", "y", at(1)), given("s")),
+		}, "x\ny"},
+		{"a browser is one visitor before and after login", []Interaction{
+			view("b", "x", at(0)), with(view("b", "y", at(1)), func(i *Interaction) { i.UserID = "u" }),
+		}, "x y"},
+		{"a user without a browser is a visitor, and not the browser of that name", []Interaction{
+			with(view("", "x", at(0)), func(i *Interaction) { i.UserID = "b" }),
+			with(view("", "y", at(1)), func(i *Interaction) { i.UserID = "b" }), view("b", "z", at(2)),
+		}, "x y\nz"},
+		{"robots and impressions do not count", []Interaction{
+			view("b", "x", at(0)), with(view("b", "y", at(1)), func(i *Interaction) { i.IsBot = true }),
+			with(view("b", "z", at(2)), kind(event.ViewItemList)), with(view("b", "w", at(3)), kind(event.PageView)),
+		}, "x"},
+		{"without consent each item stands alone", []Interaction{
+			with(view("b", "x", at(0)), func(i *Interaction) { i.Personalized = false }),
+			with(view("b", "y", at(1)), func(i *Interaction) { i.Personalized = false }), view("", "z", at(2)),
+		}, "x\ny\nz"},
+		{"equal times keep the order of recording", []Interaction{
+			with(view("b", "x", at(0)), func(i *Interaction) { i.Sequence = 2 }),
+			with(view("b", "y", at(0)), func(i *Interaction) { i.Sequence = 1 }),
+		}, "y x"},
+		{"a click in a list and the page it opens are one act", []Interaction{
+			with(view("b", "x", at(0)), kind(event.SelectItem)), view("b", "x", at(1)), view("b", "y", at(2)),
+		}, "x y"},
+		{"coming back counts, and so does a reload", []Interaction{
+			view("b", "x", at(0)), view("b", "y", at(1)), view("b", "x", at(2)), view("b", "x", at(3)),
+		}, "x y x x"},
+		{"a cart and a purchase of what was seen are no next item", []Interaction{
+			view("b", "x", at(0)), view("b", "y", at(1)), with(view("b", "x", at(2)), kind(event.AddToCart)),
+			with(view("b", "", at(3)), func(i *Interaction) {
+				i.Type, i.Items = event.Purchase, []InteractionItem{{ID: "x"}, {ID: "new"}, {ID: ""}, {ID: "more"}}
+			}),
+		}, "x y new more"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := text(read(t, Config{}, c.events...)); got != c.want {
+				t.Fatalf("sessions are\n%s\nwant\n%s", got, c.want)
+			}
+		})
+	}
+}
+
+// idsTo lists the item ids i<from> to i<to-1>.
+func idsTo(from, to int) (ids []string) {
+	for i := from; i < to; i++ {
+		ids = append(ids, fmt.Sprintf("i%02d", i))
+	}
+	return ids
+}
+
+// The window counts back from the newest event, however long ago that was.
+func TestWindow(t *testing.T) {
+	old := time.Date(2011, 5, 1, 0, 0, 0, 0, time.UTC)
+	d := read(t, Config{Window: 24 * time.Hour},
+		view("b", "before", old.Add(-25*time.Hour)), view("b", "edge", old.Add(-24*time.Hour)), view("c", "newest", old))
+	if got := text(d); got != "edge\nnewest" || d.rows != 2 || !d.to.Equal(old) {
+		t.Fatalf("window holds %q, %d rows, to %s", got, d.rows, d.to)
+	}
+}
+
+func TestCategoriesAreThoseOfTheNewestEvent(t *testing.T) {
+	with := func(i Interaction, categories ...string) Interaction {
+		i.Items[0].Categories = categories
+		return i
+	}
+	d := read(t, Config{},
+		with(view("b", "x", testStart.Add(2*time.Minute)), "shoes", "boots"),
+		with(view("b", "x", testStart), "old"),
+		view("b", "x", testStart.Add(3*time.Minute)), view("b", "y", testStart))
+	got := d.categoriesOf(d.log.Vocabulary)
+	if !slices.Equal(got[0], []string{"shoes", "boots"}) || len(got[1]) != 0 {
+		t.Fatalf("categories are %v", got)
+	}
+}
+
+func TestEmptySource(t *testing.T) {
+	if d := read(t, Config{}); d.rows != 0 || d.sessions != 0 || d.log.Sessions.Len() != 0 {
+		t.Fatalf("read %+v", d)
+	}
+}
+
+// The order in which the lake is read must not show.
+func TestOrderOfReadingDoesNotMatter(t *testing.T) {
+	events := planted(200, 3)
+	for i := range events { // many equal times
+		events[i].OccurredAt = events[i].OccurredAt.Truncate(time.Hour)
+	}
+	cfg, err := Config{Site: testSite}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := text(read(t, Config{}, events...))
+	for seed := range uint64(3) {
+		source := &sliceSource{events: events, order: rand.New(rand.NewPCG(seed, 9))}
+		d, err := readDataset(t.Context(), cfg, source, func(int64) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text(d) != want {
+			t.Fatalf("order %d gives other sessions", seed)
+		}
+	}
+}
+
+func BenchmarkDataset(b *testing.B) {
+	events := planted(20_000, 1)
+	cfg, err := Config{Site: testSite}.withDefaults()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := readDataset(b.Context(), cfg, &sliceSource{events: events}, func(int64) {}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(len(events)*b.N)/b.Elapsed().Seconds(), "events/s")
+}
