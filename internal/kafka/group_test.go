@@ -64,6 +64,15 @@ func (o *owners) await(want map[string]int) {
 	}
 }
 
+// awaitHandled blocks until a member has started that many handlers in all.
+func (o *owners) awaitHandled(member string, n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.handled[member] < n {
+		o.cond.Wait()
+	}
+}
+
 func (o *owners) handler(member string) kafka.Handler {
 	return func(ctx context.Context, _ string, partition int32, commit func(int64)) error {
 		o.take(member, partition)

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -70,6 +71,9 @@ func (c *Client) Committed(ctx context.Context, group, topic string) (map[int32]
 		res, err := c.api.OffsetFetch(ctx, &kafkago.OffsetFetchRequest{GroupID: group, Topics: map[string][]int{topic: all}})
 		if err != nil {
 			return err
+		}
+		if errors.Is(res.Error, kafkago.GroupIdNotFound) {
+			return nil // it never committed; brokers differ in saying so
 		}
 		if res.Error != nil {
 			return res.Error

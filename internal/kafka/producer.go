@@ -34,6 +34,8 @@ var (
 	ErrProducerClosed = errors.New("producer is closed")
 	// ErrRecordTooLarge says that one record exceeds MaxBatchBytes. Nothing was taken.
 	ErrRecordTooLarge = errors.New("record is larger than a batch may be")
+	// ErrNoPartition says that a record names a partition that its topic does not have. Nothing was taken.
+	ErrNoPartition = errors.New("topic has no such partition")
 )
 
 // ProducerConfig bounds a Producer; a zero field has the default of the same name. A negative Linger sends at once.
@@ -127,8 +129,8 @@ func (p *Producer) Run(ctx context.Context) error {
 }
 
 // Produce writes records and returns when every one is acknowledged, or with the first error. A record with a negative
-// Partition goes where its key belongs. ErrBufferFull, ErrRecordTooLarge and ErrProducerClosed take nothing; after any
-// other error, ctx's included, some of the records may be in the log. The records may be reused when Produce returns.
+// Partition goes where its key belongs. The errors that say so have taken nothing; after any other, ctx's included, some
+// of the records may be in the log. The records may be reused when Produce returns.
 func (p *Producer) Produce(ctx context.Context, records []Record) error {
 	acked := make(chan error, 1)
 	if err := p.Enqueue(ctx, records, func(err error) { acked <- err }); err != nil {
@@ -168,6 +170,11 @@ func (p *Producer) Enqueue(ctx context.Context, records []Record, done func(erro
 		return ErrProducerClosed
 	case p.buffered+total > p.cfg.MaxBufferedBytes:
 		return ErrBufferFull
+	}
+	for i := range records {
+		if r := &records[i]; r.Partition >= p.counts[r.Topic] {
+			return fmt.Errorf("record %d for %s/%d: %w", i, r.Topic, r.Partition, ErrNoPartition)
+		}
 	}
 	p.buffered += total
 	c := &call{pending: len(records), done: done}

@@ -5,40 +5,63 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/kafka/kafkatest"
 )
 
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
 // suite is what the product expects of any cluster; it runs on the embedded broker and on Apache Kafka.
-func suite(t *testing.T, brokers []string) {
-	t.Run("round trip", func(t *testing.T) { testRoundTrip(t, brokers) })
-	t.Run("group rebalance", func(t *testing.T) { testGroupRebalance(t, brokers) })
-	t.Run("group handler error", func(t *testing.T) { testGroupHandlerError(t, brokers) })
+var suite = []struct {
+	name string
+	test func(t *testing.T, brokers []string)
+}{
+	{"round trip", testRoundTrip},
+	{"ensure topics", testEnsureTopics},
+	{"offsets", testOffsets},
+	{"long poll", testLongPoll},
+	{"out of range", testOutOfRange},
+	{"fetch bounds", testFetchBounds},
+	{"control records", testControlRecords},
+	{"against the library", testAgainstLibrary},
+	{"produce concurrently", testProduceConcurrently},
+	{"produce refuses", testProduceRefuses},
+	{"produce drains", testProduceDrains},
+	{"unknown partition", testUnknownPartition},
+	{"group rebalance", testGroupRebalance},
+	{"group handler error", testGroupHandlerError},
 }
 
-func TestEmbedded(t *testing.T) {
-	suite(t, []string{kafkatest.Broker(t).Addr()})
+func runSuite(t *testing.T, brokers []string) {
+	for _, s := range suite {
+		t.Run(s.name, func(t *testing.T) { s.test(t, brokers) })
+	}
 }
+
+func TestEmbedded(t *testing.T) { runSuite(t, []string{kafkatest.Broker(t).Addr()}) }
+
+func TestReal(t *testing.T) { runSuite(t, kafkatest.Real(t)) }
 
 func testRoundTrip(t *testing.T, brokers []string) {
-	ctx := t.Context()
 	c := kafkatest.Dial(t, brokers)
 	kafkatest.Topic(t, c, "round-trip", 4)
 	p := kafkatest.Producer(t, c, kafka.ProducerConfig{})
 	want := make(map[int32][]kafka.Record)
 	var records []kafka.Record
 	for i := range 1000 {
-		key := []byte(fmt.Sprintf("key-%d", i%37))
+		key := fmt.Appendf(nil, "key-%d", i%37)
 		r := kafka.Record{
 			Topic: "round-trip", Partition: -1, Time: time.UnixMilli(1_700_000_000_000 + int64(i)).UTC(), Key: key,
-			Value: []byte(fmt.Sprintf("value-%d", i)), Headers: []kafka.Header{{Key: "millrace-schema", Value: []byte("event/1")}},
+			Value: fmt.Appendf(nil, "value-%d", i), Headers: []kafka.Header{{Key: "millrace-schema", Value: []byte("event/1")}},
 		}
 		records = append(records, r)
 		r.Partition = kafka.PartitionFor(key, 4)
 		r.Offset = int64(len(want[r.Partition]))
 		want[r.Partition] = append(want[r.Partition], r)
 	}
-	if err := p.Produce(ctx, records); err != nil {
+	if err := p.Produce(t.Context(), records); err != nil {
 		t.Fatal(err)
 	}
 	for partition, records := range want {
@@ -70,11 +93,7 @@ func fetchAll(tb testing.TB, c *kafka.Client, topic string, partition int32, fro
 
 func requireSame(tb testing.TB, got, want kafka.Record) {
 	tb.Helper()
-	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
-		tb.Fatalf("record\n got %+v\nwant %+v", got, want)
+	if g, w := fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", want); g != w {
+		tb.Fatalf("record\n got %s\nwant %s", g, w)
 	}
-}
-
-func TestReal(t *testing.T) {
-	suite(t, kafkatest.Real(t))
 }

@@ -1,0 +1,186 @@
+package kafka_test
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"testing"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+
+	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/kafka/broker"
+	"github.com/millrace/millrace/internal/kafka/kafkatest"
+)
+
+// inject makes an API fail and requires at the end that it did.
+func inject(t *testing.T, b *broker.Broker, f broker.Fault) {
+	t.Helper()
+	remove, err := b.Inject(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if remove() == 0 {
+			t.Errorf("fault %+v never hit", f)
+		}
+	})
+}
+
+// A batch that a broker refuses for now is sent again, without a gap or a change of order behind it.
+func TestProduceRetriesInOrder(t *testing.T) {
+	for _, code := range []kafkago.Error{kafkago.NotLeaderForPartition, kafkago.NotEnoughReplicas, kafkago.KafkaStorageError, kafkago.LeaderNotAvailable} {
+		t.Run(code.Title(), func(t *testing.T) {
+			b := kafkatest.Broker(t)
+			c := kafkatest.Client(t, b)
+			kafkatest.Topic(t, c, "t", 2)
+			inject(t, b, broker.Fault{API: "Produce", Code: int16(code), Count: 3})
+			produceNumbered(t, c, 2)
+		})
+	}
+}
+
+// The broker stored the batch and the answer got lost: sent again, it is not stored twice.
+func TestProduceLostAnswerStoresOnce(t *testing.T) {
+	for _, code := range []kafkago.Error{kafkago.RequestTimedOut, kafkago.NotEnoughReplicasAfterAppend} {
+		t.Run(code.Title(), func(t *testing.T) {
+			b := kafkatest.Broker(t)
+			c := kafkatest.Client(t, b)
+			kafkatest.Topic(t, c, "t", 2)
+			inject(t, b, broker.Fault{API: "Produce", Code: int16(code), Count: 5})
+			produceNumbered(t, c, 2)
+		})
+	}
+}
+
+// A broker that lost the producer's state gets the batch under a new identity.
+func TestProduceForgotten(t *testing.T) {
+	for _, code := range []kafkago.Error{kafkago.UnknownProducerId, kafkago.OutOfOrderSequenceNumber, kafkago.InvalidProducerEpoch} {
+		t.Run(code.Title(), func(t *testing.T) {
+			b := kafkatest.Broker(t)
+			c := kafkatest.Client(t, b)
+			kafkatest.Topic(t, c, "t", 2)
+			inject(t, b, broker.Fault{API: "Produce", Code: int16(code), Count: 2})
+			produceNumbered(t, c, 2)
+		})
+	}
+}
+
+// produceNumbered writes numbered values of one key in many calls at once in flight, and checks them.
+func produceNumbered(t *testing.T, c *kafka.Client, partitions int32) {
+	t.Helper()
+	const values = 100
+	p := kafkatest.Producer(t, c, kafka.ProducerConfig{Linger: -1, MaxBatchBytes: 400})
+	acked := make(chan error, values)
+	for i := range values {
+		r := kafka.Record{Topic: "t", Partition: -1, Time: time.UnixMilli(1), Key: []byte("k"), Value: strconv.AppendInt(nil, int64(i), 10)}
+		if err := p.Enqueue(t.Context(), []kafka.Record{r}, func(err error) { acked <- err }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range values {
+		if err := <-acked; err != nil {
+			t.Fatal(err)
+		}
+	}
+	requireInOrder(t, c, "t", partitions, 1, values)
+}
+
+// A lasting refusal reaches exactly the callers of that batch, and the partition goes on afterwards.
+func TestProduceRefusedForGood(t *testing.T) {
+	b := kafkatest.Broker(t)
+	c := kafkatest.Client(t, b)
+	kafkatest.Topic(t, c, "t", 2)
+	p := kafkatest.Producer(t, c, kafka.ProducerConfig{})
+	inject(t, b, broker.Fault{API: "Produce", Topic: "t", Partitions: []int32{1}, Code: int16(kafkago.TopicAuthorizationFailed), Count: 1})
+	record := func(partition int32) []kafka.Record {
+		return []kafka.Record{{Topic: "t", Partition: partition, Time: time.UnixMilli(1)}}
+	}
+	if err := p.Produce(t.Context(), record(1)); !errors.Is(err, kafkago.TopicAuthorizationFailed) {
+		t.Errorf("refused partition: %v", err)
+	}
+	for partition := range int32(2) {
+		if err := p.Produce(t.Context(), record(partition)); err != nil {
+			t.Errorf("partition %d: %v", partition, err)
+		}
+	}
+}
+
+func TestFetchRetries(t *testing.T) {
+	b := kafkatest.Broker(t)
+	c := kafkatest.Client(t, b)
+	kafkatest.Topic(t, c, "t", 1)
+	produce(t, kafkatest.Producer(t, c, kafka.ProducerConfig{}), "t", 0, 3)
+	inject(t, b, broker.Fault{API: "Fetch", Topic: "t", Code: int16(kafkago.NotLeaderForPartition), Count: 3})
+	if got := fetchAll(t, c, "t", 0, 0); len(got) != 3 {
+		t.Fatalf("%d records, want 3", len(got))
+	}
+	inject(t, b, broker.Fault{API: "Fetch", Topic: "t", Code: int16(kafkago.TopicAuthorizationFailed), Count: 1})
+	if _, err := c.Fetch(t.Context(), kafka.FetchRequest{Topic: "t"}); !errors.Is(err, kafkago.TopicAuthorizationFailed) {
+		t.Fatalf("refused fetch: %v", err)
+	}
+}
+
+// The group comes back after its coordinator was away, and gives up at once where it is not allowed.
+func TestGroupJoinErrors(t *testing.T) {
+	b := kafkatest.Broker(t)
+	c := kafkatest.Client(t, b)
+	kafkatest.Topic(t, c, "t", 1)
+	inject(t, b, broker.Fault{API: "JoinGroup", Code: int16(kafkago.NotCoordinatorForGroup), Count: 1})
+	o := newOwners(t)
+	stop := kafkatest.Run(t, func(ctx context.Context) error { return group(c, "g", "t").Run(ctx, o.handler("a")) })
+	o.await(map[string]int{"a": 1})
+	stop()
+
+	inject(t, b, broker.Fault{API: "JoinGroup", Code: int16(kafkago.GroupAuthorizationFailed), Count: 1})
+	if err := group(c, "g", "t").Run(t.Context(), o.handler("a")); !errors.Is(err, kafkago.GroupAuthorizationFailed) {
+		t.Fatalf("forbidden group: %v", err)
+	}
+}
+
+// A member that loses its place (a long pause, a broker restart) joins again.
+func TestGroupRejoins(t *testing.T) {
+	b := kafkatest.Broker(t)
+	c := kafkatest.Client(t, b)
+	kafkatest.Topic(t, c, "t", 2)
+	o := newOwners(t)
+	kafkatest.Run(t, func(ctx context.Context) error { return group(c, "g", "t").Run(ctx, o.handler("a")) })
+	o.await(map[string]int{"a": 2})
+	inject(t, b, broker.Fault{API: "Heartbeat", Code: int16(kafkago.UnknownMemberId), Count: 1})
+	o.awaitHandled("a", 4)
+	o.await(map[string]int{"a": 2})
+}
+
+// The broker restarts on the same port while a producer and a reader run.
+func TestBrokerRestart(t *testing.T) {
+	dir := t.TempDir()
+	first, err := broker.Start(broker.Config{DataDir: dir, Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := first.Addr()
+	c := kafkatest.Dial(t, []string{addr})
+	kafkatest.Topic(t, c, "t", 1)
+	p := kafkatest.Producer(t, c, kafka.ProducerConfig{})
+	produce(t, p, "t", 0, 3)
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	acked := make(chan error, 1)
+	r := kafka.Record{Topic: "t", Time: time.UnixMilli(1), Value: []byte("while it is away")}
+	if err := p.Enqueue(t.Context(), []kafka.Record{r}, func(err error) { acked <- err }); err != nil {
+		t.Fatal(err)
+	}
+	second, err := broker.Start(broker.Config{DataDir: dir, Listen: addr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = second.Close() })
+	if err := <-acked; err != nil {
+		t.Fatal(err)
+	}
+	if got := fetchAll(t, c, "t", 0, 0); len(got) != 4 || string(got[3].Value) != string(r.Value) {
+		t.Fatalf("%d records after the restart, want 4", len(got))
+	}
+}
