@@ -34,7 +34,7 @@ const (
 )
 
 // maxCommitTries bounds how often a landing that is still welcome starts again because other commits (maintenance, other
-// partitions' writers) came first.
+// partitions' writers) came first. Each of them made progress, so this is reached only when something else is wrong.
 const maxCommitTries = 50
 
 // Commit lands rows and fences exactly once: for each table, the rows and the fences become visible together or not at
@@ -102,8 +102,8 @@ func (in Landing) check() error {
 	return nil
 }
 
-// commitTable lands one table's share. Data files are written once; only the transaction over them repeats, and each try
-// begins by asking the table what has really happened.
+// commitTable lands one table's share. Data files are written once; only the transaction over them repeats. After any
+// error the table itself says what has happened: the error of a commit that went through is none.
 func (l *Lake) commitTable(ctx context.Context, spec tableSpec, in Landing, fences []Fence) error {
 	var files []string // nil until the rows are durable
 	var lastErr error
@@ -114,7 +114,7 @@ func (l *Lake) commitTable(ctx context.Context, spec tableSpec, in Landing, fenc
 		}
 		have, err := readFences(t.Properties())
 		if err != nil {
-			return err
+			return errors.Join(lastErr, err)
 		}
 		switch compareFences(have, fences) {
 		case fencesReached:
@@ -122,19 +122,17 @@ func (l *Lake) commitTable(ctx context.Context, spec tableSpec, in Landing, fenc
 		case fencesMoved:
 			return &FenceMovedError{Table: spec.name, Actual: selectFences(have, fences)}
 		}
+		if lastErr != nil && !errors.Is(lastErr, table.ErrCommitFailed) {
+			return lastErr // not a conflict: trying again at once would meet the same full disk
+		}
 		if files == nil {
 			if files, err = l.writeFiles(spec, in, fences); err != nil {
 				return err
 			}
 		}
-		err = l.commitOnce(ctx, spec, t, files, have, fences)
-		if err == nil {
+		if lastErr = l.commitOnce(ctx, spec, t, files, have, fences); lastErr == nil {
 			return nil
 		}
-		if ctx.Err() != nil {
-			return err
-		}
-		lastErr = err
 	}
 	return fmt.Errorf("gave up after %d tries: %w", maxCommitTries, lastErr)
 }
