@@ -23,8 +23,13 @@ func (b *Batch) Set(key string, value []byte) { b.set(keyOf(kindRow, key), value
 // Delete removes a row.
 func (b *Batch) Delete(key string) { b.keep(b.batch.Delete(keyOf(kindRow, key), nil)) }
 
-// Outbox notes that the row of a key must be published.
-func (b *Batch) Outbox(key string) { b.set(keyOf(kindOutbox, key), nil) }
+// Outbox notes that the row of a key must be published. Rounds let one part of the outbox be dropped while the next
+// fills; they count up.
+func (b *Batch) Outbox(round uint32, key string) { b.set(append(outboxRound(round), key...), nil) }
+
+func outboxRound(round uint32) []byte {
+	return binary.BigEndian.AppendUint32([]byte{kindOutbox}, round)
+}
 
 // SetMeta keeps a note of the caller.
 func (b *Batch) SetMeta(name, value string) { b.set(keyOf(kindMeta, name), []byte(value)) }
@@ -77,10 +82,11 @@ func (b *Batch) Discard() {
 	}
 }
 
-// DropOutbox empties the outbox: everything in it was published, and durably. The state is on disk when it returns.
-func (db *DB) DropOutbox() error {
-	from := []byte{kindOutbox}
-	if err := errors.Join(db.db.DeleteRange(from, prefixEnd(from), pebble.NoSync), db.Sync()); err != nil {
+// DropOutbox removes the rounds up to the given one from the outbox: everything in them was published, and durably. The
+// state is on disk when it returns. It may run beside the owner's batches.
+func (db *DB) DropOutbox(upTo uint32) error {
+	err := errors.Join(db.db.DeleteRange(outboxRound(0), outboxRound(upTo+1), pebble.NoSync), db.Sync())
+	if err != nil {
 		return fmt.Errorf("drop outbox: %w", err)
 	}
 	return nil

@@ -17,7 +17,7 @@ import (
 // Kinds of keys in the database; the first byte of every key.
 const (
 	kindRow      = 'r' // rows of the caller
-	kindOutbox   = 'o' // keys of rows to publish, no value
+	kindOutbox   = 'o' // rounds and keys of rows to publish, no value
 	kindSeen     = 's' // ids of events, see dedup.go
 	kindMeta     = 'm' // notes of the caller
 	kindPosition = 'p' // the position, one key
@@ -145,9 +145,14 @@ func (r reader) Scan(prefix string, f func(key string, value []byte) error) erro
 	return r.scan(kindRow, prefix, f)
 }
 
-// Outbox calls f with every key that a batch put into the outbox since it was dropped last.
-func (r reader) Outbox(f func(key string) error) error {
-	return r.scan(kindOutbox, "", func(key string, _ []byte) error { return f(key) })
+// Outbox calls f with every key in the outbox and its round, oldest round first.
+func (r reader) Outbox(f func(round uint32, key string) error) error {
+	return r.scan(kindOutbox, "", func(key string, _ []byte) error {
+		if len(key) < 4 {
+			return errDamaged
+		}
+		return f(binary.BigEndian.Uint32([]byte(key[:4])), key[4:])
+	})
 }
 
 func (r reader) scan(kind byte, prefix string, f func(key string, value []byte) error) (err error) {

@@ -29,7 +29,7 @@ func commit(t *testing.T, db *DB, p Position, fill func(b *Batch)) {
 
 func outbox(t *testing.T, db *DB) (keys []string) {
 	t.Helper()
-	if err := db.Outbox(func(key string) error { keys = append(keys, key); return nil }); err != nil {
+	if err := db.Outbox(func(_ uint32, key string) error { keys = append(keys, key); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return keys
@@ -46,8 +46,8 @@ func TestStateSurvivesReopen(t *testing.T) {
 		b.Set("p/a", []byte("1"))
 		b.Set("p/b", []byte("2"))
 		b.Set("q", nil)
-		b.Outbox("p/a")
-		b.Outbox("p/a")
+		b.Outbox(1, "p/a")
+		b.Outbox(1, "p/a")
 		b.SetMeta("note", "text")
 	})
 	if err := db.Close(); err != nil {
@@ -116,8 +116,8 @@ func TestSnapshotStandsStill(t *testing.T) {
 func TestDropOutbox(t *testing.T) {
 	db := open(t, t.TempDir())
 	defer db.Close()
-	commit(t, db, Position{Offset: 1}, func(b *Batch) { b.Set("k", nil); b.Outbox("k"); b.Outbox("\xff") })
-	if err := db.DropOutbox(); err != nil {
+	commit(t, db, Position{Offset: 1}, func(b *Batch) { b.Set("k", nil); b.Outbox(1, "k"); b.Outbox(1, "\xff") })
+	if err := db.DropOutbox(1); err != nil {
 		t.Fatal(err)
 	}
 	if keys := outbox(t, db); len(keys) != 0 {
@@ -126,9 +126,12 @@ func TestDropOutbox(t *testing.T) {
 	if _, ok, _ := db.Get("k"); !ok {
 		t.Fatal("the drop took a row")
 	}
-	commit(t, db, Position{Offset: 2}, func(b *Batch) { b.Outbox("k") })
-	if keys := outbox(t, db); len(keys) != 1 {
-		t.Fatalf("outbox %q, want what came after the drop", keys)
+	commit(t, db, Position{Offset: 2}, func(b *Batch) { b.Outbox(2, "k"); b.Outbox(3, "next") })
+	if err := db.DropOutbox(2); err != nil {
+		t.Fatal(err)
+	}
+	if keys := outbox(t, db); !slices.Equal(keys, []string{"next"}) {
+		t.Fatalf("outbox %q, want what came in the next round", keys)
 	}
 }
 

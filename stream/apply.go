@@ -1,0 +1,203 @@
+package stream
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/feature"
+	"github.com/millrace/millrace/internal/onlinestore"
+	"github.com/millrace/millrace/internal/state"
+)
+
+// maxWorkRows is how many rows a batch may hold in memory before it is committed. A list of 200 items touches 200 rows, so
+// records alone are no bound; profiles of 2 KiB make this some 20 MB.
+const maxWorkRows = 10_000
+
+// applier applies the events of one partition to its state, batch by batch. The same events in the same order give the
+// same rows, wherever batches end; rebuild and verify use the very same applier.
+type applier struct {
+	db        *state.DB
+	partition int32
+	position  state.Position   // applied so far, batch included
+	clocks    map[string]int64 // site -> newest occurred_at applied, Unix milliseconds
+	work      *work
+	moved     map[string]int64 // sites whose clock moved in this batch -> where it stood before
+}
+
+func newApplier(db *state.DB, partition int32) (*applier, error) {
+	position, _, err := db.Position()
+	if err != nil {
+		return nil, err
+	}
+	return &applier{db: db, partition: partition, position: position, clocks: make(map[string]int64),
+		work: newWork(db), moved: make(map[string]int64)}, nil
+}
+
+// clockNote is the name of the note that keeps a site's clock.
+func clockNote(site string) string { return "clock/" + site }
+
+// clock is the site's clock: the newest occurred_at applied in this partition, 0 before the first.
+func (a *applier) clock(site string) (int64, error) {
+	if ms, ok := a.clocks[site]; ok {
+		return ms, nil
+	}
+	text, err := a.db.Meta(clockNote(site))
+	if err != nil {
+		return 0, err
+	}
+	var ms int64
+	if text != "" {
+		if ms, err = strconv.ParseInt(text, 10, 64); err != nil {
+			return 0, fmt.Errorf("read clock of site %s: %w", site, err)
+		}
+	}
+	a.clocks[site] = ms
+	return ms, nil
+}
+
+// apply takes the event of the record at a position into the batch and reports whether it is a duplicate. A record that
+// was applied before changes nothing; the answer for it is the one it got then.
+func (a *applier) apply(e *event.Event, at state.Position) (duplicate bool, err error) {
+	clock, err := a.clock(e.Site)
+	if err != nil {
+		return false, err
+	}
+	who := state.Identity{Site: e.Site, ID: state.NewEventID(e.EventID), Import: e.Source == event.SourceImport}
+	before, known, err := a.first(who, at, clock)
+	if err != nil {
+		return false, err
+	}
+	again := at.Before(a.position)
+	a.advance(at)
+	if known && before.Before(at) {
+		return true, nil
+	}
+	if again {
+		return false, nil
+	}
+	if ms := e.OccurredAt.UnixMilli(); ms > clock {
+		if _, ok := a.moved[e.Site]; !ok {
+			a.moved[e.Site] = clock
+		}
+		clock = ms
+		a.clocks[e.Site] = clock
+	}
+	a.work.seen[who] = first{at: at, clock: clock}
+	if feature.FeedsProfile(e) {
+		if err := a.applyProfile(e, at); err != nil {
+			return false, err
+		}
+	}
+	if feature.FeedsItems(e) {
+		return false, a.applyItems(e, at)
+	}
+	return false, nil
+}
+
+// first looks for an event in the batch, then in the state.
+func (a *applier) first(who state.Identity, at state.Position, clock int64) (state.Position, bool, error) {
+	if f, ok := a.work.seen[who]; ok {
+		return f.at, true, nil
+	}
+	if at.Before(a.position) {
+		return a.db.FirstAgain(who, clock)
+	}
+	return a.db.First(who, clock)
+}
+
+// advance moves the position behind a record, whose hash is at.Hash.
+func (a *applier) advance(at state.Position) {
+	if next := (state.Position{Epoch: at.Epoch, Offset: at.Offset + 1, Hash: at.Hash}); !next.Before(a.position) {
+		a.position = next
+	}
+}
+
+// applyProfile finds the partial of the event's person and applies the event to it.
+func (a *applier) applyProfile(e *event.Event, at state.Position) error {
+	if e.AnonymousID == "" {
+		p, err := a.profile(onlinestore.Partial{Site: e.Site, Kind: onlinestore.KindUser, ID: e.UserID})
+		if err != nil {
+			return err
+		}
+		p.change(at).Apply(e)
+		return nil
+	}
+	newest, err := hold(a.work, a.work.newest, onlinestore.NewestKey(e.Site, e.AnonymousID), decodeNewest)
+	if err != nil {
+		return err
+	}
+	partial := onlinestore.Partial{Site: e.Site, Kind: onlinestore.KindBrowser, ID: e.AnonymousID, N: *newest.value}
+	p, err := a.profile(partial)
+	if err != nil {
+		return err
+	}
+	// Another user in the same browser is another person: a partial holds at most one.
+	if e.UserID != "" && p.value.UserID != "" && p.value.UserID != e.UserID {
+		*newest.change(at)++
+		partial.N = *newest.value
+		if p, err = a.profile(partial); err != nil {
+			return err
+		}
+	}
+	if e.UserID != "" && p.value.UserID == "" {
+		key := onlinestore.LinkKey(onlinestore.Link{Site: e.Site, User: e.UserID, Browser: e.AnonymousID, N: partial.N})
+		link, err := hold(a.work, a.work.links, key, decodeLink)
+		if err != nil {
+			return err
+		}
+		*link.change(at) = e.OccurredAt.UnixMilli()
+	}
+	p.change(at).Apply(e)
+	// Whoever comes after a logout may be somebody else. The logout itself is the last act of the person before.
+	if e.Type == event.Logout {
+		*newest.change(at)++
+	}
+	return nil
+}
+
+func (a *applier) profile(p onlinestore.Partial) (*held[feature.Profile], error) {
+	return hold(a.work, a.work.profiles, onlinestore.ProfileKey(p), feature.DecodeProfile)
+}
+
+func (a *applier) applyItems(e *event.Event, at state.Position) error {
+	for i := range e.Items {
+		key := onlinestore.ItemKey(onlinestore.ItemShare{Site: e.Site, Item: e.Items[i].ItemID, Partition: a.partition})
+		item, err := hold(a.work, a.work.items, key, feature.DecodeItemAggregate)
+		if err != nil {
+			return err
+		}
+		item.change(at).Apply(e, &e.Items[i])
+	}
+	return nil
+}
+
+// full reports whether the batch should be committed before more is applied.
+func (a *applier) full() bool { return a.work.size() >= maxWorkRows }
+
+// commit makes the batch and its position true and returns the rows to publish. They stand in the outbox under round,
+// unless that is 0: nobody publishes them.
+func (a *applier) commit(round uint32) ([]onlinestore.Row, error) {
+	batch := a.db.NewBatch()
+	defer batch.Discard()
+	for who, f := range a.work.seen {
+		batch.Remember(who, f.clock, f.at)
+	}
+	for site, before := range a.moved {
+		batch.Expire(site, before, a.clocks[site])
+		batch.SetMeta(clockNote(site), strconv.FormatInt(a.clocks[site], 10))
+	}
+	rows := a.work.changed()
+	for i := range rows {
+		batch.Set(rows[i].Key, onlinestore.AppendRow(nil, rows[i]))
+		if round > 0 {
+			batch.Outbox(round, rows[i].Key)
+		}
+	}
+	if err := a.db.Commit(batch, a.position); err != nil {
+		return nil, err
+	}
+	a.work = newWork(a.db)
+	clear(a.moved)
+	return rows, nil
+}

@@ -1,0 +1,47 @@
+package stream
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/millrace/millrace/internal/kafka"
+)
+
+// Drained returns when everything that stands in the log at the call is applied, readable in the online store and landed
+// in the lake. This process must own all partitions, as `up` does, and Run must be running; ctx bounds the wait.
+func (s *Stream) Drained(ctx context.Context) error {
+	ends := make(map[partitionID]kafka.OffsetRange)
+	for _, topic := range Topics() {
+		ranges, err := s.deps.Log.Offsets(ctx, topic)
+		if err != nil {
+			return fmt.Errorf("drain stream: %w", err)
+		}
+		for partition, r := range ranges {
+			ends[partitionID{topic, partition}] = r
+		}
+	}
+	reached := func(far func(standing) int64) func(map[partitionID]standing) bool {
+		return func(at map[partitionID]standing) bool {
+			for id, r := range ends {
+				if s, ok := at[id]; !ok || far(s) < r.End {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	if err := s.progress.wait(ctx, reached(func(s standing) int64 { return s.applied })); err != nil {
+		return fmt.Errorf("drain stream: events are still being applied: %w", err)
+	}
+	if err := s.landing.flush(ctx); err != nil {
+		return fmt.Errorf("drain stream: %w", err)
+	}
+	// Nearly always all has landed by now; a partition that the lake sent back needs another round.
+	if err := s.progress.wait(ctx, reached(func(s standing) int64 { return s.landed })); err != nil {
+		return fmt.Errorf("drain stream: events are still landing: %w", err)
+	}
+	return nil
+}
+
+// FlushNow commits what was applied so far to the lake without waiting for the next turn.
+func (s *Stream) FlushNow(ctx context.Context) error { return s.landing.flush(ctx) }

@@ -1,0 +1,124 @@
+package stream
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/state"
+	"github.com/millrace/millrace/lake"
+)
+
+// historyBatch is how many landed events are sorted in one batch.
+const historyBatch = 1000
+
+// history is what has landed, sorted by partition and position. The lake gives rows in the order of commits and files; the
+// order that features depend on is that of the log. It is sorted on disk, so that memory does not grow with the lake.
+type history struct {
+	dir string
+	db  *state.DB
+}
+
+// collectHistory reads the landed events that keep wants, from one version of the lake after another commit or more.
+func (s *Stream) collectHistory(ctx context.Context, keep func(lake.Position) bool) (h *history, err error) {
+	if err := os.MkdirAll(s.cfg.StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("sort history: %w", err)
+	}
+	dir, err := os.MkdirTemp(s.cfg.StateDir, temporaryPrefix)
+	if err != nil {
+		return nil, fmt.Errorf("sort history: %w", err)
+	}
+	db, err := state.Open(filepath.Join(dir, "history"), state.Options{Cache: s.cache, Log: s.log})
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	h = &history{dir: dir, db: db}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.close())
+		}
+	}()
+	batch, inBatch, total := db.NewBatch(), 0, int64(0)
+	defer func() { batch.Discard() }()
+	err = s.deps.Lake.ScanEvents(ctx, lake.ScanRequest{Table: lake.TableEvents}, func(r lake.EventRow) error {
+		if r.At.Topic != event.TopicEvents || !keep(r.At) {
+			return nil
+		}
+		value, err := event.Marshal(r.Event)
+		if err != nil {
+			return err
+		}
+		batch.Set(historyKey(r.At), value)
+		total++
+		if inBatch++; inBatch < historyBatch {
+			return nil
+		}
+		full := batch
+		batch, inBatch = db.NewBatch(), 0
+		return db.Commit(full, state.Position{Offset: total})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read landed events: %w", err)
+	}
+	if err := db.Commit(batch, state.Position{Offset: total}); err != nil {
+		return nil, fmt.Errorf("sort history: %w", err)
+	}
+	return h, nil
+}
+
+// temporaryPrefix begins the names of directories that live as long as one rebuild or verification.
+const temporaryPrefix = "tmp-"
+
+// removeTemporary removes what a process that died has left behind.
+func removeTemporary(stateDir string) error {
+	left, err := filepath.Glob(filepath.Join(stateDir, temporaryPrefix+"*"))
+	if err != nil {
+		return fmt.Errorf("look for leftovers in %s: %w", stateDir, err)
+	}
+	for _, dir := range left {
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("remove leftovers: %w", err)
+		}
+	}
+	return nil
+}
+
+// replay calls f with the landed events of a partition in the order of its log.
+func (h *history) replay(partition int32, f func(e *event.Event, at state.Position) error) error {
+	return h.db.Scan(historyPrefix(partition), func(key string, value []byte) error {
+		at, err := parseHistoryKey(key)
+		if err != nil {
+			return err
+		}
+		e := &event.Event{}
+		if err := event.Unmarshal(value, e); err != nil {
+			return err
+		}
+		return f(e, at)
+	})
+}
+
+func (h *history) close() error {
+	return errors.Join(h.db.Close(), os.RemoveAll(h.dir))
+}
+
+// historyKey is partition, epoch and offset, each big endian: keys sort as the log does.
+func historyKey(at lake.Position) string {
+	b := binary.BigEndian.AppendUint64([]byte(historyPrefix(at.Partition)), uint64(at.Epoch))
+	return string(binary.BigEndian.AppendUint64(b, uint64(at.Offset)))
+}
+
+func historyPrefix(partition int32) string {
+	return string(binary.BigEndian.AppendUint32(nil, uint32(partition)))
+}
+
+func parseHistoryKey(key string) (state.Position, error) {
+	if len(key) != 20 {
+		return state.Position{}, fmt.Errorf("history key of %d bytes", len(key))
+	}
+	return state.Position{Epoch: int64(binary.BigEndian.Uint64([]byte(key[4:12]))), Offset: int64(binary.BigEndian.Uint64([]byte(key[12:])))}, nil
+}

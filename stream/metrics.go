@@ -1,0 +1,63 @@
+package stream
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are what the stream tells Prometheus.
+type metrics struct {
+	lag        *prometheus.GaugeVec
+	freshness  prometheus.Histogram
+	applied    prometheus.Counter
+	duplicates prometheus.Counter
+	dead       *prometheus.CounterVec
+	lost       *prometheus.CounterVec
+}
+
+func newMetrics(reg prometheus.Registerer, l *landing) (*metrics, error) {
+	m := &metrics{
+		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "millrace_consumer_lag_records", Help: "Records in the log that the group has not applied yet.",
+		}, []string{"group", "topic", "partition"}),
+		freshness: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "millrace_event_to_feature_seconds",
+			Help:    "Time from the collector's receipt of an event to its features being readable in the online store.",
+			Buckets: []float64{.002, .005, .01, .02, .03, .05, .075, .1, .15, .25, .5, 1, 2.5, 10, 60, 600},
+		}),
+		applied: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_stream_events_total", Help: "Events applied to features.",
+		}),
+		duplicates: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_stream_duplicates_total", Help: "Records left out because their event stood in the log before.",
+		}),
+		dead: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "millrace_dead_letters_total", Help: "Records that could not be used, by topic and reason.",
+		}, []string{"topic", "reason"}),
+		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "millrace_lost_offsets_total", Help: "Offsets that retention removed before they were read.",
+		}, []string{"topic", "partition"}),
+	}
+	if reg == nil {
+		return m, nil
+	}
+	age := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "millrace_lake_commit_age_seconds", Help: "How long the oldest row that has not landed waits for its commit; 0 when none waits.",
+	}, func() float64 { return l.age().Seconds() })
+	for _, c := range []prometheus.Collector{m.lag, m.freshness, m.applied, m.duplicates, m.dead, m.lost, age} {
+		if err := reg.Register(c); err != nil {
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+func (m *metrics) setLag(id partitionID, records int64) {
+	m.lag.WithLabelValues(Group, id.topic, strconv.Itoa(int(id.partition))).Set(float64(max(0, records)))
+}
+
+func (m *metrics) dropLag(id partitionID) {
+	m.lag.DeleteLabelValues(Group, id.topic, strconv.Itoa(int(id.partition)))
+}

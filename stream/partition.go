@@ -1,0 +1,278 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/state"
+	"github.com/millrace/millrace/lake"
+)
+
+// batchRecords is how many records are applied in one state batch at most. It bounds how long a fresh event waits behind
+// a backlog of its partition: some 20 ms.
+const batchRecords = 1000
+
+// partition is one partition of the events topic while this process owns it. One goroutine runs it.
+type partition struct {
+	s       *Stream
+	origin  origin
+	db      *state.DB
+	applier *applier
+	commit  func(next int64)
+	// quiet takes functions that must see the partition between two batches; done is closed when nobody takes them.
+	quiet chan func()
+	done  chan struct{}
+
+	checkpoint checkpoint
+	// halfway is true while a committed batch is not wholly published. It stays true when that fails, and then the outbox
+	// must not be dropped.
+	halfway bool
+}
+
+// handleEvents owns a partition of the events topic until ctx ends.
+func (s *Stream) handleEvents(ctx context.Context, number int32, commit func(next int64)) (err error) {
+	id := partitionID{event.TopicEvents, number}
+	db, err := s.openState(ctx, number)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	p := &partition{s: s, db: db, commit: commit, quiet: make(chan func()), done: make(chan struct{})}
+	p.checkpoint = newCheckpoint(s, db)
+	defer close(p.done)
+	if err := s.publishAgain(ctx, number, db, &p.checkpoint); err != nil {
+		return err
+	}
+	s.own(number, p)
+	defer func() {
+		s.own(number, nil)
+		s.landing.end(p.origin.fenceKey())
+		s.progress.drop(id)
+		s.metrics.dropLag(id)
+	}()
+	for ctx.Err() == nil {
+		if err = p.begin(ctx, id); err != nil {
+			break
+		}
+		if err = p.loop(ctx); !errors.Is(err, errRewind) {
+			break
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		p.checkpoint.wait()
+		return err
+	}
+	p.drain(ctx)
+	return nil
+}
+
+// drain lands and publishes what was applied, so that the next owner has little to read again. A failure costs only that,
+// and is therefore no error.
+func (p *partition) drain(ctx context.Context) {
+	p.checkpoint.wait()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	err := p.s.landing.flush(ctx)
+	if !p.halfway {
+		err = errors.Join(err, p.checkpoint.make(ctx))
+	}
+	if err != nil {
+		p.s.log.Warn("partition was not flushed; its next owner reads a little again", "topic", p.origin.id.topic,
+			"partition", p.origin.id.partition, "error", err)
+	}
+}
+
+// own publishes which partition this process runs, for Verify; nil takes it back.
+func (s *Stream) own(number int32, p *partition) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p == nil {
+		delete(s.open, number)
+		return
+	}
+	s.open[number] = p
+}
+
+// begin finds where to read on: at the smaller of what was applied and what has landed.
+func (p *partition) begin(ctx context.Context, id partitionID) error {
+	o, err := p.s.origin(ctx, id, lake.TableEvents)
+	if err != nil {
+		return err
+	}
+	p.origin = o
+	if p.applier, err = newApplier(p.db, id.partition); err != nil {
+		return err
+	}
+	position, known, err := p.db.Position()
+	if err != nil {
+		return err
+	}
+	applied, err := p.s.appliedFrom(ctx, o, position, known)
+	if err != nil {
+		return err
+	}
+	p.s.landing.begin(o.fenceKey(), o.landed.Offset, o.landed.Hash)
+	p.s.progress.update(id, func(at *standing) { *at = standing{applied: applied, landed: o.landed.Offset, end: o.log.End} })
+	return nil
+}
+
+// loop fetches and processes until ctx ends, the lake moves away (errRewind), or something is out of order.
+func (p *partition) loop(ctx context.Context) error {
+	id := p.origin.id
+	var next int64
+	p.s.progress.update(id, func(at *standing) { next = min(at.applied, at.landed) })
+	for {
+		if err := p.between(ctx); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		res, err := p.s.deps.Log.Fetch(ctx, kafka.FetchRequest{Topic: id.topic, Partition: id.partition, Offset: next})
+		var below *kafka.ErrBelowStart
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.As(err, &below):
+			p.s.skip(id, next, below.Start)
+			next = below.Start
+			continue
+		case err != nil:
+			return err
+		}
+		p.s.metrics.setLag(id, res.End-next)
+		for records := res.Records; len(records) > 0; {
+			n, err := p.process(ctx, records[:min(len(records), batchRecords)])
+			if err != nil {
+				return err
+			}
+			records = records[n:]
+			if err := p.between(ctx); err != nil {
+				return err
+			}
+		}
+		if err := p.passed(ctx, next, res); err != nil {
+			return err
+		}
+		next = res.Next
+		p.s.metrics.setLag(id, res.End-next)
+	}
+}
+
+// passed notes how far a fetch has come, also where the log holds nothing for us.
+func (p *partition) passed(ctx context.Context, from int64, res kafka.FetchResult) error {
+	if res.Next == from {
+		return nil
+	}
+	if n := len(res.Records); n == 0 || res.Records[n-1].Offset+1 < res.Next {
+		if err := p.s.landing.add(ctx, p.origin.fenceKey(), handover{next: res.Next}); err != nil {
+			return err
+		}
+	}
+	p.s.progress.update(p.origin.id, func(at *standing) { at.applied, at.end = max(at.applied, res.Next), res.End })
+	return nil
+}
+
+// skip counts and reports offsets that are gone.
+func (s *Stream) skip(id partitionID, from, to int64) {
+	s.log.Error("events are lost: retention removed them before they were read", "topic", id.topic, "partition", id.partition,
+		"from", from, "to", to, "lost", to-from)
+	s.metrics.lost.WithLabelValues(id.topic, strconv.Itoa(int(id.partition))).Add(float64(to - from))
+}
+
+// between does what must happen between two batches: answer who waits for quiet, notice that the lake has moved, and make
+// a checkpoint when it is time.
+func (p *partition) between(ctx context.Context) error {
+	select {
+	case f := <-p.quiet:
+		f()
+	default:
+	}
+	if p.s.landing.rewound(p.origin.fenceKey()) {
+		return errRewind
+	}
+	return p.checkpoint.ifDue(ctx)
+}
+
+// process applies records in one batch, publishes what changed and hands the events to landing. It returns how many
+// records it took: fewer than given when they touch very many rows.
+func (p *partition) process(ctx context.Context, records []kafka.Record) (int, error) {
+	var letters []deadLetter
+	var h handover
+	taken, duplicates := 0, 0
+	before := p.applier.position
+	for i := range records {
+		r := &records[i]
+		at := state.Position{Epoch: p.origin.epoch, Offset: r.Offset}
+		taken++
+		e, poison := decodeEvent(r)
+		if poison != nil {
+			letters = append(letters, deadLetter{r, p.origin.epoch, poison})
+			p.applier.advance(at)
+			continue
+		}
+		duplicate, err := p.applier.apply(e, at)
+		if err != nil {
+			return 0, err
+		}
+		if duplicate {
+			duplicates++
+			continue
+		}
+		h.events = append(h.events, lake.EventRow{Event: e, At: lake.Position{Topic: p.origin.id.topic, Epoch: p.origin.epoch,
+			Partition: p.origin.id.partition, Offset: r.Offset}})
+		h.bytes += len(r.Value)
+		if p.applier.full() {
+			break
+		}
+	}
+	if err := p.s.bury(ctx, letters); err != nil {
+		return 0, err
+	}
+	last := &records[taken-1]
+	h.next, h.hash = last.Offset+1, kafka.Hash(*last)
+	p.applier.advance(state.Position{Epoch: p.origin.epoch, Offset: last.Offset, Hash: h.hash})
+	if before.Before(p.applier.position) {
+		if err := p.publish(ctx, records[:taken], before); err != nil {
+			return 0, err
+		}
+		p.s.metrics.applied.Add(float64(len(h.events)))
+		p.s.metrics.duplicates.Add(float64(duplicates))
+	}
+	if err := p.s.landing.add(ctx, p.origin.fenceKey(), h); err != nil {
+		return 0, err
+	}
+	p.commit(h.next)
+	return taken, nil
+}
+
+// publish commits the batch and writes the changed rows to the online store and to the change feed, in this order: the
+// outbox remembers them until a checkpoint has made all three durable.
+func (p *partition) publish(ctx context.Context, records []kafka.Record, before state.Position) error {
+	rows, err := p.applier.commit(p.checkpoint.round)
+	if err != nil {
+		return err
+	}
+	p.checkpoint.dirty = p.checkpoint.dirty || len(rows) > 0
+	p.halfway = true
+	if err := p.s.deps.Online.Put(ctx, rows); err != nil {
+		return fmt.Errorf("write %d rows to the online store: %w", len(rows), err)
+	}
+	now := time.Now()
+	for i := range records {
+		if !(state.Position{Epoch: p.origin.epoch, Offset: records[i].Offset}).Before(before) {
+			p.s.metrics.freshness.Observe(now.Sub(records[i].Time).Seconds())
+		}
+	}
+	p.s.progress.update(p.origin.id, func(at *standing) { at.applied = max(at.applied, p.applier.position.Offset) })
+	if err := p.s.feed.add(ctx, p.origin.id.partition, rows); err != nil {
+		return err
+	}
+	p.halfway = false
+	return nil
+}

@@ -1,0 +1,114 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/state"
+	"github.com/millrace/millrace/lake"
+)
+
+// LogChangedError means that a log is not the one that was read before: it ends before a position that was reached in it,
+// or holds another record there. Going on would skip new events silently.
+type LogChangedError struct {
+	Topic     string
+	Partition int32
+	Epoch     int64
+	Reached   string // whose position: "the lake" or "the state of features"
+	Offset    int64  // next offset to read
+	End       int64  // of the log
+	Want, Got uint64 // hashes of the record before Offset; both 0 when the log is too short
+}
+
+func (e *LogChangedError) Error() string {
+	what := fmt.Sprintf("the log ends at offset %d, but %s has read it up to %d", e.End, e.Reached, e.Offset)
+	if e.Want != e.Got {
+		what = fmt.Sprintf("the record at offset %d is another (hash %016x) than %s has read (hash %016x)", e.Offset-1, e.Got, e.Reached, e.Want)
+	}
+	return fmt.Sprintf("topic %s partition %d (epoch %d) was recreated or rewritten: %s; restore the log from its backup, "+
+		"or run `millrace topics adopt %s` to go on with the log as it is now", e.Topic, e.Partition, e.Epoch, what, e.Topic)
+}
+
+// origin is where a partition of a topic stands in Kafka and in the lake when this process takes it over.
+type origin struct {
+	id     partitionID
+	epoch  int64
+	log    kafka.OffsetRange
+	landed state.Position // the fence, or the start of the log where nothing has landed in this epoch
+}
+
+func (o origin) fenceKey() lake.FenceKey {
+	return lake.FenceKey{Topic: o.id.topic, Epoch: o.epoch, Partition: o.id.partition}
+}
+
+// origin reads where a partition stands and checks the fence against the log.
+func (s *Stream) origin(ctx context.Context, id partitionID, table string) (origin, error) {
+	o := origin{id: id}
+	epoch, ok, err := s.deps.Epochs.TopicEpoch(ctx, id.topic)
+	if err != nil {
+		return o, err
+	}
+	if !ok {
+		return o, fmt.Errorf("topic %s has no epoch: it was not created by millrace; run `millrace topics adopt %s`", id.topic, id.topic)
+	}
+	o.epoch = epoch.Epoch
+	ranges, err := s.deps.Log.Offsets(ctx, id.topic)
+	if err != nil {
+		return o, err
+	}
+	if o.log, ok = ranges[id.partition]; !ok {
+		return o, fmt.Errorf("topic %s has no partition %d", id.topic, id.partition)
+	}
+	fences, err := s.deps.Lake.Next(ctx, table)
+	if err != nil {
+		return o, err
+	}
+	o.landed = state.Position{Epoch: o.epoch, Offset: o.log.Start}
+	if f, ok := fences[o.fenceKey()]; ok {
+		o.landed = state.Position{Epoch: o.epoch, Offset: f.Next, Hash: f.Hash}
+		if err := s.checkLog(ctx, o, "the lake", o.landed); err != nil {
+			return o, err
+		}
+	}
+	return o, nil
+}
+
+// checkLog compares a position that was reached in this epoch with the log as it is.
+func (s *Stream) checkLog(ctx context.Context, o origin, reached string, p state.Position) error {
+	changed := &LogChangedError{Topic: o.id.topic, Partition: o.id.partition, Epoch: o.epoch, Reached: reached, Offset: p.Offset, End: o.log.End}
+	if o.log.End < p.Offset {
+		return changed
+	}
+	if p.Hash == 0 || p.Offset-1 < o.log.Start {
+		return nil // nothing was read, or retention has removed the witness
+	}
+	res, err := s.deps.Log.Fetch(ctx, kafka.FetchRequest{Topic: o.id.topic, Partition: o.id.partition, Offset: p.Offset - 1, MaxBytes: 1})
+	var below *kafka.ErrBelowStart
+	if errors.As(err, &below) {
+		return nil // retention removed the witness just now
+	}
+	if err != nil {
+		return fmt.Errorf("read the record before %s's position: %w", reached, err)
+	}
+	if len(res.Records) == 0 || res.Records[0].Offset != p.Offset-1 {
+		return nil // compaction or a control record: there is no witness
+	}
+	if changed.Want, changed.Got = p.Hash, kafka.Hash(res.Records[0]); changed.Want != changed.Got {
+		return changed
+	}
+	return nil
+}
+
+// appliedFrom is where the state of a partition wants to read on, after checking its position against the log.
+func (s *Stream) appliedFrom(ctx context.Context, o origin, p state.Position, known bool) (int64, error) {
+	switch {
+	case !known || p.Epoch < o.epoch:
+		return o.log.Start, nil
+	case p.Epoch > o.epoch:
+		return 0, fmt.Errorf("topic %s partition %d: the state of features has read epoch %d, but the control store knows epoch %d only; "+
+			"restore the control store that belongs to this data directory", o.id.topic, o.id.partition, p.Epoch, o.epoch)
+	}
+	return p.Offset, s.checkLog(ctx, o, "the state of features", p)
+}

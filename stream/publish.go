@@ -1,0 +1,174 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/internal/feature"
+	"github.com/millrace/millrace/internal/onlinestore"
+	"github.com/millrace/millrace/internal/state"
+)
+
+// Notes in the state of a partition.
+const (
+	noteMarker  = "online/marker"   // identity of the online store that has every row of this state
+	noteVersion = "feature/version" // version that computed the rows
+)
+
+// openState opens the state of a partition; it is made from the lake where there is none, or one of another version.
+func (s *Stream) openState(ctx context.Context, number int32) (*state.DB, error) {
+	db, err := state.Open(s.stateDir(number), state.Options{Cache: s.cache, Log: s.log})
+	if err != nil {
+		return nil, err
+	}
+	version, err := db.Meta(noteVersion)
+	if err == nil && version != "" && version != strconv.Itoa(feature.Version) {
+		err = fmt.Errorf("the state of partition %d holds features of version %s, this program computes version %d: "+
+			"move %s away, it is made again from the lake", number, version, feature.Version, s.stateDir(number))
+	}
+	if err == nil && version == "" {
+		err = s.restore(ctx, db, number)
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// publishAgain brings the online store up to the state: the rows in the outbox, or all of them where the store is another
+// than last time.
+func (s *Stream) publishAgain(ctx context.Context, number int32, db *state.DB, c *checkpoint) error {
+	marker, err := s.deps.Online.Marker(ctx)
+	if err != nil {
+		return fmt.Errorf("read marker of online store: %w", err)
+	}
+	known, err := db.Meta(noteMarker)
+	if err != nil {
+		return err
+	}
+	put := func(rows []onlinestore.Row) error { return s.deps.Online.Put(ctx, rows) }
+	rows := &rowBuffer{put: put}
+	if known != marker {
+		if err := db.Scan("", func(key string, value []byte) error { return rows.add(key, value) }); err != nil {
+			return err
+		}
+		if err := errors.Join(rows.flush(), s.deps.Online.Sync(ctx), db.Note(noteMarker, marker)); err != nil {
+			return fmt.Errorf("publish all rows again: %w", err)
+		}
+	}
+	rows.put = func(rows []onlinestore.Row) error {
+		return errors.Join(put(rows), s.feed.add(ctx, number, rows))
+	}
+	if err := db.Outbox(func(round uint32, key string) error {
+		c.round, c.dirty = max(c.round, round), true
+		value, ok, err := db.Get(key)
+		if err != nil || !ok {
+			return err
+		}
+		return rows.add(key, value)
+	}); err != nil {
+		return err
+	}
+	if err := rows.flush(); err != nil {
+		return fmt.Errorf("publish the outbox again: %w", err)
+	}
+	return nil
+}
+
+// rowBufferRows is how many rows are put at once when many are published again.
+const rowBufferRows = 500
+
+// rowBuffer collects rows of the state for a put.
+type rowBuffer struct {
+	put  func([]onlinestore.Row) error
+	rows []onlinestore.Row
+}
+
+func (b *rowBuffer) add(key string, stored []byte) error {
+	row, err := onlinestore.DecodeRow(stored)
+	if err != nil {
+		return fmt.Errorf("read state row %q: %w", key, err)
+	}
+	row.Key, row.Value = key, append([]byte(nil), row.Value...)
+	if b.rows = append(b.rows, row); len(b.rows) < rowBufferRows {
+		return nil
+	}
+	return b.flush()
+}
+
+func (b *rowBuffer) flush() error {
+	if len(b.rows) == 0 {
+		return nil
+	}
+	err := b.put(b.rows)
+	b.rows = nil
+	return err
+}
+
+// checkpoint forces what a partition has published to disk, round after round, beside its loop: first the change feed and
+// the online store, then the state, which forgets the outbox of the round.
+type checkpoint struct {
+	s       *Stream
+	db      *state.DB
+	round   uint32 // of the outbox: rows changed now belong to it
+	dirty   bool   // the round holds rows
+	at      time.Time
+	running bool
+	result  chan error // of the running one
+	group   sync.WaitGroup
+}
+
+func newCheckpoint(s *Stream, db *state.DB) checkpoint {
+	return checkpoint{s: s, db: db, round: 1, at: time.Now(), result: make(chan error, 1)}
+}
+
+// ifDue begins a checkpoint when the last one is long enough ago, and reports how a finished one ended. The owner calls it
+// between two batches.
+func (c *checkpoint) ifDue(ctx context.Context) error {
+	if c.running {
+		select {
+		case err := <-c.result:
+			c.running = false
+			if err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
+	}
+	if !c.dirty || time.Since(c.at) < c.s.cfg.CheckpointInterval {
+		return nil
+	}
+	round := c.next()
+	c.running = true
+	c.group.Go(func() { c.result <- c.s.makeDurable(ctx, c.db, round) })
+	return nil
+}
+
+// next ends the current round and returns it.
+func (c *checkpoint) next() uint32 {
+	round := c.round
+	c.round, c.dirty, c.at = c.round+1, false, time.Now()
+	return round
+}
+
+// make makes a checkpoint now. No other may be running.
+func (c *checkpoint) make(ctx context.Context) error { return c.s.makeDurable(ctx, c.db, c.next()) }
+
+// wait returns when no checkpoint runs.
+func (c *checkpoint) wait() { c.group.Wait() }
+
+// makeDurable makes everything published in a round survive a power cut, then forgets the round.
+func (s *Stream) makeDurable(ctx context.Context, db *state.DB, round uint32) error {
+	if err := s.feed.flush(ctx); err != nil {
+		return err
+	}
+	if err := s.deps.Online.Sync(ctx); err != nil {
+		return fmt.Errorf("make a checkpoint: %w", err)
+	}
+	return db.DropOutbox(round)
+}

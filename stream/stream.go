@@ -1,0 +1,189 @@
+// Package stream turns the log of events into everything that is read later: landed rows in the lake, online features, a
+// change feed. One goroutine owns a partition (partition.go): it fetches, decodes, de-duplicates and applies a batch to
+// the partition's state (apply.go), writes the changed rows to the online store and hands the events to landing
+// (landing.go), which commits all partitions together.
+//
+// What makes it exact: the state moves with its position in one atomic batch; the lake moves with its fence in one
+// commit; the online store takes whole rows that only newer ones replace. The three may stand at different places. A start
+// reads from the smallest of them, and what was done already has no effect a second time.
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/onlinestore"
+	"github.com/millrace/millrace/internal/state"
+	"github.com/millrace/millrace/lake"
+)
+
+// Group is the consumer group of the stream; its commits are a hint for lag displays, never a position to read from.
+const Group = "millrace.stream"
+
+// Topics are the topics that the group consumes.
+func Topics() []string { return []string{event.TopicEvents, event.TopicExposures} }
+
+const (
+	// DefaultCommitInterval is how often landed rows are committed to the lake: often enough for a fresh lake on one
+	// machine, seldom enough for files that are worth a name.
+	DefaultCommitInterval = 5 * time.Second
+	// DefaultCheckpointInterval is how often state and online store are forced to disk. A power cut replays at most this
+	// much from Kafka.
+	DefaultCheckpointInterval = 10 * time.Second
+	// DefaultCacheBytes is the block cache that the states of all partitions of a process share.
+	DefaultCacheBytes = 64 << 20
+	// drainTimeout bounds the flush of a partition that is taken away. The group's heartbeats have stopped by then; it
+	// stays far below the session timeout of 30 s.
+	drainTimeout = 4 * time.Second
+)
+
+// Config configures a Stream. A zero duration or size has the default of the same name.
+type Config struct {
+	StateDir           string // holds one directory per partition
+	CommitInterval     time.Duration
+	CheckpointInterval time.Duration
+	CacheBytes         int64
+}
+
+// Log reads the topics; *kafka.Client is one.
+type Log interface {
+	Fetch(ctx context.Context, r kafka.FetchRequest) (kafka.FetchResult, error)
+	Offsets(ctx context.Context, topic string) (map[int32]kafka.OffsetRange, error)
+}
+
+// Assigner gives this process its partitions; *kafka.Group is one.
+type Assigner interface {
+	Run(ctx context.Context, handle kafka.Handler) error
+}
+
+// Producer writes dead letters and the change feed; *kafka.Producer is one. It must run until Stream.Run has returned.
+type Producer interface {
+	Produce(ctx context.Context, records []kafka.Record) error
+}
+
+// Lake is where events land; *lake.Lake is one.
+type Lake interface {
+	Next(ctx context.Context, table string) (map[lake.FenceKey]lake.Fence, error)
+	Commit(ctx context.Context, l lake.Landing) error
+	ScanEvents(ctx context.Context, r lake.ScanRequest, yield func(lake.EventRow) error) error
+}
+
+// Epochs knows the lives of topics; *control.Store is one.
+type Epochs interface {
+	TopicEpoch(ctx context.Context, topic string) (control.TopicEpoch, bool, error)
+}
+
+// Deps are what a Stream works with. Assigner and Producer are not needed by Verify alone.
+type Deps struct {
+	Log      Log
+	Assigner Assigner
+	Producer Producer
+	Lake     Lake
+	Epochs   Epochs
+	Online   onlinestore.Store
+	Logger   *slog.Logger          // nil discards
+	Metrics  prometheus.Registerer // nil counts for nobody
+}
+
+// Stream is the stream job of one process.
+type Stream struct {
+	cfg      Config
+	deps     Deps
+	log      *slog.Logger
+	metrics  *metrics
+	cache    *state.Cache
+	landing  *landing
+	feed     *feed
+	progress *progress
+
+	mu   sync.Mutex
+	open map[int32]*partition // partitions of the events topic that this process owns now
+}
+
+// New checks the configuration and returns a stream that does nothing until Run. Close it after Run has returned.
+func New(cfg Config, deps Deps) (*Stream, error) {
+	if cfg.StateDir == "" {
+		return nil, errors.New("configure stream: no directory for its state")
+	}
+	if deps.Log == nil || deps.Lake == nil || deps.Epochs == nil || deps.Online == nil {
+		return nil, errors.New("configure stream: log, lake, epochs and online store are required")
+	}
+	if cfg.CommitInterval == 0 {
+		cfg.CommitInterval = DefaultCommitInterval
+	}
+	if cfg.CheckpointInterval == 0 {
+		cfg.CheckpointInterval = DefaultCheckpointInterval
+	}
+	if cfg.CacheBytes == 0 {
+		cfg.CacheBytes = DefaultCacheBytes
+	}
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Stream{cfg: cfg, deps: deps, log: deps.Logger, cache: state.NewCache(cfg.CacheBytes),
+		progress: newProgress(), open: make(map[int32]*partition)}
+	s.landing = newLanding(deps.Lake, cfg.CommitInterval, s.progress, s.log)
+	s.feed = newFeed(deps.Producer, s.log)
+	var err error
+	if s.metrics, err = newMetrics(deps.Metrics, s.landing); err != nil {
+		s.cache.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close gives memory back. It is called after Run has returned, or instead of Run.
+func (s *Stream) Close() { s.cache.Close() }
+
+// Run consumes the partitions that the group assigns until ctx ends, then lands and publishes what it has applied and
+// returns. An error means that a partition cannot go on without an operator, or that an outside world is out of order.
+func (s *Stream) Run(ctx context.Context) error {
+	if s.deps.Assigner == nil || s.deps.Producer == nil {
+		return errors.New("run stream: a group and a producer are required")
+	}
+	if err := removeTemporary(s.cfg.StateDir); err != nil {
+		return err
+	}
+	// Landing and feed outlive the handlers, which flush through them when they are told to stop.
+	services, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	all, ctx := errgroup.WithContext(ctx)
+	all.Go(func() error { return s.landing.run(services) })
+	all.Go(func() error { return s.feed.run(services) })
+	all.Go(func() error {
+		defer stop()
+		return s.deps.Assigner.Run(ctx, s.handle)
+	})
+	if err := all.Wait(); err != nil {
+		return fmt.Errorf("stream: %w", err)
+	}
+	return nil
+}
+
+// handle owns one assigned partition.
+func (s *Stream) handle(ctx context.Context, topic string, partition int32, commit func(next int64)) error {
+	switch topic {
+	case event.TopicEvents:
+		return s.handleEvents(ctx, partition, commit)
+	case event.TopicExposures:
+		return s.handleExposures(ctx, partition, commit)
+	}
+	return fmt.Errorf("assigned topic %s is not the stream's", topic)
+}
+
+// stateDir is where the state of a partition lives.
+func (s *Stream) stateDir(partition int32) string {
+	return filepath.Join(s.cfg.StateDir, strconv.Itoa(int(partition)))
+}

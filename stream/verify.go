@@ -1,0 +1,268 @@
+package stream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/onlinestore"
+	"github.com/millrace/millrace/internal/state"
+	"github.com/millrace/millrace/lake"
+)
+
+// describedDifferences is how many differences a report spells out: enough to see a pattern.
+const describedDifferences = 20
+
+// Report is the outcome of a verification.
+type Report struct {
+	Profiles    int64    `json:"profiles"`    // in the state
+	Rows        int64    `json:"rows"`        // compared: profiles, item shares, links, counts of partials
+	Differences int64    `json:"differences"` // rows that differ between rebuild, state and online store
+	Described   []string `json:"described,omitempty"`
+}
+
+func (r *Report) differ(format string, args ...any) {
+	if r.Differences++; len(r.Described) < describedDifferences {
+		r.Described = append(r.Described, fmt.Sprintf(format, args...))
+	}
+}
+
+// frozen is the state of a partition at one moment between two batches.
+type frozen struct {
+	state.Position
+	known bool
+	rows  *state.Snapshot
+	close func() error
+}
+
+// Verify computes every feature again, from the lake up to its fence and from Kafka up to the position of the state, and
+// compares it with the state and the online store at equal positions. It runs beside Run, or alone when the states are not
+// open elsewhere. It needs disk for one partition's state and the landed events, and little memory.
+func (s *Stream) Verify(ctx context.Context) (report Report, err error) {
+	epoch, ok, err := s.deps.Epochs.TopicEpoch(ctx, event.TopicEvents)
+	if err != nil || !ok {
+		return report, errors.Join(err, errIf(err == nil, "verify features: the events topic is not known yet"))
+	}
+	parts := make(map[int32]*frozen)
+	defer func() {
+		for _, f := range parts {
+			err = errors.Join(err, f.close())
+		}
+	}()
+	for number := range epoch.Partitions {
+		if parts[number], err = s.freeze(ctx, number); err != nil {
+			return report, fmt.Errorf("verify features: %w", err)
+		}
+	}
+	// Fences are read after the states: what lies between them comes from Kafka, what lies behind a state does not count.
+	fences, err := s.deps.Lake.Next(ctx, lake.TableEvents)
+	if err != nil {
+		return report, fmt.Errorf("verify features: %w", err)
+	}
+	h, err := s.collectHistory(ctx, func(at lake.Position) bool {
+		f, fence := parts[at.Partition], fences[lake.FenceKey{Topic: at.Topic, Epoch: at.Epoch, Partition: at.Partition}]
+		return f != nil && (state.Position{Epoch: at.Epoch, Offset: at.Offset}).Before(f.Position) && at.Offset < fence.Next
+	})
+	if err != nil {
+		return report, fmt.Errorf("verify features: %w", err)
+	}
+	defer func() { err = errors.Join(err, h.close()) }()
+	for number := range epoch.Partitions {
+		if err := s.verifyPartition(ctx, number, parts[number], fences, h, &report); err != nil {
+			return report, fmt.Errorf("verify features of partition %d: %w", number, err)
+		}
+	}
+	if err := s.verifyOnline(ctx, parts, epoch.Partitions, &report); err != nil {
+		return report, fmt.Errorf("verify online store: %w", err)
+	}
+	return report, nil
+}
+
+func errIf(condition bool, text string) error {
+	if condition {
+		return errors.New(text)
+	}
+	return nil
+}
+
+// freeze takes a snapshot of a partition's state when all of it is published.
+func (s *Stream) freeze(ctx context.Context, number int32) (*frozen, error) {
+	s.mu.Lock()
+	p := s.open[number]
+	s.mu.Unlock()
+	f := &frozen{}
+	take := func(db *state.DB) (err error) {
+		f.rows = db.Snapshot()
+		f.Position, f.known, err = f.rows.Position()
+		return err
+	}
+	if p == nil {
+		db, err := state.Open(s.stateDir(number), state.Options{Cache: s.cache, Log: s.log})
+		if err != nil {
+			return nil, err
+		}
+		err = take(db)
+		f.close = func() error { return errors.Join(f.rows.Close(), db.Close()) }
+		return f, err
+	}
+	var err error
+	taken := make(chan struct{})
+	select {
+	case p.quiet <- func() { err = take(p.db); close(taken) }:
+		<-taken
+	case <-p.done:
+		return nil, fmt.Errorf("partition %d was given up meanwhile", number)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	f.close = f.rows.Close
+	return f, err
+}
+
+// verifyPartition computes one partition again and compares.
+func (s *Stream) verifyPartition(ctx context.Context, number int32, f *frozen, fences map[lake.FenceKey]lake.Fence, h *history, report *Report) (err error) {
+	if !f.known {
+		return nil
+	}
+	dir := filepath.Join(h.dir, strconv.Itoa(int(number)))
+	again, err := state.Open(dir, state.Options{Cache: s.cache, Log: s.log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, again.Close(), os.RemoveAll(dir)) }()
+	id := partitionID{event.TopicEvents, number}
+	fence, landed := fences[lake.FenceKey{Topic: id.topic, Epoch: f.Epoch, Partition: number}]
+	if !landed {
+		// Nothing of this epoch has landed: the lake holds earlier epochs, the log all of this one.
+		ranges, err := s.deps.Log.Offsets(ctx, id.topic)
+		if err != nil {
+			return err
+		}
+		fence = lake.Fence{Topic: id.topic, Epoch: f.Epoch, Partition: number, Next: ranges[number].Start}
+	}
+	fence.Next = min(fence.Next, f.Offset)
+	if err := s.replayHistory(ctx, again, h, number, fence); err != nil {
+		return err
+	}
+	if err := s.replayLog(ctx, again, id, f.Epoch, fence.Next, f.Offset); err != nil {
+		return err
+	}
+	return s.compare(ctx, again, f, report)
+}
+
+// compare holds the rebuilt rows against the state's, and the state's against the online store's.
+func (s *Stream) compare(ctx context.Context, again *state.DB, f *frozen, report *Report) error {
+	err := f.rows.Scan("", func(key string, value []byte) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		report.Rows++
+		if strings.HasPrefix(key, "p/") {
+			report.Profiles++
+		}
+		want, ok, err := again.Get(key)
+		if err != nil {
+			return err
+		}
+		switch {
+		case !ok:
+			report.differ("%s: the state has a row that no event explains", key)
+			return nil
+		case !bytes.Equal(want, value):
+			report.differ("%s: the state differs from what the events give", key)
+			return nil
+		}
+		return s.compareOnline(ctx, key, value, report)
+	})
+	if err != nil {
+		return err
+	}
+	return again.Scan("", func(key string, _ []byte) error {
+		if _, ok, err := f.rows.Get(key); err != nil || ok {
+			return err
+		}
+		report.Rows++
+		report.differ("%s: the state lacks a row that the events give", key)
+		return nil
+	})
+}
+
+// compareOnline holds a row of the state against the online store, which may have moved on since.
+func (s *Stream) compareOnline(ctx context.Context, key string, stored []byte, report *Report) error {
+	row, err := onlinestore.DecodeRow(stored)
+	if err != nil {
+		return err
+	}
+	online, ok, err := s.deps.Online.Get(ctx, key)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		report.differ("%s: the online store lacks the row", key)
+	case row.Before(online):
+		// A later event has changed it since the state was frozen.
+	case online.Before(row):
+		report.differ("%s: the online store has the row of an older event", key)
+	case online.Version != row.Version || !bytes.Equal(online.Value, row.Value):
+		report.differ("%s: the online store differs from the state", key)
+	}
+	return nil
+}
+
+// verifyOnline looks for rows in the online store that no state has.
+func (s *Stream) verifyOnline(ctx context.Context, parts map[int32]*frozen, partitions int32, report *Report) error {
+	for prefix, owner := range owners(partitions) {
+		err := s.deps.Online.Scan(ctx, prefix, func(row onlinestore.Row) error {
+			number, err := owner(row.Key)
+			if err != nil {
+				return err
+			}
+			f := parts[number]
+			if f == nil || !(state.Position{Epoch: row.Epoch, Offset: row.Offset}).Before(f.Position) {
+				return nil // of another owner, or newer than the frozen state
+			}
+			if _, ok, err := f.rows.Get(row.Key); err != nil || ok {
+				return err
+			}
+			report.Rows++
+			report.differ("%s: the online store has a row that the state lacks", row.Key)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// owners says for every kind of row that the stream writes which partition writes it.
+func owners(partitions int32) map[string]func(key string) (int32, error) {
+	of := func(site, kind, id string) int32 {
+		return kafka.PartitionFor([]byte(site+":"+kind+":"+id), partitions)
+	}
+	return map[string]func(string) (int32, error){
+		"p/": func(key string) (int32, error) {
+			p, err := onlinestore.ParseProfileKey(key)
+			return of(p.Site, p.Kind, p.ID), err
+		},
+		"n/": func(key string) (int32, error) {
+			site, browser, err := onlinestore.ParseNewestKey(key)
+			return of(site, onlinestore.KindBrowser, browser), err
+		},
+		"link/": func(key string) (int32, error) {
+			l, err := onlinestore.ParseLinkKey(key)
+			return of(l.Site, onlinestore.KindBrowser, l.Browser), err
+		},
+		"i/": func(key string) (int32, error) {
+			i, err := onlinestore.ParseItemKey(key)
+			return i.Partition, err
+		},
+	}
+}
