@@ -1,6 +1,7 @@
 package history
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -55,10 +56,12 @@ func (r *Reader) readRecord() (int64, []string, error) {
 	if first.err != nil {
 		return 0, nil, &RowError{Line: first.number, Err: first.err}
 	}
-	var p recordParser
+	p := &r.parser
+	p.reset()
+	size := len(first.text)
 	done, err := p.line(first.text)
 	var more []line
-	for size := len(first.text); err == nil && !done; {
+	for err == nil && !done {
 		var next line
 		next, err = r.lines.next()
 		if errors.Is(err, io.EOF) {
@@ -68,6 +71,7 @@ func (r *Reader) readRecord() (int64, []string, error) {
 		if err != nil {
 			return 0, nil, err
 		}
+		next.text = bytes.Clone(next.text)
 		more = append(more, next)
 		if size += len(next.text) + 1; next.err != nil || size > MaxRowBytes {
 			err = fmt.Errorf("%w within %d bytes", errOpenQuote, MaxRowBytes)
@@ -75,14 +79,15 @@ func (r *Reader) readRecord() (int64, []string, error) {
 		}
 		done, err = p.line(next.text)
 	}
+	var fields []string
 	if err == nil {
-		err = p.check()
+		fields, err = p.fields()
 	}
 	if err != nil {
 		r.lines.unread(more) // a quote too many must not swallow the rows after it
 		return 0, nil, &RowError{Line: first.number, Err: err}
 	}
-	return first.number, p.fields, nil
+	return first.number, fields, nil
 }
 
 // firstLine returns the next line that is not empty.
@@ -95,17 +100,20 @@ func (r *Reader) firstLine() (line, error) {
 	}
 }
 
-// recordParser splits one record, which may run over several lines.
+// recordParser splits one record, which may run over several lines. It keeps the texts of all fields in one buffer, so
+// that a row costs two allocations however many columns it has.
 type recordParser struct {
-	fields []string
-	field  []byte
-	quoted bool // inside quotes at the end of the last line
+	text   []byte
+	ends   []int // of each field in text
+	quoted bool  // inside quotes at the end of the last line
 }
+
+func (p *recordParser) reset() { p.text, p.ends, p.quoted = p.text[:0], p.ends[:0], false }
 
 // line takes the next line of the record and reports whether the record ends with it.
 func (p *recordParser) line(text []byte) (done bool, err error) {
 	if p.quoted {
-		p.field = append(p.field, '\n')
+		p.text = append(p.text, '\n')
 		if text, err = p.quotedPart(text); err != nil || p.quoted {
 			return false, err
 		}
@@ -114,7 +122,7 @@ func (p *recordParser) line(text []byte) (done bool, err error) {
 		}
 	}
 	for {
-		if len(p.fields) >= MaxColumns {
+		if len(p.ends) >= MaxColumns {
 			return false, fmt.Errorf("more than %d fields", MaxColumns)
 		}
 		if len(text) > 0 && text[0] == '"' {
@@ -135,11 +143,11 @@ func (p *recordParser) line(text []byte) (done bool, err error) {
 func (p *recordParser) quotedPart(text []byte) ([]byte, error) {
 	for i := 0; i < len(text); i++ {
 		if text[i] != '"' {
-			p.field = append(p.field, text[i])
+			p.text = append(p.text, text[i])
 			continue
 		}
 		if i+1 < len(text) && text[i+1] == '"' {
-			p.field = append(p.field, '"')
+			p.text = append(p.text, '"')
 			i++
 			continue
 		}
@@ -162,26 +170,27 @@ func (p *recordParser) plainPart(text []byte) ([]byte, error) {
 	for i, c := range text {
 		switch c {
 		case ',':
-			p.field = append(p.field, text[:i]...)
+			p.text = append(p.text, text[:i]...)
 			return text[i+1:], nil
 		case '"':
 			return nil, errBareQuote
 		}
 	}
-	p.field = append(p.field, text...)
+	p.text = append(p.text, text...)
 	return nil, nil
 }
 
-func (p *recordParser) endField() {
-	p.fields = append(p.fields, string(p.field))
-	p.field = p.field[:0]
-}
+func (p *recordParser) endField() { p.ends = append(p.ends, len(p.text)) }
 
-func (p *recordParser) check() error {
-	for i, f := range p.fields {
-		if !utf8.ValidString(f) {
-			return fmt.Errorf("field %d is not valid UTF-8", i+1)
+// fields returns the finished record.
+func (p *recordParser) fields() ([]string, error) {
+	all, start := string(p.text), 0
+	fields := make([]string, len(p.ends))
+	for i, end := range p.ends {
+		fields[i], start = all[start:end], end
+		if !utf8.ValidString(fields[i]) {
+			return nil, fmt.Errorf("field %d is not valid UTF-8", i+1)
 		}
 	}
-	return nil
+	return fields, nil
 }

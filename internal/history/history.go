@@ -71,6 +71,7 @@ func DetectFormat(path string) (Format, error) {
 type Reader struct {
 	format  Format
 	lines   *lines
+	parser  recordParser
 	columns *columns // of the CSV header
 	index   int64
 	file    *os.File

@@ -40,7 +40,7 @@ func (r *Reader) nextJSON() (Row, error) {
 	if err != nil {
 		return Row{}, &RowError{Line: l.number, Err: err}
 	}
-	return Row{Line: l.number, Raw: l.text, columns: columns, values: values}, nil
+	return Row{Line: l.number, Raw: bytes.Clone(l.text), columns: columns, values: values}, nil
 }
 
 func flattenObject(text []byte) (map[string]string, error) {

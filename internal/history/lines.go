@@ -13,8 +13,8 @@ var errTooLong = fmt.Errorf("row is longer than %d bytes", MaxRowBytes)
 // line is one physical line without its end.
 type line struct {
 	number int64
-	text   []byte
-	err    error // why the line has no text: errTooLong
+	text   []byte // valid until the next line is read
+	err    error  // why the line has no text: errTooLong
 }
 
 // lines reads physical lines and takes lines back, so that a row that ran on by mistake is read again from its second
@@ -22,6 +22,7 @@ type line struct {
 type lines struct {
 	r      *bufio.Reader
 	number int64
+	long   []byte // a line that does not fit the buffer of r
 	back   []line // lines to be read again, next one last
 }
 
@@ -35,27 +36,37 @@ func (l *lines) next() (line, error) {
 		return out, nil
 	}
 	out := line{number: l.number + 1}
-	for {
-		part, err := l.r.ReadSlice('\n')
-		if out.err == nil && len(out.text)+len(part) > MaxRowBytes {
-			out.text, out.err = nil, errTooLong
-		}
-		if out.err == nil {
-			out.text = append(out.text, part...)
-		}
-		if errors.Is(err, bufio.ErrBufferFull) {
-			continue
-		}
-		if errors.Is(err, io.EOF) && len(out.text) == 0 && out.err == nil {
-			return line{}, io.EOF
-		}
-		if err != nil && !errors.Is(err, io.EOF) {
-			return line{}, fmt.Errorf("read line %d: %w", out.number, err)
-		}
-		l.number++
-		out.text = trimLineEnd(out.text)
-		return out, nil
+	text, err := l.r.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		text, out.err, err = l.readLong(text)
 	}
+	if errors.Is(err, io.EOF) && len(text) == 0 && out.err == nil {
+		return line{}, io.EOF
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return line{}, fmt.Errorf("read line %d: %w", out.number, err)
+	}
+	l.number++
+	out.text = trimLineEnd(text)
+	return out, nil
+}
+
+// readLong reads on a line whose first part is given. A line above MaxRowBytes is read to its end and dropped.
+func (l *lines) readLong(part []byte) (text []byte, tooLong, err error) {
+	l.long = append(l.long[:0], part...)
+	for err = bufio.ErrBufferFull; errors.Is(err, bufio.ErrBufferFull); {
+		part, err = l.r.ReadSlice('\n')
+		if tooLong == nil && len(l.long)+len(part) > MaxRowBytes {
+			tooLong = errTooLong
+		}
+		if tooLong == nil {
+			l.long = append(l.long, part...)
+		}
+	}
+	if tooLong != nil {
+		return nil, tooLong, err
+	}
+	return l.long, nil, err
 }
 
 // unread gives lines back, in the order in which they were read.
