@@ -111,7 +111,7 @@ func reasonsOf(a Answer) string {
 	return b.String()
 }
 
-func parseEvent(t *testing.T, text string) *event.Event {
+func parseEvent(t testing.TB, text string) *event.Event {
 	t.Helper()
 	ago, rest, _ := strings.Cut(text, " ")
 	age, err := time.ParseDuration(ago)

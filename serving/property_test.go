@@ -1,0 +1,151 @@
+package serving
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/internal/control"
+)
+
+// TestInvariants asks thousands of random questions of random shops and checks what must hold whatever the models say:
+// no item that is unavailable, expired, deleted or excluded, none twice, no two of one group, positions and scores in
+// order, and no empty list while an item may be shown.
+func TestInvariants(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for shop := range 12 {
+		h := start(t)
+		size := 1 + rng.IntN(30)
+		stockRandomly(h, rng, size)
+		for range 150 {
+			askRandomly(t, h, rng, shop, size)
+			if rng.IntN(20) == 0 { // the catalogue moves between two questions
+				h.put(randomRow(rng, rng.IntN(size)))
+			}
+		}
+	}
+}
+
+func itemName(i int) string { return fmt.Sprintf("i%d", i) }
+
+func randomRow(rng *rand.Rand, i int) string {
+	row := map[string]any{"item_id": itemName(i), "available": rng.IntN(3) > 0, "item_group_id": nil, "expires_at": nil}
+	if rng.IntN(3) == 0 {
+		row["item_group_id"] = fmt.Sprintf("g%d", rng.IntN(4))
+	}
+	if rng.IntN(4) == 0 {
+		row["expires_at"] = noon.Add(time.Duration(rng.IntN(3)-1) * time.Second)
+	}
+	if rng.IntN(2) == 0 {
+		row["categories"] = []string{fmt.Sprintf("c%d", rng.IntN(3))}
+	}
+	raw, _ := json.Marshal(row)
+	return string(raw)
+}
+
+// stockRandomly gives a shop rows, events, a model and trends; each shop has other parts missing.
+func stockRandomly(h *house, rng *rand.Rand, size int) {
+	for i := range size {
+		if rng.IntN(4) > 0 {
+			h.put(randomRow(rng, i))
+		}
+		if rng.IntN(8) == 0 && h.serving.catalogue.row(testSite, itemName(i)) != nil {
+			h.do("DELETE", "/v1/items/"+itemName(i), "")
+		}
+	}
+	if rng.IntN(4) > 0 {
+		for v := range rng.IntN(40) {
+			kind := []string{"view_item", "view_item", "purchase", "add_to_cart"}[rng.IntN(4)]
+			h.happen(parseEvent(h.tb, fmt.Sprintf("%dm a=b%d type=%s items=%s category=c%d", 60-v, rng.IntN(4), kind, itemName(rng.IntN(size)), rng.IntN(3))))
+		}
+		h.refresh()
+	}
+	if rng.IntN(4) > 0 {
+		var sessions [][]string
+		for range 1 + rng.IntN(20) {
+			var session []string
+			for range 2 + rng.IntN(4) {
+				session = append(session, itemName(rng.IntN(size)))
+			}
+			sessions = append(sessions, session)
+		}
+		h.train(sessions)
+		h.serving.models.poll(h.tb.Context(), testSite)
+	}
+}
+
+func askRandomly(t *testing.T, h *house, rng *rand.Rand, shop, size int) {
+	t.Helper()
+	kinds := control.Kinds()
+	request := Request{Placement: kinds[rng.IntN(len(kinds))], DryRun: true}
+	if rng.IntN(2) == 0 {
+		request.AnonymousID = fmt.Sprintf("b%d", rng.IntN(5))
+	}
+	limit := 1 + rng.IntN(size+2)
+	request.Limit = &limit
+	for range rng.IntN(4) {
+		request.ItemIDs = append(request.ItemIDs, itemName(rng.IntN(size+1)))
+	}
+	if rng.IntN(2) == 0 {
+		for range rng.IntN(size + 1) {
+			request.ExcludeIDs = append(request.ExcludeIDs, itemName(rng.IntN(size)))
+		}
+	}
+	if (request.Placement == "item" || request.Placement == "cart") && len(request.ItemIDs) == 0 {
+		return
+	}
+	body, err := json.Marshal(request)
+	h.must(err)
+	answer := h.ask(string(body))
+	for _, fault := range faults(h, &request, answer, limit) {
+		t.Errorf("shop %d, request %s: %s\n%+v", shop, body, fault, answer)
+	}
+}
+
+// faults are the broken invariants of an answer.
+func faults(h *house, request *Request, a Answer, limit int) (found []string) {
+	groups, seen := map[string]bool{}, map[string]bool{}
+	for i, item := range a.Items {
+		row := h.serving.catalogue.row(testSite, item.ItemID)
+		switch {
+		case seen[item.ItemID]:
+			found = append(found, item.ItemID+" stands twice")
+		case slices.Contains(request.ExcludeIDs, item.ItemID):
+			found = append(found, item.ItemID+" is excluded")
+		case row != nil && (row.Deleted || !row.Available || !row.ExpiresAt.IsZero() && !noon.Before(row.ExpiresAt)):
+			found = append(found, item.ItemID+" may not be shown")
+		case row != nil && row.ItemGroupID != "" && groups[row.ItemGroupID]:
+			found = append(found, item.ItemID+" is the second of its group")
+		case item.Position != i:
+			found = append(found, item.ItemID+" has a wrong position")
+		case i > 0 && item.Score > a.Items[i-1].Score:
+			found = append(found, item.ItemID+" scores higher than the one before it")
+		case len(item.Reasons) == 0:
+			found = append(found, item.ItemID+" has no reason")
+		}
+		seen[item.ItemID] = true
+		if row != nil {
+			groups[row.ItemGroupID] = row.ItemGroupID != ""
+		}
+	}
+	if len(a.Items) > limit {
+		found = append(found, "the list is longer than its limit")
+	}
+	if len(a.Items) == 0 {
+		h.serving.catalogue.all(testSite, func(row *Row) bool {
+			if row.eligible(noon) && !slices.Contains(request.ExcludeIDs, row.ItemID) {
+				found = append(found, "empty although "+row.ItemID+" may be shown")
+			}
+			return true
+		})
+		for id := range h.serving.trends.of(testSite).items {
+			if h.serving.catalogue.row(testSite, id) == nil && !slices.Contains(request.ExcludeIDs, id) {
+				found = append(found, "empty although "+id+" of the events may be shown")
+			}
+		}
+	}
+	return found
+}
