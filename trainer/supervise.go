@@ -22,8 +22,9 @@ const (
 	// leaseTTL is how long a training's lease outlives a process that died with it.
 	leaseTTL = 30 * time.Second
 
-	// keepAlive is how often a job row is renewed while a step of the child takes long.
-	keepAlive = control.JobTTL / 4
+	// keepAlive is how often a job row is renewed while a step of the child takes long. It is also how soon a training
+	// notices that its job was cancelled.
+	keepAlive = 2 * time.Second
 
 	// waitPoll is how often a waiting training asks for the lease again.
 	waitPoll = 500 * time.Millisecond

@@ -1,0 +1,288 @@
+package trainer
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/registry"
+)
+
+// bench is a place to train in: a lake with planted sessions, a registry and a control store.
+type bench struct {
+	dir      string
+	store    *control.Store
+	registry *registry.Registry
+	metrics  *prometheus.Registry // of the newest supervisor
+}
+
+func newBench(t *testing.T, sessions int) *bench {
+	t.Helper()
+	b := &bench{dir: t.TempDir()}
+	land(t, openLake(t, b.lakeDir()), 0, recorded(testSite, planted(sessions, 1))...)
+	b.store = b.openStore(t)
+	var err error
+	if b.registry, err = registry.Open(b.modelDir()); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (b *bench) lakeDir() string  { return filepath.Join(b.dir, "lake") }
+func (b *bench) modelDir() string { return filepath.Join(b.dir, "models") }
+
+func (b *bench) openStore(t *testing.T) *control.Store {
+	t.Helper()
+	store, err := control.Open(t.Context(), filepath.Join(b.dir, "control.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return store
+}
+
+func (b *bench) request() ChildRequest {
+	return ChildRequest{Config: Config{Site: testSite}, LakeDir: b.lakeDir(), RegistryDir: b.modelDir()}
+}
+
+func self(t *testing.T) Process {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Process{Exe: exe}
+}
+
+func (b *bench) supervisor(t *testing.T, process Process) *Supervisor {
+	t.Helper()
+	b.metrics = prometheus.NewRegistry()
+	s, err := NewSupervisor(SupervisorConfig{
+		Control: b.store, Process: process, LakeDir: b.lakeDir(), RegistryDir: b.modelDir(), Metrics: b.metrics,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// metric reads the only sample of a metric.
+func (b *bench) metric(t *testing.T, name string) float64 {
+	t.Helper()
+	families, err := b.metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			m := f.GetMetric()[0]
+			return m.GetGauge().GetValue() + m.GetCounter().GetValue()
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
+}
+
+func (b *bench) job(t *testing.T) control.Job {
+	t.Helper()
+	jobs, err := b.store.Jobs(t.Context(), control.JobFilter{Kind: JobKind, Site: testSite})
+	if err != nil || len(jobs) == 0 {
+		t.Fatalf("jobs %v, %v", jobs, err)
+	}
+	return jobs[0]
+}
+
+func TestSpawn(t *testing.T) {
+	b := newBench(t, 200)
+	var stages []string
+	process := self(t)
+	process.Progress = func(p Progress) { stages = append(stages, p.Stage) }
+	result, err := Spawn(t.Context(), process, b.request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !result.Promoted || result.Rows != 1000 || result.Seconds <= 0 {
+		t.Fatalf("result %+v", result)
+	}
+	if result.PeakRSSBytes < 10<<20 {
+		t.Fatalf("a Go program with a lake took %d bytes", result.PeakRSSBytes)
+	}
+	if got := strings.Join(stages, " "); got != "read tune fit evaluate refit publish" {
+		t.Fatalf("stages %s", got)
+	}
+	if v, err := b.registry.ChampionVersion(t.Context(), testSite); err != nil || v != result.Version {
+		t.Fatalf("champion %s, %v", v, err)
+	}
+}
+
+func TestSpawnTellsWhatTheChildSaid(t *testing.T) {
+	b := newBench(t, 1)
+	req := b.request()
+	req.Config.Site = "No Site"
+	if _, err := Spawn(t.Context(), self(t), req); err == nil || !strings.Contains(err.Error(), `training site "No Site"`) {
+		t.Fatalf("gave %v", err)
+	}
+	if _, err := Spawn(t.Context(), Process{Exe: filepath.Join(b.dir, "none")}, req); err == nil {
+		t.Fatal("a missing program was started")
+	}
+}
+
+// A child that is killed at any step leaves the registry as it was, and the next training works.
+func TestKilledChildLeavesTheRegistryUsable(t *testing.T) {
+	b := newBench(t, 200)
+	first, err := Spawn(t.Context(), self(t), b.request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, stage := range []string{stageRead, stageFit, stageRefit, stagePublish} {
+		ctx, kill := context.WithCancel(t.Context())
+		process := self(t)
+		process.Progress = func(p Progress) {
+			if p.Stage == stage {
+				kill()
+			}
+		}
+		_, err := Spawn(ctx, process, b.request())
+		kill()
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("killed at %s: %v", stage, err)
+		}
+		v, err := b.registry.ChampionVersion(t.Context(), testSite)
+		if err != nil {
+			t.Fatalf("killed at %s: %v", stage, err)
+		}
+		if v != first.Version && stage != stagePublish { // at the last step it may have been faster than the kill
+			t.Fatalf("killed at %s, champion is %s", stage, v)
+		}
+		if _, err := b.registry.Load(t.Context(), testSite, v); err != nil {
+			t.Fatalf("killed at %s: %v", stage, err)
+		}
+	}
+	if again, err := Spawn(t.Context(), self(t), b.request()); err != nil || !again.Promoted {
+		t.Fatalf("training after kills: %+v, %v", again, err)
+	}
+}
+
+// A child whose parent is gone stops: the end of its standard input says so.
+func TestChildStopsWithItsParent(t *testing.T) {
+	b := newBench(t, 200)
+	request := `{"config":{"site":"` + testSite + `"},"lake_dir":"` + b.lakeDir() + `","registry_dir":"` + b.modelDir() + `"}` + "\n"
+	var stdout, stderr strings.Builder
+	ctx := t.Context()
+	err := Child(ctx, strings.NewReader(request), &stdout, &stderr)
+	if err == nil || !strings.Contains(err.Error(), "is gone") || stdout.Len() > 0 {
+		t.Fatalf("child went on: %v, %q", err, stdout.String())
+	}
+	for _, bad := range []string{"", "{", "not json\n"} {
+		if err := Child(ctx, strings.NewReader(bad), &stdout, &stderr); err == nil {
+			t.Errorf("request %q was accepted", bad)
+		}
+	}
+}
+
+func TestSupervisedTraining(t *testing.T) {
+	b := newBench(t, 200)
+	s := b.supervisor(t, self(t))
+	var last Progress
+	result, err := s.Train(t.Context(), Request{
+		Config: Config{Site: testSite}, Why: "on request", Progress: func(p Progress) { last = p },
+	})
+	if err != nil || !result.Promoted || last.Stage != stagePublish {
+		t.Fatalf("result %+v, %v, last progress %+v", result, err, last)
+	}
+	job := b.job(t)
+	if job.State != control.JobDone || job.Progress != 1 || !strings.Contains(string(job.Result), result.Version) || trainedRows([]control.Job{job}) != 1000 {
+		t.Fatalf("job %+v", job)
+	}
+	if n := b.metric(t, "millrace_train_last_success_timestamp_seconds"); n < 1e9 {
+		t.Fatalf("last success %g", n)
+	}
+}
+
+// Two processes, two stores on one file: one trains, the other is told who does, or waits.
+func TestOneTrainingASite(t *testing.T) {
+	b := newBench(t, 60)
+	ctx := t.Context()
+	lease, err := b.openStore(t).AcquireLease(ctx, "train/"+testSite, "another process", leaseTTL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := b.supervisor(t, self(t))
+	_, err = s.Train(ctx, Request{Config: Config{Site: testSite}})
+	if !errors.Is(err, control.ErrLeaseHeld) || !strings.Contains(err.Error(), "another process") {
+		t.Fatalf("training beside another gave %v", err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.Train(ctx, Request{Config: Config{Site: testSite}, Wait: true})
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		t.Fatalf("did not wait: %v", err)
+	default:
+	}
+	if err := b.store.ReleaseLease(ctx, lease); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCancelledJobStopsTheChild(t *testing.T) {
+	b := newBench(t, 3000)
+	s := b.supervisor(t, self(t))
+	cancelled := false
+	_, err := s.Train(t.Context(), Request{Config: Config{Site: testSite, TuneTrials: 100_000}, Progress: func(p Progress) {
+		if p.Stage == stageTune && !cancelled { // a search that would take hours
+			cancelled = true
+			if err := b.store.CancelJob(t.Context(), b.job(t).ID); err != nil {
+				t.Error(err)
+			}
+		}
+	}})
+	if !errors.Is(err, ErrCancelled) {
+		t.Fatalf("gave %v", err)
+	}
+	if job := b.job(t); job.State != control.JobCancelled {
+		t.Fatalf("job %+v", job)
+	}
+}
+
+func TestFailedTrainingIsWrittenDown(t *testing.T) {
+	b := newBench(t, 1)
+	s := b.supervisor(t, Process{Exe: self(t).Exe, Args: []string{"-test.run=^$", "-no-such-flag"}})
+	_, err := s.Train(t.Context(), Request{Config: Config{Site: testSite}})
+	if err == nil {
+		t.Fatal("a child that fails trained")
+	}
+	if job := b.job(t); job.State != control.JobFailed || !strings.Contains(job.Detail, "no-such-flag") {
+		t.Fatalf("job %+v", job)
+	}
+	if n := b.metric(t, "millrace_train_failures_total"); n != 1 {
+		t.Fatalf("%g failures counted", n)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	_, err = b.supervisor(t, self(t)).Train(ctx, Request{Config: Config{Site: testSite, TuneTrials: 1000}, Progress: func(Progress) { stop() }})
+	stop()
+	if job := b.job(t); err == nil || job.State != control.JobCancelled {
+		t.Fatalf("stopped training: %v, job %+v", err, job)
+	}
+}
+
+func TestNewSupervisorRefuses(t *testing.T) {
+	if _, err := NewSupervisor(SupervisorConfig{}); err == nil {
+		t.Fatal("an empty configuration was accepted")
+	}
+}
