@@ -69,6 +69,9 @@ func choose[C any](ctx context.Context, d *Dataset, search bool, o tuneOptions, 
 	out := &fitted{}
 	chosen := f.base
 	if search {
+		if d.Valid.Len() == 0 {
+			return nil, fmt.Errorf("tune: the validation part is empty (split: %s)", d.Split)
+		}
 		fit, err := f.prepare(d.TuneTrain, d.Vocabulary.Len())
 		if err != nil {
 			return nil, err
