@@ -32,9 +32,10 @@ func newProgress() *progress {
 func (p *progress) update(id partitionID, change func(*standing)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := p.at[id]
+	before, known := p.at[id]
+	s := before
 	change(&s)
-	if s == p.at[id] {
+	if known && s == before {
 		return
 	}
 	p.at[id] = s
