@@ -28,8 +28,8 @@ const (
 	minPerSource = 100
 	// maxAffinities is how many of a visitor's categories bring candidates, the strongest first.
 	maxAffinities = 8
-	// perAffinity is how many items each of them brings.
-	perAffinity = 50
+	// minPerAffinity is how many items each of them brings at least: a short list shows several.
+	minPerAffinity = 10
 	// recentItems is how far back a personal query looks when there is no running session.
 	recentItems = 20
 )
@@ -49,12 +49,12 @@ func (r rung) String() string {
 	return [...]string{"none", "session", "category", "trending", "static"}[r]
 }
 
-// proposal is one item of one source. Because names the item that brought it, About the category.
+// proposal is one item of one source. Origin is what brought it: an item for a model family, a category for
+// sourceCategory, "" where it follows from nothing.
 type proposal struct {
-	id      string
-	score   float64
-	because string
-	about   string
+	id     string
+	score  float64
+	origin string
 }
 
 // source is one family's proposals, best first, with its weight in the blend.
@@ -205,7 +205,7 @@ func (q *query) fromModel(scorer model.Scorer, weight float64) source {
 	for i, sc := range scored {
 		s.items[i] = proposal{id: vocabulary.ID(sc.Item), score: float64(sc.Score)}
 		if sc.Because != model.NoCause {
-			s.items[i].because = vocabulary.ID(sc.Because)
+			s.items[i].origin = vocabulary.ID(sc.Because)
 		}
 	}
 	return s
@@ -214,14 +214,15 @@ func (q *query) fromModel(scorer model.Scorer, weight float64) source {
 // fromCategories brings the wanted items of the visitor's categories, in proportion to the visitor's interest in them.
 func (q *query) fromCategories(weight float64) source {
 	s := source{family: sourceCategory, rung: rungCategory, weight: weight}
+	each := max(minPerAffinity, q.limit)
 	for _, a := range q.affinities() {
 		ids := q.trends.categories[a.category]
 		if len(ids) == 0 {
-			ids = q.modelCategory(a.category)
+			ids = q.modelCategory(a.category, each)
 		}
-		for place, id := range ids[:min(len(ids), perAffinity)] {
+		for place, id := range ids[:min(len(ids), each)] {
 			// The first item of a loved category stands before the last of it, and that before the first of the next.
-			s.items = append(s.items, proposal{id: id, score: a.share * (0.6 + 0.4/float64(1+place)), about: a.category})
+			s.items = append(s.items, proposal{id: id, score: a.share * (0.6 + 0.4/float64(1+place)), origin: a.category})
 		}
 	}
 	slices.SortStableFunc(s.items, func(a, b proposal) int { return cmp.Compare(b.score, a.score) })
@@ -229,12 +230,12 @@ func (q *query) fromCategories(weight float64) source {
 }
 
 // modelCategory is the category's list as of the last training, for a store without item aggregates.
-func (q *query) modelCategory(category string) []string {
+func (q *query) modelCategory(category string, k int) []string {
 	if q.model == nil {
 		return nil
 	}
 	var ids []string
-	for _, sc := range q.model.Popularity.ScoreCategory(nil, category, model.Query{Now: q.now}, perAffinity) {
+	for _, sc := range q.model.Popularity.ScoreCategory(nil, category, model.Query{Now: q.now}, k) {
 		ids = append(ids, q.model.Vocabulary.ID(sc.Item))
 	}
 	return ids

@@ -10,19 +10,19 @@ const seenFactor = 0.5
 
 // contribution is what one source adds to a candidate's score.
 type contribution struct {
-	family  string
-	rung    rung
-	score   float64 // weighted and normalised
-	because string
-	about   string
+	family string
+	origin string  // as in proposal
+	score  float64 // weighted and normalised
+	rung   rung
 }
 
-// candidate is an item with everything that speaks for it, the strongest contribution first.
+// candidate is an item with everything that speaks for it.
 type candidate struct {
 	id      string
 	score   float64
 	parts   []contribution
-	dropped string // why it is not shown, "" where it is or was not looked at
+	dropped string          // why it is not shown, "" where it is or was not looked at
+	first   [2]contribution // where parts begin: few items have more than two sources
 }
 
 // rank joins the proposals of several sources into one list, best first. Scores of different families do not compare,
@@ -34,6 +34,7 @@ func rank(sources []source, demote func(id string) bool) []*candidate {
 	}
 	byID := make(map[string]*candidate, total)
 	list := make([]*candidate, 0, total)
+	storage := make([]candidate, total) // one allocation for all of them
 	for i := range sources {
 		s := &sources[i]
 		if len(s.items) == 0 {
@@ -46,23 +47,30 @@ func rank(sources []source, demote func(id string) bool) []*candidate {
 		for _, p := range s.items {
 			c := byID[p.id]
 			if c == nil {
-				c = &candidate{id: p.id}
+				c = &storage[len(list)]
+				c.id, c.parts = p.id, c.first[:0]
 				byID[p.id] = c
 				list = append(list, c)
 			}
-			c.add(contribution{family: s.family, rung: s.rung, score: s.weight * p.score / best, because: p.because, about: p.about})
+			c.add(contribution{family: s.family, origin: p.origin, score: s.weight * p.score / best, rung: s.rung})
 		}
 	}
-	for _, c := range list {
-		if demote != nil && demote(c.id) {
-			c.score *= seenFactor
+	if demote != nil {
+		for _, c := range list {
+			if demote(c.id) {
+				c.score *= seenFactor
+			}
 		}
-		slices.SortStableFunc(c.parts, func(a, b contribution) int { return cmp.Compare(b.score, a.score) })
 	}
 	slices.SortFunc(list, func(a, b *candidate) int {
 		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.id, b.id))
 	})
 	return list
+}
+
+// strongestFirst orders what speaks for the candidate.
+func (c *candidate) strongestFirst() {
+	slices.SortStableFunc(c.parts, func(a, b contribution) int { return cmp.Compare(b.score, a.score) })
 }
 
 // add counts a contribution; a family speaks once for an item, with its best word: an item of two loved categories is

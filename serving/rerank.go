@@ -133,6 +133,7 @@ func (s *selection) admit(c *candidate, row *Row) {
 
 func (s *selection) show(c *candidate, row *Row) {
 	c.dropped = ""
+	c.strongestFirst()
 	if row != nil && row.ItemGroupID != "" {
 		s.groups[row.ItemGroupID] = true
 	}

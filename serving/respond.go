@@ -101,7 +101,7 @@ func (q *query) reasons(c *candidate) []string {
 func (q *query) reason(part contribution) string {
 	switch part.family {
 	case sourceCategory:
-		return "popular in " + part.about
+		return "popular in " + part.origin
 	case sourceTrending:
 		return "trending now"
 	case sourcePopularity:
@@ -115,17 +115,17 @@ func (q *query) reason(part contribution) string {
 	case sourceCatalogue:
 		return "from the catalogue"
 	}
-	if part.because == "" {
+	if part.origin == "" {
 		return ""
 	}
-	name := q.nameOf(part.because)
+	name := q.nameOf(part.origin)
 	switch q.placement.Kind {
 	case control.KindItem:
 		return "often viewed together with " + name
 	case control.KindCart:
 		return "often chosen together with " + name
 	}
-	if q.lastDid(part.because) == event.Purchase {
+	if q.lastDid(part.origin) == event.Purchase {
 		return "because you bought " + name
 	}
 	return "because you viewed " + name

@@ -1,0 +1,108 @@
+package serving
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/millrace/millrace/internal/httpserver"
+)
+
+// busyShop has 5,000 items, 20,000 training sessions and a visitor with 60 events.
+func busyShop(b *testing.B) *house {
+	h := newHouse(b).open()
+	rng := rand.New(rand.NewPCG(1, 2))
+	const items = 5_000
+	h.serving.catalogue.mu.Lock()
+	for i := range items {
+		price := float64(rng.IntN(100))
+		h.serving.catalogue.store(&Row{Site: testSite, Revision: 1, Item: Item{
+			ItemID: itemName(i), Title: fmt.Sprintf("Item %d", i), Categories: []string{fmt.Sprintf("c%d", i%40)}, Price: &price,
+			Currency: "EUR", Available: true, URL: "/p/" + itemName(i),
+		}})
+	}
+	h.serving.catalogue.mu.Unlock()
+	near := func(i int) string { return itemName((i + rng.IntN(60)) % items) }
+	sessions := make([][]string, 20_000)
+	for s := range sessions {
+		topic := rng.IntN(items)
+		for range 3 + rng.IntN(6) {
+			sessions[s] = append(sessions[s], near(topic))
+		}
+	}
+	h.train(sessions)
+	h.serving.models.poll(b.Context(), testSite)
+	for i := range 60 {
+		h.happen(parseEvent(b, fmt.Sprintf("%dm a=fan type=view_item items=%s category=c%d", 60-i, near(100), i%5)))
+	}
+	for i := range 1_000 {
+		h.happen(parseEvent(b, fmt.Sprintf("%dm a=crowd type=view_item items=%s", 1_000-i, near(rng.IntN(items)))))
+	}
+	h.refresh()
+	return h
+}
+
+// BenchmarkRecommend is the handler, beside one that answers the same bytes without thinking: the difference is the
+// recommendation, the rest is HTTP, keys and JSON.
+func BenchmarkRecommend(b *testing.B) {
+	h := busyShop(b)
+	for _, c := range []struct{ name, body string }{
+		{"home", `{"placement":"home","anonymous_id":"fan","dry_run":true}`},
+		{"home_logged", `{"placement":"home","anonymous_id":"fan"}`},
+		{"session", `{"placement":"session","anonymous_id":"fan","dry_run":true}`},
+		{"item", `{"placement":"item","item_ids":["i100"],"dry_run":true}`},
+		{"popular", `{"placement":"popular","dry_run":true}`},
+	} {
+		b.Run(c.name, func(b *testing.B) { benchmarkHandler(b, h.router, h.secret, c.body) })
+	}
+	answer := h.ask(`{"placement":"home","anonymous_id":"fan","dry_run":true}`)
+	constant := chi.NewRouter()
+	constant.Post("/v1/recommend", func(w http.ResponseWriter, r *http.Request) {
+		var q Request
+		if p := httpserver.ReadJSON(w, r, MaxRequestBytes, &q); p != nil {
+			httpserver.WriteProblem(w, r, *p)
+			return
+		}
+		if err := httpserver.WriteJSON(w, r, http.StatusOK, answer); err != nil {
+			b.Error(err)
+		}
+	})
+	b.Run("constant", func(b *testing.B) {
+		benchmarkHandler(b, constant, h.secret, `{"placement":"home","anonymous_id":"fan","dry_run":true}`)
+	})
+}
+
+func benchmarkHandler(b *testing.B, handler http.Handler, secret, body string) {
+	b.ReportAllocs()
+	for b.Loop() {
+		r := httptest.NewRequest(http.MethodPost, "/v1/recommend", strings.NewReader(body))
+		r.Header.Set("Authorization", "Bearer "+secret)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			b.Fatalf("%d %s", w.Code, w.Body)
+		}
+	}
+}
+
+// BenchmarkUpsert writes 1,000 rows through the log and waits until they are in force.
+func BenchmarkUpsert(b *testing.B) {
+	h := start(b)
+	rows := make([]json.RawMessage, 1_000)
+	for n := 0; b.Loop(); n++ {
+		for i := range rows {
+			rows[i] = json.RawMessage(fmt.Sprintf(`{"item_id":"i%d","title":"Item","price":%d}`, i, n))
+		}
+		report, err := h.serving.catalogue.Upsert(b.Context(), testSite, rows)
+		if err != nil || report.Upserted != len(rows) {
+			b.Fatal(report, err)
+		}
+	}
+	b.ReportMetric(float64(len(rows))*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+}
