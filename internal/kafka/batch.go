@@ -3,12 +3,14 @@ package kafka
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"math"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/segmentio/kafka-go/compress"
 )
 
@@ -40,6 +42,9 @@ const (
 	// maxInflatedBytes bounds one decompressed batch. Brokers accept 1 MiB compressed by default; JSON shrinks 10-fold,
 	// and more than 64-fold is an attack or damage.
 	maxInflatedBytes = 64 << 20
+	// maxParsedBytes ends a run of compressed batches once they have grown to this, since the broker counts compressed
+	// bytes; what follows is fetched again. 48 partitions in a replay then hold 200 MB at most.
+	maxParsedBytes = 4 << 20
 )
 
 // castagnoli is the table of CRC-32C; the standard library uses the processor's instruction for it.
@@ -64,20 +69,22 @@ type batchParser struct {
 	topic     string
 	partition int32
 	from      int64
+	zstd      *zstd.Decoder
 
 	records []Record
 	next    int64
+	parsed  int // bytes of records, after decompression
 
 	headers   []Header // arena of which the records' headers are parts
 	headerKey string   // last header key seen; keys repeat from record to record
 }
 
-// parse reads all complete batches of raw. A partial batch at the end is normal, since brokers cut at a byte count. A
+// parse reads the complete batches of raw, up to maxParsedBytes. A partial batch at the end is normal, since brokers cut at a byte count. A
 // corrupt batch after good ones ends the run without an error: the next fetch begins with it and reports it.
 func (p *batchParser) parse(raw []byte) error {
 	p.next = p.from
 	p.records = make([]Record, 0, promisedRecords(raw))
-	for first := true; len(raw) >= batchHeaderSize; first = false {
+	for first := true; len(raw) >= batchHeaderSize && p.parsed < maxParsedBytes; first = false {
 		base := int64(binary.BigEndian.Uint64(raw))
 		length := int64(int32(binary.BigEndian.Uint32(raw[8:])))
 		if length < batchHeaderSize-batchPrefixSize {
@@ -136,12 +143,13 @@ func (p *batchParser) batch(base int64, b []byte) (reason string) {
 func (p *batchParser) batchRecords(base, end int64, attrs uint16, b []byte) (reason string) {
 	body := b[batchHeaderSize:]
 	if codec := attrs & attrCompression; codec != 0 {
-		inflated, err := inflate(compress.Compression(codec), body)
+		inflated, err := p.inflate(compress.Compression(codec), body)
 		if err != nil {
 			return err.Error()
 		}
 		body = inflated
 	}
+	p.parsed += len(body)
 	n := int(int32(binary.BigEndian.Uint32(b[57:])))
 	if n < 0 || n > len(body)/minRecordSize {
 		return fmt.Sprintf("%d records in %d bytes", n, len(body))
@@ -240,23 +248,33 @@ func promisedRecords(raw []byte) int {
 	return int(total)
 }
 
-func inflate(c compress.Compression, b []byte) ([]byte, error) {
+// inflate decompresses a batch: zstd, which our own producer writes, in one go, the others through the library.
+func (p *batchParser) inflate(c compress.Compression, b []byte) (out []byte, err error) {
+	if c == compress.Zstd {
+		out, err = p.zstd.DecodeAll(b, nil) // bounded by the decoder's own limit
+	} else {
+		out, err = inflateStream(c, b)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("inflate %s: %w", c, err)
+	}
+	return out, nil
+}
+
+func inflateStream(c compress.Compression, b []byte) ([]byte, error) {
 	codec := c.Codec()
 	if codec == nil {
-		return nil, fmt.Errorf("unknown compression %d", c)
+		return nil, errors.New("unknown compression")
 	}
 	r := codec.NewReader(bytes.NewReader(b))
 	out, err := io.ReadAll(io.LimitReader(r, maxInflatedBytes+1))
 	if cerr := r.Close(); err == nil {
 		err = cerr
 	}
-	if err != nil {
-		return nil, fmt.Errorf("inflate %s: %w", codec.Name(), err)
+	if err == nil && len(out) > maxInflatedBytes {
+		err = fmt.Errorf("more than %d bytes", maxInflatedBytes)
 	}
-	if len(out) > maxInflatedBytes {
-		return nil, fmt.Errorf("inflates to more than %d bytes", maxInflatedBytes)
-	}
-	return out, nil
+	return out, err
 }
 
 // recordDecoder reads the variable-length fields of a record; bad is sticky.

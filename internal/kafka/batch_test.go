@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/segmentio/kafka-go/compress"
 	"github.com/segmentio/kafka-go/protocol"
 )
@@ -41,9 +43,14 @@ func mend(batch []byte) []byte {
 	return batch
 }
 
-func parse(from int64, raw ...[]byte) (batchParser, error) {
-	p := batchParser{topic: "t", partition: 3, from: from}
-	err := p.parse(bytes.Join(raw, nil))
+func parse(tb testing.TB, from int64, raw ...[]byte) (batchParser, error) {
+	decoder, err := newDecoder()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer decoder.Close()
+	p := batchParser{topic: "t", partition: 3, from: from, zstd: decoder}
+	err = p.parse(bytes.Join(raw, nil))
 	return p, err
 }
 
@@ -70,7 +77,7 @@ func sample(n int) []Record {
 
 func TestBatchRoundTrip(t *testing.T) {
 	want := sample(200)
-	p, err := parse(0, encode(0, want[:120]...), encode(120, want[120:]...))
+	p, err := parse(t, 0, encode(0, want[:120]...), encode(120, want[120:]...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +108,7 @@ func TestBatchGolden(t *testing.T) {
 		{Topic: "t", Partition: 3, Offset: 7, Time: time.UnixMilli(1_700_000_000_000).UTC(), Key: []byte("a"), Value: []byte("one"), Headers: []Header{{Key: "h", Value: []byte{}}}},
 		{Topic: "t", Partition: 3, Offset: 8, Time: time.UnixMilli(1_700_000_000_001).UTC(), Key: []byte{}},
 	}
-	p, err := parse(7, golden)
+	p, err := parse(t, 7, golden)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +125,7 @@ func TestBatchAgainstLibrary(t *testing.T) {
 	want := sample(50)
 	for _, c := range []compress.Compression{compress.None, compress.Gzip, compress.Snappy, compress.Lz4, compress.Zstd} {
 		t.Run(c.String(), func(t *testing.T) {
-			p, err := parse(0, libraryBatch(t, want, protocol.Attributes(c)))
+			p, err := parse(t, 0, libraryBatch(t, want, protocol.Attributes(c)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -164,7 +171,7 @@ func TestBatchSkipsWhatWasReadAndAdvancesOverWhatHoldsNothing(t *testing.T) {
 	binary.BigEndian.PutUint32(emptied[23:], 4)
 	binary.BigEndian.PutUint32(emptied[57:], 0)
 
-	p, err := parse(6, encode(0, records...), mend(control), mend(compacted), mend(emptied))
+	p, err := parse(t, 6, encode(0, records...), mend(control), mend(compacted), mend(emptied))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +191,7 @@ func TestBatchLogAppendTime(t *testing.T) {
 	b := encode(0, sample(3)...)
 	b[22] |= attrLogAppendTime
 	binary.BigEndian.PutUint64(b[35:], 1_800_000_000_000)
-	p, err := parse(0, mend(b))
+	p, err := parse(t, 0, mend(b))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,12 +206,12 @@ func TestBatchLogAppendTime(t *testing.T) {
 func TestBatchPartialTail(t *testing.T) {
 	first, second := encode(0, sample(5)...), encode(5, sample(5)...)
 	for cut := range len(second) {
-		p, err := parse(0, first, second[:cut])
+		p, err := parse(t, 0, first, second[:cut])
 		if err != nil || len(p.records) != 5 || p.next != 5 {
 			t.Fatalf("cut at %d: %d records, next %d, %v", cut, len(p.records), p.next, err)
 		}
 	}
-	if _, err := parse(5, second[:len(second)-1]); err == nil {
+	if _, err := parse(t, 5, second[:len(second)-1]); err == nil {
 		t.Error("a first batch that was cut must be an error, or the reader would ask for it for ever")
 	}
 }
@@ -232,10 +239,10 @@ func TestBatchCorrupt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var corrupt *CorruptError
-			if _, err := parse(0, bad); !errors.As(err, &corrupt) {
+			if _, err := parse(t, 0, bad); !errors.As(err, &corrupt) {
 				t.Fatalf("error %v, want *CorruptError", err)
 			}
-			p, err := parse(0, good, at(bad, 5))
+			p, err := parse(t, 0, good, at(bad, 5))
 			if name == "offsets wrap over" {
 				return // moved to 5 it is in order
 			}
@@ -246,17 +253,86 @@ func TestBatchCorrupt(t *testing.T) {
 	}
 }
 
+// A batch of our own that is large enough is compressed, and one that does not shrink is not.
+func TestCompress(t *testing.T) {
+	encoder, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := sample(100)
+	noise := make([]byte, 4000)
+	rand.NewChaCha8([32]byte{1}).Read(noise)
+	for name, tc := range map[string]struct {
+		records []Record
+		codec   uint16
+	}{
+		"large":   {records, attrZstd},
+		"small":   {records[:3], 0},
+		"no gain": {[]Record{{Topic: "t", Partition: 3, Time: time.UnixMilli(5).UTC(), Value: noise}}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b batchBuilder
+			for i := range tc.records {
+				b.add(&tc.records[i])
+			}
+			plain := b.size()
+			b.compress(encoder)
+			raw := b.seal(producerState{id: noProducer})[lengthPrefixSize:]
+			if got := binary.BigEndian.Uint16(raw[21:]); got != tc.codec || tc.codec != 0 && b.size() >= plain {
+				t.Errorf("codec %d, %d bytes of %d", got, b.size(), plain)
+			}
+			p, err := parse(t, 0, raw)
+			if err != nil || !reflect.DeepEqual(p.records, tc.records) {
+				t.Errorf("records differ, %v", err)
+			}
+		})
+	}
+}
+
+// Small batches that inflate to much are not all inflated at once.
+func TestParsedBytesAreBounded(t *testing.T) {
+	encoder, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b batchBuilder
+	b.add(&Record{Value: make([]byte, 1<<20)})
+	b.compress(encoder)
+	batch := b.seal(producerState{id: noProducer})[lengthPrefixSize:]
+	var raw []byte
+	for i := range 10 {
+		raw = append(raw, at(batch, int64(i))...)
+	}
+	for from := int64(0); from < 10; {
+		p, err := parse(t, from, raw[from*int64(len(batch)):])
+		if err != nil || len(p.records) == 0 || len(p.records) > 4 || p.next != from+int64(len(p.records)) {
+			t.Fatalf("from %d: %d records, next %d, %v", from, len(p.records), p.next, err)
+		}
+		from = p.next
+	}
+}
+
 func TestInflateIsBounded(t *testing.T) {
-	var bomb bytes.Buffer
-	w := compress.Zstd.Codec().NewWriter(&bomb)
-	if _, err := w.Write(make([]byte, maxInflatedBytes+1)); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := inflate(compress.Zstd, bomb.Bytes()); err == nil {
-		t.Fatalf("%d bytes inflated beyond the limit", bomb.Len())
+	for _, c := range []compress.Compression{compress.Gzip, compress.Zstd} {
+		t.Run(c.String(), func(t *testing.T) {
+			var bomb bytes.Buffer
+			w := c.Codec().NewWriter(&bomb)
+			if _, err := w.Write(make([]byte, maxInflatedBytes+1)); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			decoder, err := newDecoder()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer decoder.Close()
+			p := batchParser{zstd: decoder}
+			if _, err := p.inflate(c, bomb.Bytes()); err == nil {
+				t.Fatalf("%d bytes inflated beyond the limit", bomb.Len())
+			}
+		})
 	}
 }
 
@@ -274,7 +350,7 @@ func FuzzBatchParser(f *testing.F) {
 				mend(raw[:size])
 			}
 		}
-		p, err := parse(from, raw)
+		p, err := parse(t, from, raw)
 		last := from - 1
 		for _, r := range p.records {
 			if r.Offset < from || r.Offset >= p.next {
@@ -299,7 +375,8 @@ func BenchmarkParse(b *testing.B) {
 	b.SetBytes(int64(len(raw)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := parse(0, raw); err != nil {
+		p := batchParser{topic: "t"}
+		if err := p.parse(raw); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,15 +18,18 @@ import (
 	"github.com/millrace/millrace/internal/kafka/kafkatest"
 )
 
-// benchValue has the size of a usual event.
-var benchValue = []byte(`{"event_id":"01890a5d-ac96-774b-bcce-b302099a8057","site":"default","type":"view_item","occurred_at":"2026-01-02T03:04:05.678Z","received_at":"2026-01-02T03:04:05.700Z","anonymous_id":"a-1234567890","items":[{"item_id":"sku-12345"}]}`)
-
+// benchRecords have the size of usual events, and their share of what does not compress.
 func benchRecords(n int, topic string) []kafka.Record {
+	rng := rand.New(rand.NewPCG(1, uint64(n)))
 	records := make([]kafka.Record, n)
 	for i := range records {
+		browser := fmt.Sprintf("%016x", rng.Uint64())
 		records[i] = kafka.Record{
 			Topic: topic, Partition: -1, Time: time.UnixMilli(1_700_000_000_000 + int64(i)),
-			Key: fmt.Appendf(nil, "default:a:%d", i), Value: benchValue,
+			Key: []byte("default:a:" + browser),
+			Value: fmt.Appendf(nil, `{"event_id":"01890a5d-ac96-774b-%04x-%012x","site":"default","type":"view_item","occurred_at":"2026-01-02T03:04:05.%03dZ",`+
+				`"received_at":"2026-01-02T03:04:05.%03dZ","anonymous_id":"%s","items":[{"item_id":"sku-%d"}]}`,
+				rng.IntN(1<<16), rng.Uint64()>>16, rng.IntN(1000), rng.IntN(1000), browser, rng.IntN(100_000)),
 			Headers: []kafka.Header{{Key: "millrace-schema", Value: []byte("event/1")}},
 		}
 	}

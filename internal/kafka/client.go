@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 )
@@ -20,6 +21,8 @@ const (
 	dialTimeout = 5 * time.Second
 	// requestTimeout bounds one request that does not wait on purpose. Longer than a broker's own 5 s log flush.
 	requestTimeout = 10 * time.Second
+	// zstdWorkers is how many batches are compressed or inflated at once; each keeps some 3 MB of state.
+	zstdWorkers = 2
 )
 
 // Config says where Kafka is.
@@ -35,6 +38,8 @@ type Client struct {
 	transport *kafkago.Transport
 	api       *kafkago.Client
 	cancel    context.CancelFunc
+	encoder   *zstd.Encoder // both are used for whole batches only, which is safe concurrently
+	decoder   *zstd.Decoder
 }
 
 // registerFetch installs our Fetch messages (fetchwire.go) in the library's table of message types. The table is
@@ -51,9 +56,17 @@ func NewClient(cfg Config) (*Client, error) {
 			return nil, fmt.Errorf("kafka client: broker address %q: %w", b, err)
 		}
 	}
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(zstdWorkers))
+	if err != nil {
+		return nil, fmt.Errorf("kafka client: %w", err)
+	}
+	decoder, err := newDecoder()
+	if err != nil {
+		return nil, fmt.Errorf("kafka client: %w", err)
+	}
 	registerFetch()
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &Client{cfg: cfg, addr: kafkago.TCP(cfg.Brokers...), cancel: cancel}
+	c := &Client{cfg: cfg, addr: kafkago.TCP(cfg.Brokers...), cancel: cancel, encoder: encoder, decoder: decoder}
 	c.transport = &kafkago.Transport{
 		ClientID:    cfg.ClientID,
 		DialTimeout: dialTimeout,
@@ -68,6 +81,11 @@ func NewClient(cfg Config) (*Client, error) {
 func (c *Client) Close() {
 	c.transport.CloseIdleConnections()
 	c.cancel()
+	c.decoder.Close()
+}
+
+func newDecoder() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(zstdWorkers), zstd.WithDecoderMaxMemory(maxInflatedBytes))
 }
 
 // roundTrip sends one message and answers the response of the type T registered for it.

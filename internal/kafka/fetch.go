@@ -118,7 +118,7 @@ func (c *Client) fetch(ctx context.Context, req FetchRequest) (FetchResult, erro
 	if p.ErrorCode != 0 {
 		return FetchResult{}, kafkago.Error(p.ErrorCode)
 	}
-	parser := batchParser{topic: req.Topic, partition: req.Partition, from: req.Offset}
+	parser := batchParser{topic: req.Topic, partition: req.Partition, from: req.Offset, zstd: c.decoder}
 	if err := parser.parse(p.RecordSet); err != nil {
 		return FetchResult{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"testing"
@@ -142,6 +143,7 @@ func testFetchBounds(t *testing.T, brokers []string) {
 	kafkatest.Topic(t, c, "bounds", 1)
 	p := kafkatest.Producer(t, c, kafka.ProducerConfig{Linger: -1})
 	big := kafka.Record{Topic: "bounds", Time: time.UnixMilli(1), Value: make([]byte, 200_000)}
+	rand.NewChaCha8([32]byte{}).Read(big.Value) // does not compress
 	for range 3 {
 		if err := p.Produce(t.Context(), []kafka.Record{big}); err != nil {
 			t.Fatal(err)
