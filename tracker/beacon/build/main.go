@@ -12,7 +12,7 @@ import (
 )
 
 // banner is the one comment that survives minification.
-const banner = "/* Millrace beacon. Apache-2.0. https://github.com/millrace/millrace */"
+const banner = "/*! Millrace, Apache-2.0 */"
 
 func main() {
 	if err := run("."); err != nil {
@@ -33,7 +33,7 @@ func run(dir string) error {
 	return nil
 }
 
-// bundle returns the minified script: one closure without a global of its own, for browsers since 2020.
+// bundle returns the minified script: one closure without a global of its own, for browsers since 2021.
 func bundle(dir string) ([]byte, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -44,7 +44,7 @@ func bundle(dir string) ([]byte, error) {
 		EntryPoints:       []string{"src/main.ts"},
 		Bundle:            true,
 		Format:            api.FormatIIFE,
-		Target:            api.ES2020,
+		Target:            api.ES2021,
 		Charset:           api.CharsetUTF8,
 		MinifyIdentifiers: true,
 		MinifySyntax:      true,

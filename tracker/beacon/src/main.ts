@@ -2,13 +2,12 @@ import { key } from "./config";
 import { forget, onClick, pause, reportShown, scan, watch } from "./dom";
 import { onRoute, view } from "./page";
 import { adopt, clear, close, open, unstore } from "./queue";
-import { retryNow, schedule, send } from "./send";
+import { flush, retryNow, schedule, send } from "./send";
 import { type Fields, lastEventId, release, track } from "./track";
 import {
   anonymousId,
   type Consent,
   closeTab,
-  endSession,
   measured,
   openTab,
   personal,
@@ -25,7 +24,7 @@ const api = {
   anonymousId,
   sessionId: (): string => sessionId(),
   lastEventId,
-  flush: retryNow,
+  flush,
 
   /** Says who the visitor is, in the shop's own id. Saying it on every page costs nothing. */
   identify(id: string | number): void {

@@ -31,7 +31,7 @@ function append(name: string, json: string): void {
 }
 
 export function enqueue(event: object): void {
-  const name = prefix + tab.id + "." + tab.seq;
+  const name = prefix + tab.id + "." + ("" + tab.seq).padStart(9, "0");
   const json = JSON.stringify(event);
   try {
     if (personal()) local?.setItem(name, json);
@@ -47,7 +47,7 @@ export function remove(entries: Entry[]): void {
 }
 
 /** Takes every event off the device; those of this page are still sent, from memory. */
-export const unstore = (): void => stored().forEach(([, name]) => local!.removeItem(name));
+export const unstore = (): void => stored().forEach((name) => local!.removeItem(name));
 
 /** Forgets every event: the visitor does not want to be measured. */
 export function clear(): void {
@@ -55,47 +55,46 @@ export function clear(): void {
   queue = [];
 }
 
-/** The stored events of every tab, as [tab, name], oldest first within a tab. */
-function stored(): [string, string][] {
-  return Object.keys(local || {})
+/** The names of all stored events, of every tab; within a tab they sort by age. */
+const stored = (): string[] =>
+  Object.keys(local || {})
     .filter((name) => name.startsWith(prefix))
-    .map((name): [string, string, number] => {
-      const [tabId, seq] = name.slice(prefix.length).split(".");
-      return [tabId, name, +seq];
-    })
-    .sort((a, b) => a[2] - b[2])
-    .map(([tabId, name]) => [tabId, name]);
-}
+    .sort();
+
+const ownerOf = (name: string): string => name.slice(prefix.length).split(".")[0];
 
 /** Takes the stored events of one tab into the queue; expired ones are dropped. */
-function load(owner: string, olderThan = 0): void {
-  const now = Date.now();
-  for (const [tabId, name] of stored()) {
-    if (tabId !== owner || queue.some((entry) => entry.name === name)) continue;
+function load(owner: string, minAge: number): void {
+  for (const name of stored()) {
+    if (ownerOf(name) !== owner || queue.some((entry) => entry.name === name)) continue;
     const json = local!.getItem(name)!;
-    const age = now - +/"occurred_at":(\d+)/.exec(json)![1];
+    const age = Date.now() - JSON.parse(json).occurred_at;
     if (age > maxAge) local!.removeItem(name);
-    else if (age >= olderThan) append(name, json);
+    else if (age >= minAge) append(name, json);
   }
 }
 
 let releases: (() => void)[] = [];
 
-/** Takes a lock until the page goes away; a held lock would keep it out of the back-forward cache. */
-const hold = (name: string, held?: () => void): void =>
-  void navigator.locks
-    ?.request(name, { ifAvailable: !!held }, (lock) => {
+/**
+ * Takes a lock until the page goes away (held for longer, it would keep the page out of the back-forward cache), and calls
+ * then once it is taken. Where there are no locks, as on plain http, it is always free.
+ */
+const hold = (name: string, then?: () => void): void => {
+  if (!navigator.locks) then?.();
+  else
+    navigator.locks.request(name, { ifAvailable: !!then }, (lock) => {
       if (!lock) return;
-      held?.();
+      then?.();
       return new Promise<void>((release) => releases.push(release));
-    })
-    .catch(() => 0);
+    });
+};
 
 /** Starts the queue of a page: what this tab left behind, and a lock that says the tab lives. */
 export function open(): void {
   queue = [];
-  load(tab.id);
-  hold(prefix + tab.id);
+  load(tab.id, 0);
+  hold(prefix + tab.id); // waits for the page that is just going away
 }
 
 export function close(): void {
@@ -105,16 +104,12 @@ export function close(): void {
 
 /** Takes over the events of tabs that are gone: those whose lock is free, or without locks those a minute old. */
 export function adopt(then: () => void): void {
-  for (const owner of new Set(stored().map(([tabId]) => tabId))) {
-    if (owner === tab.id) continue;
-    const take = (): void => {
-      load(owner);
-      then();
-    };
-    if (navigator.locks) hold(prefix + owner, take);
-    else {
-      load(owner, 6e4);
-      then();
+  for (const owner of new Set(stored().map(ownerOf))) {
+    if (owner !== tab.id) {
+      hold(prefix + owner, () => {
+        load(owner, navigator.locks ? 0 : 6e4);
+        then();
+      });
     }
   }
 }

@@ -41,11 +41,17 @@ function wake(after: number): void {
   }, after) as unknown as number;
 }
 
-/** Tries at once, whatever was waited for; resolves when what waits now was answered or has failed. */
-export async function retryNow(): Promise<void> {
-  await current;
+/** Sends what waits; resolves when it was answered or has failed. During an outage it keeps to the waits. */
+export async function flush(): Promise<void> {
+  while (active) await current;
+  send();
+  while (active) await current;
+}
+
+/** Sends what waits, and ends the waits of an outage: there is reason to think that it is over. */
+export function retryNow(): void {
   notBefore = 0;
-  await send();
+  send();
 }
 
 /** Takes as many waiting events as fit. */
@@ -65,8 +71,7 @@ function take(budget: number): Entry[] {
  * Sends what waits. One request runs at a time, so that order is kept; a page that is leaving sends everything that the
  * keepalive budget still takes, and the rest stays stored for the next page.
  */
-export function send(leaving?: boolean): Promise<unknown> {
-  const requests: Promise<unknown>[] = [];
+export function send(leaving?: boolean): void {
   while (!stopped && (leaving || (!active && Date.now() >= notBefore && navigator.onLine !== false))) {
     let batch = take(keepaliveBytes - inFlight);
     let keepalive = true;
@@ -75,9 +80,8 @@ export function send(leaving?: boolean): Promise<unknown> {
       keepalive = false;
     }
     if (!batch.length) break;
-    requests.push(post(batch, keepalive, leaving));
+    current = Promise.all([current, post(batch, keepalive, leaving)]);
   }
-  return requests[0] ? (current = Promise.all(requests)) : current;
 }
 
 async function post(batch: Entry[], keepalive: boolean, leaving?: boolean): Promise<void> {
@@ -115,14 +119,14 @@ async function post(batch: Entry[], keepalive: boolean, leaving?: boolean): Prom
     wake(notBefore - Date.now());
     return;
   }
-  if (status === 401 || status === 403) {
-    stopped = true;
-    console.warn("millrace: the collector refuses this page (%d); check data-key and its origins", status);
+  if ([401, 403, 404].includes(status)) {
+    stopped = true; // the events stay stored: the key or the address may be put right
+    console.warn("millrace: refused, check data-key and its origins", status);
     return;
   }
   if (status >= 300) rejected = batch.map((entry) => entry.json);
-  if (rejected.length) console.warn("millrace: events were refused (%d)", status, rejected);
+  if (rejected.length) console.warn("millrace: bad events", status, rejected);
   failures = 0;
   remove(batch); // stored, or not worth a second try
-  if (queue.length) await send();
+  send();
 }

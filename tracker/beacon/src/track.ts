@@ -22,15 +22,13 @@ export function release(): void {
   if (measured()) events.forEach((record) => record());
 }
 
-const numeric = (value: unknown): number | undefined =>
-  value === undefined || value === "" || isNaN(+(value as string)) ? undefined : +(value as string);
+const numeric = (value: any): number | undefined => (value == null || value === "" || isNaN(value) ? undefined : +value);
 
 /** Shops write ids as numbers and prices as text; the API wants it the other way round. An id alone is an item too. */
-function item(given: Fields | string | number): Fields {
-  if (typeof given !== "object") return { item_id: "" + given };
-  const { item_id, price, quantity } = given;
-  return { ...given, item_id: "" + item_id, price: numeric(price), quantity: numeric(quantity) };
-}
+const item = (given: Fields | string | number): Fields =>
+  typeof given === "object"
+    ? { ...given, item_id: "" + given.item_id, price: numeric(given.price), quantity: numeric(given.quantity) }
+    : { item_id: "" + given };
 
 /** Records one event; its id is returned, empty where the visitor refused to be measured. */
 export function track(type: string, fields: Fields = {}): string {
@@ -38,12 +36,11 @@ export function track(type: string, fields: Fields = {}): string {
   const now = Date.now();
   const id = (last = uuid(now));
   const at = { page_view_id: page.id, page: { url: page.url } };
-  const { item_id, items, value } = fields;
-  const given: Fields = { ...fields, value: numeric(value) };
-  if (items) given.items = items.map(item);
-  if (item_id !== undefined) Object.assign(given, item(fields));
   const record = (): void => {
-    enqueue({ event_id: id, type, occurred_at: now, ...at, ...given, ...identity(now) });
+    const given = { ...fields, value: numeric(fields.value) };
+    if (fields.items) given.items = fields.items.map(item);
+    if (fields.item_id !== undefined) Object.assign(given, item(fields));
+    enqueue({ ...at, ...given, event_id: id, type, occurred_at: now, ...identity(now) });
     schedule();
   };
   if (held()) waiting.push(record);

@@ -14,20 +14,20 @@ const sessionMax = 864e5;
 /** A value that changes with every event is written this often at most. */
 const writeInterval = 5e3;
 
-let consent: Consent = JSON.parse(get("mr.c") || "{}");
-let decided = !consentRequired || !!get("mr.c");
+/** The visitor's own decision as JSON, empty while there is none. */
+let chosen = get("mr.c");
+let consent: Consent = chosen ? JSON.parse(chosen) : {};
 
+/** Whether events wait for that decision. */
+export const held = (): boolean => consentRequired && !chosen;
+export const measured = (): boolean => consent.analytics !== false;
 /** Whether ids may be made, kept and sent. Global Privacy Control refuses, unless the visitor allowed it here. */
 export const personal = (): boolean =>
-  consent.personalization ?? !(navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl;
-export const measured = (): boolean => consent.analytics !== false;
-/** Whether events wait for the visitor's decision. */
-export const held = (): boolean => !decided;
+  !held() && (consent.personalization ?? !(navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl);
 
 export function setConsent(given: Consent): void {
   consent = { ...consent, ...given };
-  decided = true;
-  put("mr.c", JSON.stringify(consent)); // the choice itself, so that the next page knows it
+  put("mr.c", (chosen = JSON.stringify(consent))); // the choice itself, so that the next page knows it
   if (!personal() || !measured()) {
     anonymous = session = "";
     for (const name of ["mr.id", "mr.u", "mr.s"]) put(name, "");
@@ -39,8 +39,7 @@ let session = "";
 let written = 0;
 
 export function anonymousId(): string {
-  if (!personal() || held()) return "";
-  if (!anonymous) put("mr.id", (anonymous = get("mr.id") || uuid()));
+  if (personal() && !anonymous) put("mr.id", (anonymous = get("mr.id") || uuid()));
   return anonymous;
 }
 
@@ -58,7 +57,7 @@ export function endSession(): void {
 
 /** The running session, touched at now; it is shared by the tabs of a browser. */
 export function sessionId(now = Date.now()): string {
-  if (!personal() || held()) return "";
+  if (!personal()) return "";
   let [id, start, last] = (get("mr.s") || session).split("_");
   if (!id || now - +last >= sessionIdle || now - +start >= sessionMax) {
     id = uuid(now);
@@ -94,17 +93,13 @@ export function closeTab(): void {
 }
 
 /** The fields that say who and by what permission. */
-export function identity(now: number): object {
-  const who: Record<string, unknown> = {};
-  if (consent.personalization !== undefined || consent.analytics !== undefined || !personal()) {
-    who.consent = { ...consent, personalization: personal() };
-  }
-  if (personal()) {
-    who.anonymous_id = anonymousId();
-    who.user_id = userId() || undefined;
-    who.session_id = sessionId(now);
-    who.tab_id = tab.id;
-    who.seq = ++tab.seq;
-  }
-  return who;
-}
+export const identity = (now: number): object => ({
+  consent: chosen || !personal() ? { ...consent, personalization: personal() } : undefined,
+  ...(personal() && {
+    anonymous_id: anonymousId(),
+    user_id: userId() || undefined,
+    session_id: sessionId(now),
+    tab_id: tab.id,
+    seq: ++tab.seq,
+  }),
+});

@@ -44,7 +44,7 @@ export async function records(name) {
 export const distinct = (events) => [...new Map(events.map((event) => [event.event_id, event])).values()];
 
 /** Waits until the events of a test fulfil a condition, and returns them without repeats. */
-export async function until(name, condition, limit = 15_000) {
+export async function until(name, condition, limit = 30_000) {
   for (const end = Date.now() + limit; ;) {
     const events = distinct(await records(name));
     if (condition(events)) return events;
