@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	kafkago "github.com/segmentio/kafka-go"
 
 	"github.com/millrace/millrace/internal/kafka"
@@ -92,7 +93,11 @@ func TestProduceRefusedForGood(t *testing.T) {
 	b := kafkatest.Broker(t)
 	c := kafkatest.Client(t, b)
 	kafkatest.Topic(t, c, "t", 2)
+	registry := prometheus.NewPedanticRegistry()
 	p := kafkatest.Producer(t, c, kafka.ProducerConfig{})
+	if err := registry.Register(p); err != nil {
+		t.Fatal(err)
+	}
 	inject(t, b, broker.Fault{API: "Produce", Topic: "t", Partitions: []int32{1}, Code: int16(kafkago.TopicAuthorizationFailed), Count: 1})
 	record := func(partition int32) []kafka.Record {
 		return []kafka.Record{{Topic: "t", Partition: partition, Time: time.UnixMilli(1)}}
@@ -103,6 +108,25 @@ func TestProduceRefusedForGood(t *testing.T) {
 	for partition := range int32(2) {
 		if err := p.Produce(t.Context(), record(partition)); err != nil {
 			t.Errorf("partition %d: %v", partition, err)
+		}
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]float64)
+	for _, f := range families {
+		m := f.GetMetric()[0]
+		got[f.GetName()] = m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+	}
+	for name, want := range map[string]float64{
+		"millrace_kafka_produced_records_total":       2,
+		"millrace_kafka_produce_failed_records_total": 1,
+		"millrace_kafka_produce_seconds":              2,
+		"millrace_kafka_produce_buffered_bytes":       0,
+	} {
+		if have, ok := got[name]; !ok || have != want {
+			t.Errorf("%s is %v, want %v", name, have, want)
 		}
 	}
 }

@@ -129,6 +129,7 @@ func (l *lane) next() (b *batch, linger time.Duration, closed bool) {
 
 // finish tells the callers of a batch and frees its bytes.
 func (l *lane) finish(b *batch, err error) {
+	l.p.metrics.done(l.key.topic, b, err)
 	var done []*call
 	l.p.mu.Lock()
 	l.p.buffered -= b.bytes

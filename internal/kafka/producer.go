@@ -49,10 +49,11 @@ type ProducerConfig struct {
 // replicas have them. Per partition the order of calls is the order in the log, since at most one batch is in flight;
 // batches carry sequence numbers, so that one sent again after a lost answer is stored once. Only when that cannot be
 // known any more (a broker forgot the producer, the retry budget ran out and the caller repeats) is a record stored
-// twice, and readers remove it.
+// twice, and readers remove it. A Producer is a prometheus.Collector.
 type Producer struct {
 	client  *Client
 	cfg     ProducerConfig
+	metrics *producerMetrics
 	closing chan struct{}
 
 	mu       sync.Mutex
@@ -87,6 +88,7 @@ func NewProducer(c *Client, cfg ProducerConfig) *Producer {
 	}
 	return &Producer{
 		client: c, cfg: cfg,
+		metrics: newProducerMetrics(),
 		closing: make(chan struct{}),
 		counts:  make(map[string]int32),
 		lanes:   make(map[laneKey]*lane),
