@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -145,37 +142,6 @@ func TestItemsRefuses(t *testing.T) {
 	cfg.Map = mapping(t, "title=nowhere")
 	_, err := importer.Items(t.Context(), file(t, "items.csv", "item_id\nx\n"), cfg, importer.ItemsDeps{Sink: &shelf{}})
 	if err == nil || !strings.Contains(err.Error(), `the file has no column "nowhere", which is mapped to title`) {
-		t.Errorf("error %v", err)
-	}
-}
-
-func TestHTTPItems(t *testing.T) {
-	var body, key string
-	answer, status := `{"upserted":1,"unchanged":0,"rejected":[{"index":1,"code":"wrong_type","detail":"must be a number","pointer":"/price"}]}`, http.StatusOK
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b, _ := io.ReadAll(r.Body)
-		body, key = string(b), r.Header.Get("Authorization")
-		if r.URL.Path != "/v1/items:bulk" || r.Method != http.MethodPost {
-			status = http.StatusNotFound
-		}
-		w.WriteHeader(status)
-		_, _ = io.WriteString(w, answer)
-	}))
-	defer server.Close()
-	sink := importer.HTTPItems{URL: server.URL + "/", Key: "sk_x", Client: server.Client()}
-	rows := []json.RawMessage{json.RawMessage(`{"item_id":"a"}`), json.RawMessage(`{"item_id":"b","price":"x"}`)}
-	rejects, err := sink.Upsert(t.Context(), "default", rows)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if body != `[{"item_id":"a"},{"item_id":"b","price":"x"}]` || key != "Bearer sk_x" {
-		t.Errorf("sent %s with %s", body, key)
-	}
-	if want := (importer.ItemReject{Index: 1, Reason: "wrong_type at /price: must be a number"}); len(rejects) != 1 || rejects[0] != want {
-		t.Errorf("rejects %v", rejects)
-	}
-	answer, status = `{"title":"Unknown key"}`, http.StatusUnauthorized
-	if _, err := sink.Upsert(t.Context(), "default", rows); err == nil || !strings.Contains(err.Error(), "401 Unauthorized") || !strings.Contains(err.Error(), "Unknown key") {
 		t.Errorf("error %v", err)
 	}
 }
