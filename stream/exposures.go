@@ -31,7 +31,7 @@ func (s *Stream) handleExposures(ctx context.Context, number int32, commit func(
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.drainTimeout)
 	defer cancel()
 	if err := s.landing.flush(ctx); err != nil {
 		s.log.Warn("partition was not flushed; its next owner reads a little again", "topic", id.topic, "partition", number, "error", err)

@@ -43,11 +43,13 @@ type house struct {
 	useLake   Lake
 	useOnline onlinestore.Store
 	useOutput Producer
+
+	drainTimeout time.Duration
 }
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	h := &house{t: t, dir: t.TempDir(), log: slog.New(slog.DiscardHandler)}
+	h := &house{t: t, dir: t.TempDir(), drainTimeout: defaultDrainTimeout, log: slog.New(slog.DiscardHandler)}
 	h.client = kafkatest.Client(t, kafkatest.Broker(t))
 	h.producer = kafkatest.Producer(t, h.client, kafka.ProducerConfig{Linger: -1})
 	var err error
@@ -107,6 +109,7 @@ func (h *house) stream() *Stream {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	s.drainTimeout = h.drainTimeout
 	return s
 }
 

@@ -75,7 +75,7 @@ func (s *Stream) handleEvents(ctx context.Context, number int32, commit func(nex
 // and is therefore no error.
 func (p *partition) drain(ctx context.Context) {
 	p.checkpoint.wait()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.s.drainTimeout)
 	defer cancel()
 	err := p.s.landing.flush(ctx)
 	if !p.halfway {

@@ -44,9 +44,9 @@ const (
 	DefaultCheckpointInterval = 10 * time.Second
 	// DefaultCacheBytes is the block cache that the states of all partitions of a process share.
 	DefaultCacheBytes = 64 << 20
-	// drainTimeout bounds the flush of a partition that is taken away. The group's heartbeats have stopped by then; it
+	// defaultDrainTimeout bounds the flush of a partition that is taken away. The group's heartbeats have stopped by then; it
 	// stays far below the session timeout of 30 s.
-	drainTimeout = 4 * time.Second
+	defaultDrainTimeout = 4 * time.Second
 )
 
 // Config configures a Stream. A zero duration or size has the default of the same name.
@@ -108,6 +108,8 @@ type Stream struct {
 	feed     *feed
 	progress *progress
 
+	drainTimeout time.Duration
+
 	mu   sync.Mutex
 	open map[int32]*partition // partitions of the events topic that this process owns now
 }
@@ -133,7 +135,7 @@ func New(cfg Config, deps Deps) (*Stream, error) {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Stream{cfg: cfg, deps: deps, log: deps.Logger, cache: state.NewCache(cfg.CacheBytes),
-		progress: newProgress(), open: make(map[int32]*partition)}
+		progress: newProgress(), drainTimeout: defaultDrainTimeout, open: make(map[int32]*partition)}
 	s.landing = newLanding(deps.Lake, cfg.CommitInterval, s.progress, s.log)
 	s.feed = newFeed(deps.Producer, s.log)
 	var err error
@@ -173,14 +175,22 @@ func (s *Stream) Run(ctx context.Context) error {
 }
 
 // handle owns one assigned partition.
-func (s *Stream) handle(ctx context.Context, topic string, partition int32, commit func(next int64)) error {
+func (s *Stream) handle(ctx context.Context, topic string, partition int32, commit func(next int64)) (err error) {
 	switch topic {
 	case event.TopicEvents:
-		return s.handleEvents(ctx, partition, commit)
+		err = s.handleEvents(ctx, partition, commit)
 	case event.TopicExposures:
-		return s.handleExposures(ctx, partition, commit)
+		err = s.handleExposures(ctx, partition, commit)
+	default:
+		return fmt.Errorf("assigned topic %s is not the stream's", topic)
 	}
-	return fmt.Errorf("assigned topic %s is not the stream's", topic)
+	if err != nil && ctx.Err() != nil {
+		// Whatever was under way when the partition was taken away has failed for that reason, in the words of some
+		// library; nothing is lost, because the next owner begins where the stores stand.
+		s.log.Info("stopped in the middle", "topic", topic, "partition", partition, "error", err)
+		return nil
+	}
+	return err
 }
 
 // stateDir is where the state of a partition lives.
