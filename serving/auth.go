@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/millrace/millrace/internal/control"
@@ -144,20 +145,23 @@ func originName(origin string) string {
 	return origin
 }
 
-// requestOrigin is the origin of the page that asks. A browser leaves the header out of a GET within one origin and says
-// so in Sec-Fetch-Site; then the page's origin is the host that it asked.
+// requestOrigin is the origin of the page that asks. A browser leaves the header out of a GET within one origin; then the
+// address of the page says it, or Sec-Fetch-Site says that it is the host that was asked. A page can forge none of them,
+// another program any: a public key protects visitors from other pages, not the shop from programs.
 func requestOrigin(r *http.Request) string {
 	if origin := r.Header.Get("Origin"); origin != "" {
 		return origin
 	}
+	if page, err := url.Parse(r.Header.Get("Referer")); err == nil && page.Host != "" {
+		return page.Scheme + "://" + page.Host
+	}
 	if r.Header.Get("Sec-Fetch-Site") != "same-origin" {
 		return ""
 	}
-	scheme := "http://"
 	if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
-		scheme = "https://"
+		return "https://" + r.Host
 	}
-	return scheme + r.Host
+	return "http://" + r.Host
 }
 
 // allowOrigin lets a page read the answer. The origin was checked, or the answer is the same for everybody.

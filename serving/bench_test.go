@@ -100,7 +100,7 @@ func BenchmarkUpsert(b *testing.B) {
 			rows[i] = json.RawMessage(fmt.Sprintf(`{"item_id":"i%d","title":"Item","price":%d}`, i, n))
 		}
 		report, err := h.serving.catalogue.Upsert(b.Context(), testSite, rows)
-		if err != nil || report.Upserted != len(rows) {
+		if err != nil || report.Accepted != len(rows) {
 			b.Fatal(report, err)
 		}
 	}

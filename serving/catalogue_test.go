@@ -86,7 +86,7 @@ func TestBulkVerdicts(t *testing.T) {
 	}, "\n")
 	w := h.do(http.MethodPost, "/v1/items:bulk", body)
 	got := decode[UpsertReport](t, bytes.NewReader(w.Body.Bytes()))
-	if w.Code != 200 || got.Upserted != 3 || got.Unchanged != 0 {
+	if w.Code != 200 || got.Accepted != 3 || got.Unchanged != 0 {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 	slices.SortFunc(got.Rejected, func(a, b Rejection) int { return a.Index - b.Index })
@@ -108,7 +108,7 @@ func TestBulkVerdicts(t *testing.T) {
 		t.Errorf("row c: %+v", row)
 	}
 	again := decode[UpsertReport](t, h.do(http.MethodPost, "/v1/items:bulk", `[{"item_id":"a","title":"A"}]`).Body)
-	if again.Upserted != 0 || again.Unchanged != 1 {
+	if again.Accepted != 1 || again.Unchanged != 1 {
 		t.Errorf("the same row again: %+v", again)
 	}
 }
@@ -179,7 +179,7 @@ func TestWritersOnTwoNodes(t *testing.T) {
 					}
 				}
 				mu.Lock()
-				written += report.Upserted
+				written += report.Accepted
 				mu.Unlock()
 			}
 		})
@@ -267,7 +267,7 @@ func TestForeignRecordIsSkipped(t *testing.T) {
 		{Topic: event.TopicItems, Partition: 1, Key: []byte("x"), Value: nil},
 	}))
 	for i := range 4 { // both partitions get some
-		if r := h.put(`{"item_id":"after` + strconv.Itoa(i) + `"}`); r.Upserted != 1 {
+		if r := h.put(`{"item_id":"after` + strconv.Itoa(i) + `"}`); r.Accepted != 1 {
 			t.Errorf("%+v", r)
 		}
 	}
@@ -280,7 +280,7 @@ func TestRowFromText(t *testing.T) {
 		"brand": "", "weight": "2.1 kg", "published_at": "2026-01-31T12:00:00Z",
 	})
 	h.must(err)
-	if r := h.put(string(raw)); r.Upserted != 1 {
+	if r := h.put(string(raw)); r.Accepted != 1 {
 		t.Fatalf("%s: %+v", raw, r)
 	}
 	row := h.serving.catalogue.row(testSite, "42")

@@ -52,7 +52,7 @@ func runDomain(t *testing.T, file string) {
 		switch command {
 		case "", "#":
 		case "item":
-			if r := h.put(rest); r.Upserted != 1 {
+			if r := h.put(rest); r.Accepted != 1 {
 				t.Fatalf("%s:%d: %+v", file, number, r)
 			}
 		case "event":

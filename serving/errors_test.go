@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -103,6 +102,10 @@ func TestBrowserKey(t *testing.T) {
 		{"key in the header", "GET", "/v1/recommend?placement=home", "", []string{"Origin", testOrigin, headerKey, h.public}, 200, ""},
 		{"same origin, which sends no Origin with GET", "GET", "https://shop.example/v1/recommend?placement=home&key=" + h.public, "",
 			[]string{"Sec-Fetch-Site", "same-origin"}, 200, ""},
+		{"same origin, plain HTTP in a local network", "GET", "/v1/recommend?placement=home&key=" + h.public, "",
+			[]string{"Referer", testOrigin + "/shoes?x=1"}, 200, ""},
+		{"another page without an Origin", "GET", "/v1/recommend?placement=home&key=" + h.public, "",
+			[]string{"Referer", "https://evil.example/"}, 403, ProblemOrigin},
 		{"another origin", "GET", "/v1/recommend?placement=home&key=" + h.public, "", []string{"Origin", "https://evil.example"}, 403, ProblemOrigin},
 		{"no origin", "GET", "/v1/recommend?placement=home&key=" + h.public, "", nil, 403, ProblemOrigin},
 		{"a placement that is not open", "GET", "/v1/recommend?placement=trending&key=" + h.public, "", []string{"Origin", testOrigin}, 403, ProblemNotReadable},
@@ -196,20 +199,12 @@ func TestCorruptModelKeepsServing(t *testing.T) {
 
 func TestReadiness(t *testing.T) {
 	h := newHouse(t).open()
-	ready := func() int {
-		w := httptest.NewRecorder()
-		h.router.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
-		return w.Code
-	}
-	if code := ready(); code != 503 {
-		t.Errorf("before the catalogue is loaded: %d", code)
+	if err := h.serving.Ready(); err == nil {
+		t.Error("ready before the catalogue is loaded")
 	}
 	h.must(h.serving.loadCatalogue(t.Context()))
 	h.serving.modelsPolled.Store(true)
-	if code := ready(); code != 200 {
-		t.Errorf("with a catalogue, no model and Kafka unread: %d", code)
-	}
-	if w := h.do(http.MethodGet, "/livez", "", "Authorization", ""); w.Code != 200 {
-		t.Errorf("livez %d", w.Code)
+	if err := h.serving.Ready(); err != nil {
+		t.Errorf("with a catalogue, no model and Kafka unread: %v", err)
 	}
 }

@@ -182,8 +182,6 @@ func (s *Serving) Routes(r chi.Router) {
 	r.Get("/v1/users/{id}/features", s.requireSecret(s.handleFeatures))
 	r.Get("/v1/models", s.requireSecret(s.handleModels))
 	r.Get("/v1/status", s.requireSecret(s.handleStatus))
-	r.Get("/livez", s.handleLive)
-	r.Get("/readyz", s.handleReady)
 }
 
 // AdminRoutes mounts what the command line asks of a running process. The caller authorises every request.

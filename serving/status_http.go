@@ -104,19 +104,3 @@ func (s *Serving) handleStatus(w http.ResponseWriter, r *http.Request, site stri
 	}
 	s.answer(w, r, http.StatusOK, answer)
 }
-
-// handleLive answers GET /livez: the process serves HTTP.
-func (s *Serving) handleLive(w http.ResponseWriter, r *http.Request) {
-	s.answer(w, r, http.StatusOK, map[string]string{"status": "ok"})
-}
-
-// handleReady answers GET /readyz: 200 once requests are answered as they should be, 503 before.
-func (s *Serving) handleReady(w http.ResponseWriter, r *http.Request) {
-	if err := s.Ready(); err != nil {
-		writeProblem(w, r, &httpserver.Problem{
-			Type: ProblemUnavailable, Title: "Not ready", Status: http.StatusServiceUnavailable, Detail: err.Error(),
-		})
-		return
-	}
-	s.answer(w, r, http.StatusOK, map[string]string{"status": "ok"})
-}

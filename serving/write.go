@@ -40,9 +40,10 @@ type Rejection struct {
 	event.Problem
 }
 
-// UpsertReport is the outcome of a bulk write: every row is upserted, unchanged or rejected.
+// UpsertReport is the outcome of a bulk write: every row is accepted, which means in force, or rejected. Unchanged is
+// how many of the accepted ones said nothing new.
 type UpsertReport struct {
-	Upserted  int         `json:"upserted"`
+	Accepted  int         `json:"accepted"`
 	Unchanged int         `json:"unchanged"`
 	Rejected  []Rejection `json:"rejected"`
 }
@@ -94,7 +95,7 @@ func (c *Catalogue) write(ctx context.Context, site string, changes []change, re
 		if err != nil {
 			return err
 		}
-		report.Upserted += len(staged) - len(lost)
+		report.Accepted += len(staged) - len(lost)
 		changes = changes[:0]
 		for _, s := range lost {
 			changes = append(changes, s.change)
@@ -130,6 +131,7 @@ func (c *Catalogue) stage(site string, changes []change, report *UpsertReport) [
 		case p != nil:
 			report.Rejected = append(report.Rejected, Rejection{Index: ch.index, ItemID: ch.id, Problem: *p})
 		case row == nil:
+			report.Accepted++
 			report.Unchanged++
 		default:
 			row.UpdatedAt = c.now().UTC().Truncate(time.Millisecond)
