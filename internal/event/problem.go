@@ -30,7 +30,7 @@ const (
 type Problem struct {
 	Code    string `json:"code"`
 	Detail  string `json:"detail"`
-	Pointer string `json:"pointer,omitempty"`
+	Pointer string `json:"pointer"`
 }
 
 // Error makes a Problem an error, for callers that pass it on.

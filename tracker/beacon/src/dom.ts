@@ -18,28 +18,23 @@ const scanDelay = 100;
 const closest = (element: Element | null | undefined, selector: string): Tagged | null =>
   element ? (element.closest(selector) as Tagged | null) : null;
 
+const read = (element: Tagged, name: string): string | undefined =>
+  element.getAttribute("data-millrace-" + name) ?? undefined;
+
 /** The fields of an event about an element: its item, and the recommendation that it is part of. */
 function fieldsOf(element: Tagged): Fields {
   const tagged = closest(element, itemSelector);
   if (!tagged) return {};
-  const data = tagged.dataset;
   const list = closest(tagged, listSelector);
-  const position = list && [...list.querySelectorAll(itemSelector)].indexOf(tagged);
-  const index = data.millraceIndex ? +data.millraceIndex : (position ?? undefined);
+  const index =
+    read(tagged, "index") ?? (list ? [...list.querySelectorAll(itemSelector)].indexOf(tagged) : undefined);
+  const item: Fields = { item_id: read(tagged, "item"), index: index && +index };
+  for (const name of ["name", "category", "brand"]) item["item_" + name] = read(tagged, name);
+  for (const name of ["price", "quantity"]) item[name] = read(tagged, name);
   return {
-    items: [
-      {
-        item_id: data.millraceItem,
-        item_name: data.millraceName,
-        item_category: data.millraceCategory,
-        item_brand: data.millraceBrand,
-        price: data.millracePrice,
-        quantity: data.millraceQuantity,
-        index,
-      },
-    ],
+    items: [item],
     rec: list
-      ? { rec_id: list.dataset.millraceRec, placement: list.dataset.millracePlacement, index }
+      ? { rec_id: read(list, "rec"), placement: read(list, "placement"), index: item.index }
       : undefined,
   };
 }
@@ -48,13 +43,10 @@ function fieldsOf(element: Tagged): Fields {
 export function onClick(click: MouseEvent): void {
   if (click.button > 1 || !(click.target instanceof Element)) return;
   const action = closest(click.target, "[data-millrace-event]");
-  const type = action?.dataset.millraceEvent;
-  if (type && type !== viewItem) {
-    track(type, fieldsOf(action));
-    return;
-  }
+  const type = action && read(action, "event");
   const chosen = closest(click.target, itemSelector);
-  if (chosen && closest(chosen, listSelector)) track("select_item", fieldsOf(chosen));
+  if (type && type !== viewItem) track(type, fieldsOf(action));
+  else if (closest(chosen, listSelector)) track("select_item", fieldsOf(chosen!));
 }
 
 /** What each element stood for when it was last looked at; a framework may reuse it for another item. */
@@ -64,8 +56,10 @@ let seen = new Set<string>();
 const timers = new Map<Element, number>();
 let shown = new Map<Element | null, Tagged[]>();
 
-const nameOf = (element: Tagged): string =>
-  (closest(element, listSelector)?.dataset.millraceRec ?? "") + " " + element.dataset.millraceItem;
+const nameOf = (element: Tagged): string => {
+  const list = closest(element, listSelector);
+  return (list && read(list, "rec")) + " " + read(element, "item");
+};
 
 const observer = new IntersectionObserver(
   (entries) => {
@@ -121,7 +115,7 @@ export function scan(fresh?: boolean): void {
       observer.unobserve(element); // so that it reports anew
       observer.observe(element);
     }
-    if (changed && element.dataset.millraceEvent === viewItem) track(viewItem, fieldsOf(element));
+    if (changed && read(element, "event") === viewItem) track(viewItem, fieldsOf(element));
   });
 }
 

@@ -3,7 +3,7 @@ import { forget, onClick, pause, reportShown, scan, watch } from "./dom";
 import { onRoute, view } from "./page";
 import { adopt, clear, close, open, unstore } from "./queue";
 import { flush, retryNow, schedule, send } from "./send";
-import { type Fields, lastEventId, release, track } from "./track";
+import { lastEventId, release, track, whenDecided } from "./track";
 import {
   anonymousId,
   type Consent,
@@ -28,9 +28,11 @@ const api = {
 
   /** Says who the visitor is, in the shop's own id. Saying it on every page costs nothing. */
   identify(id: string | number): void {
-    if (!personal() || userId() === "" + id) return;
-    setUser("" + id);
-    track("identify");
+    whenDecided(() => {
+      if (!personal() || userId() === "" + id) return;
+      setUser("" + id);
+      track("identify");
+    });
   },
 
   logout(): void {
@@ -60,9 +62,9 @@ const api = {
 const newView = (again?: boolean): void =>
   view(() => {
     pause(true);
-    if (again === true) forget();
+    if (again) forget();
     setTimeout(scan, 0, true);
-  }, again === true);
+  }, again);
 
 function start(): void {
   openTab();

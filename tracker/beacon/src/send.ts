@@ -4,7 +4,7 @@ import { type Entry, queue, remove } from "./queue";
 // The 64 KiB that a browser lets keepalive requests carry is one budget for all of them together; some is left to others.
 const keepaliveBytes = 57344;
 const maxBodyBytes = 524288;
-const maxBatch = 500;
+const envelopeBytes = 64;
 const debounce = 250;
 const timeout = 15e3;
 
@@ -56,15 +56,8 @@ export function retryNow(): void {
 
 /** Takes as many waiting events as fit. */
 function take(budget: number): Entry[] {
-  const batch: Entry[] = [];
-  let bytes = 64; // the envelope
-  for (const entry of queue) {
-    if (entry.sending) continue;
-    bytes += entry.bytes + 1;
-    if (bytes > budget || batch.length === maxBatch) break;
-    batch.push(entry);
-  }
-  return batch;
+  budget -= envelopeBytes;
+  return queue.filter((entry) => !entry.sending && (budget -= entry.bytes + 1) >= 0);
 }
 
 /**
@@ -86,7 +79,7 @@ export function send(leaving?: boolean): void {
 
 async function post(batch: Entry[], keepalive: boolean, leaving?: boolean): Promise<void> {
   const body = `{"sent_at":${Date.now()},"events":[${batch.map((entry) => entry.json)}]}`;
-  const bytes = keepalive ? batch.reduce((sum, entry) => sum + entry.bytes + 1, 64) : 0;
+  const bytes = keepalive ? batch.reduce((sum, entry) => sum + entry.bytes + 1, envelopeBytes) : 0;
   batch.forEach((entry) => (entry.sending = true));
   if (leaving && !("keepalive" in Request.prototype)) {
     // Nobody tells whether a beacon arrived, only whether the browser took it.

@@ -15,11 +15,17 @@ export const lastEventId = (): string => last;
 
 let waiting: (() => void)[] = [];
 
-/** Sends what was held back until the visitor decided, or forgets it. */
+/** Does something now, or once the visitor has decided where that is required. */
+export function whenDecided(act: () => void): void {
+  if (held()) waiting.push(act);
+  else act();
+}
+
+/** Does what waited for the decision, or forgets it. */
 export function release(): void {
-  const events = waiting;
+  const acts = waiting;
   waiting = [];
-  if (measured()) events.forEach((record) => record());
+  if (measured()) acts.forEach((act) => act());
 }
 
 const numeric = (value: any): number | undefined => (value == null || value === "" || isNaN(value) ? undefined : +value);
@@ -36,14 +42,16 @@ export function track(type: string, fields: Fields = {}): string {
   const now = Date.now();
   const id = (last = uuid(now));
   const at = { page_view_id: page.id, page: { url: page.url } };
-  const record = (): void => {
-    const given = { ...fields, value: numeric(fields.value) };
-    if (fields.items) given.items = fields.items.map(item);
-    if (fields.item_id !== undefined) Object.assign(given, item(fields));
-    enqueue({ ...at, ...given, event_id: id, type, occurred_at: now, ...identity(now) });
-    schedule();
-  };
-  if (held()) waiting.push(record);
-  else record();
+  whenDecided(() => {
+    try {
+      const given = { ...fields, value: numeric(fields.value) };
+      if (fields.items) given.items = fields.items.map(item);
+      if (fields.item_id !== undefined) Object.assign(given, item(fields));
+      enqueue({ ...at, ...given, event_id: id, type, occurred_at: now, ...identity(now) });
+      schedule();
+    } catch (error) {
+      console.warn("millrace:", error); // fields that are no JSON must not stop the shop's own code
+    }
+  });
   return id;
 }

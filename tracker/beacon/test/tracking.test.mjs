@@ -137,18 +137,34 @@ test("commands that came before the script are run", async () => {
   assert.equal(await tab.evaluate(() => window.called), events[0].anonymous_id);
 });
 
+test("fields that are no JSON cost the shop's own code nothing", async () => {
+  const tab = await visit(await context(), "shop.html", "odd");
+  await tab.evaluate(() => {
+    const circle = {};
+    circle.self = circle;
+    window.millrace.track("marker", { props: circle });
+    window.millrace.track("marker", { items: 7 });
+    window.millrace.track("marker", { props: { good: true } });
+  });
+  const events = await until("odd", (all) => ofType(all, "marker").length === 1);
+  assert.deepEqual(ofType(events, "marker")[0].props, { good: true });
+});
+
 test("where consent is required nothing is sent or stored before it, and everything after", async () => {
   const shop = await context();
   let requests = 0;
   shop.on("request", (request) => request.url().includes("/v1/events") && requests++);
   const tab = await visit(shop, "consent.html", "consent");
   await call(tab, "track", "marker");
+  await call(tab, "identify", "u-1");
   await call(tab, "flush");
   assert.equal(requests, 0);
   assert.equal(await tab.evaluate(() => localStorage.length + sessionStorage.length + document.cookie.length), 0);
   await call(tab, "consent", { personalization: true, analytics: true });
   const events = await until("consent", (all) => ofType(all, "consent").length === 1);
-  assert.deepEqual(events.map((e) => e.type), ["page_view", "marker", "consent"]);
+  assert.deepEqual(events.map((e) => [e.type, e.user_id]), [
+    ["page_view", undefined], ["marker", undefined], ["identify", "u-1"], ["consent", "u-1"],
+  ]);
   assert.ok(events.every((e) => e.anonymous_id && e.consent.personalization));
 });
 
