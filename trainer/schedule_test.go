@@ -247,11 +247,11 @@ func TestScheduleIsSharedThroughTheLedger(t *testing.T) {
 	inFakeTime(t, func(s *shop) {
 		s.rows.Store(1000)
 		s.run(time.Minute)
-		twin := &shop{t: t, store: s.store, registry: s.registry}
+		twin := &shop{t: s.t, store: s.store, registry: s.registry}
 		twin.rows.Store(1000)
 		twin.run(time.Hour)
 		twin.expect()
-		jobs, err := s.store.Jobs(t.Context(), control.JobFilter{Kind: JobKind})
+		jobs, err := s.store.Jobs(s.t.Context(), control.JobFilter{Kind: JobKind})
 		if err != nil || len(jobs) != 1 {
 			t.Fatalf("jobs %v, %v", jobs, err)
 		}
