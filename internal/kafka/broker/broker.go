@@ -11,10 +11,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 )
@@ -34,6 +32,7 @@ type Config struct {
 type Broker struct {
 	cluster    *kfake.Cluster
 	durability *durability
+	log        *slog.Logger
 	addr       string
 	unlock     func() error
 	failed     chan error // why the disk no longer takes appends
@@ -57,7 +56,7 @@ func Start(cfg Config) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Broker{unlock: unlock, failed: make(chan error, 1)}
+	b := &Broker{log: cfg.Log, unlock: unlock, failed: make(chan error, 1)}
 	logDir := filepath.Join(cfg.DataDir, "log")
 	b.durability = newDurability(logDir, func(err error) { b.failed <- err })
 	var listenErr error
@@ -93,17 +92,6 @@ func Start(cfg Config) (*Broker, error) {
 	return b, nil
 }
 
-// Run returns nil when ctx ends, or the error with which the disk refused an append. After such an error the broker
-// answers no one: what it holds in memory may differ from what a restart would find.
-func (b *Broker) Run(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-b.failed:
-		return err
-	}
-}
-
 // Addr is the host:port that clients connect to, with the real port.
 func (b *Broker) Addr() string { return b.addr }
 
@@ -115,17 +103,6 @@ func (b *Broker) Close() error {
 		b.err = b.unlock()
 	})
 	return b.err
-}
-
-// TopicConfig is the configuration of a topic on the embedded broker: what is older than retention or beyond maxBytes in
-// a partition is deleted. Both bounds are set because the broker applies retention only to topics that carry them, and
-// the policy is always delete because its compaction is not crash safe.
-func TopicConfig(retention time.Duration, maxBytes int64) map[string]string {
-	return map[string]string{
-		"cleanup.policy":  "delete",
-		"retention.ms":    strconv.FormatInt(retention.Milliseconds(), 10),
-		"retention.bytes": strconv.FormatInt(maxBytes, 10),
-	}
 }
 
 // ListenError says that the broker's address could not be bound.
