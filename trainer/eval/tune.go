@@ -18,7 +18,7 @@ import (
 const (
 	roundTrials = 32 // trials of a narrowing round
 	elite       = 6  // settings that a round narrows around
-	finalists   = 8  // settings that are measured on the whole validation part
+	finalists   = 12 // settings that are measured on the whole validation part
 	// samplePredictions bounds the predictions of a trial. At 3,000 the standard error of a hit rate is below 0.01,
 	// far less than the grid's spread.
 	samplePredictions = 3000

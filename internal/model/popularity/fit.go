@@ -56,7 +56,7 @@ func decayed(sessions *model.Sessions, numItems int, halfLife time.Duration) []f
 	return counts
 }
 
-// trend is the ratio of the recent clicks to those that the slow average leads to expect, for items that are above it.
+// trend is the ratio of the recent clicks to those that the slow average leads to expect, the prior added.
 func trend(cfg Config, sessions *model.Sessions, numItems int) []float64 {
 	fast := decayed(sessions, numItems, cfg.TrendFast)
 	slow := decayed(sessions, numItems, cfg.TrendSlow)
