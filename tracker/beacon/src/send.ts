@@ -19,7 +19,7 @@ let active = 0; // requests
 let failures = 0;
 let reached = false; // the collector has answered at least once
 let stopped = false; // it refuses this page: wrong key or origin
-let notBefore = 0;
+let notBefore = 0; // on the page's own clock, which nobody sets
 let timer = 0;
 let current: Promise<unknown> = Promise.resolve();
 
@@ -29,7 +29,7 @@ const retryable = (status: number): boolean => [0, 408, 425, 429].includes(statu
 export function schedule(): void {
   if (!timer) {
     send();
-    if (!timer) wake(Math.max(debounce, notBefore - Date.now()));
+    if (!timer) wake(debounce);
   }
 }
 
@@ -65,7 +65,9 @@ function take(budget: number): Entry[] {
  * keepalive budget still takes, and the rest stays stored for the next page.
  */
 export function send(leaving?: boolean): void {
-  while (!stopped && (leaving || (!active && Date.now() >= notBefore && navigator.onLine !== false))) {
+  const wait = notBefore - performance.now();
+  if (wait > 0 && !leaving) return wake(wait); // timers may fire a little early
+  while (!stopped && (leaving || (!active && navigator.onLine !== false))) {
     let batch = take(keepaliveBytes - inFlight);
     let keepalive = true;
     if (!batch.length && !leaving) {
@@ -108,9 +110,9 @@ async function post(batch: Entry[], keepalive: boolean, leaving?: boolean): Prom
   if (retryable(status)) {
     const span = Math.min(firstWait * 2 ** failures++, longestWait);
     const backoff = failures >= 3 && !reached ? blockedWait : span / 2 + (Math.random() * span) / 2;
-    notBefore = Date.now() + Math.max(wait, backoff);
-    wake(notBefore - Date.now());
-    return;
+    wait = Math.max(wait, backoff);
+    notBefore = performance.now() + wait;
+    return wake(wait);
   }
   if ([401, 403, 404].includes(status)) {
     stopped = true; // the events stay stored: the key or the address may be put right
