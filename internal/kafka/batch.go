@@ -1,12 +1,9 @@
 package kafka
 
 import (
-	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"math"
 	"time"
 
@@ -39,9 +36,6 @@ const (
 	minRecordSize = 7
 	// maxArenaRecords bounds how many records' headers are allocated ahead: 4,096 one-header records are 160 KB.
 	maxArenaRecords = 4096
-	// maxInflatedBytes bounds one decompressed batch. Brokers accept 1 MiB compressed by default; JSON shrinks 10-fold,
-	// and more than 64-fold is an attack or damage.
-	maxInflatedBytes = 64 << 20
 	// maxParsedBytes ends a run of compressed batches once they have grown to this, since the broker counts compressed
 	// bytes; what follows is fetched again. 48 partitions in a replay then hold 200 MB at most.
 	maxParsedBytes = 4 << 20
@@ -246,35 +240,6 @@ func promisedRecords(raw []byte) int {
 		raw = raw[size:]
 	}
 	return int(total)
-}
-
-// inflate decompresses a batch: zstd, which our own producer writes, in one go, the others through the library.
-func (p *batchParser) inflate(c compress.Compression, b []byte) (out []byte, err error) {
-	if c == compress.Zstd {
-		out, err = p.zstd.DecodeAll(b, nil) // bounded by the decoder's own limit
-	} else {
-		out, err = inflateStream(c, b)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("inflate %s: %w", c, err)
-	}
-	return out, nil
-}
-
-func inflateStream(c compress.Compression, b []byte) ([]byte, error) {
-	codec := c.Codec()
-	if codec == nil {
-		return nil, errors.New("unknown compression")
-	}
-	r := codec.NewReader(bytes.NewReader(b))
-	out, err := io.ReadAll(io.LimitReader(r, maxInflatedBytes+1))
-	if cerr := r.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil && len(out) > maxInflatedBytes {
-		err = fmt.Errorf("more than %d bytes", maxInflatedBytes)
-	}
-	return out, err
 }
 
 // recordDecoder reads the variable-length fields of a record; bad is sticky.

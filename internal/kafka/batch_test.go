@@ -48,7 +48,6 @@ func parse(tb testing.TB, from int64, raw ...[]byte) (batchParser, error) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer decoder.Close()
 	p := batchParser{topic: "t", partition: 3, from: from, zstd: decoder}
 	err = p.parse(bytes.Join(raw, nil))
 	return p, err
@@ -327,7 +326,6 @@ func TestInflateIsBounded(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer decoder.Close()
 			p := batchParser{zstd: decoder}
 			if _, err := p.inflate(c, bomb.Bytes()); err == nil {
 				t.Fatalf("%d bytes inflated beyond the limit", bomb.Len())

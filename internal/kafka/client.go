@@ -21,9 +21,10 @@ const (
 	dialTimeout = 5 * time.Second
 	// requestTimeout bounds one request that does not wait on purpose. Longer than a broker's own 5 s log flush.
 	requestTimeout = 10 * time.Second
-	// zstdWorkers is how many batches are compressed or inflated at once; each keeps some 3 MB of state.
-	zstdWorkers = 2
 )
+
+// ErrClientClosed is the error of every call after Close.
+var ErrClientClosed = errors.New("kafka client is closed")
 
 // Config says where Kafka is.
 type Config struct {
@@ -37,6 +38,7 @@ type Client struct {
 	addr      net.Addr
 	transport *kafkago.Transport
 	api       *kafkago.Client
+	closed    context.Context // ends with Close
 	cancel    context.CancelFunc
 	encoder   *zstd.Encoder // both are used for whole batches only, which is safe concurrently
 	decoder   *zstd.Decoder
@@ -56,7 +58,7 @@ func NewClient(cfg Config) (*Client, error) {
 			return nil, fmt.Errorf("kafka client: broker address %q: %w", b, err)
 		}
 	}
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(zstdWorkers))
+	encoder, err := newEncoder()
 	if err != nil {
 		return nil, fmt.Errorf("kafka client: %w", err)
 	}
@@ -66,7 +68,7 @@ func NewClient(cfg Config) (*Client, error) {
 	}
 	registerFetch()
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &Client{cfg: cfg, addr: kafkago.TCP(cfg.Brokers...), cancel: cancel, encoder: encoder, decoder: decoder}
+	c := &Client{cfg: cfg, addr: kafkago.TCP(cfg.Brokers...), closed: ctx, cancel: cancel, encoder: encoder, decoder: decoder}
 	c.transport = &kafkago.Transport{
 		ClientID:    cfg.ClientID,
 		DialTimeout: dialTimeout,
@@ -77,15 +79,20 @@ func NewClient(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// Close releases the connections. Requests in flight end with an error.
+// Close releases the connections. Requests in flight may end with an error, later ones do.
 func (c *Client) Close() {
 	c.transport.CloseIdleConnections()
 	c.cancel()
-	c.decoder.Close()
 }
 
-func newDecoder() (*zstd.Decoder, error) {
-	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(zstdWorkers), zstd.WithDecoderMaxMemory(maxInflatedBytes))
+// retry is the function retry with the usual budget, until the client is closed.
+func (c *Client) retry(ctx context.Context, f func(context.Context) error) error {
+	return retry(ctx, retryFor, func(ctx context.Context) error {
+		if c.closed.Err() != nil {
+			return ErrClientClosed
+		}
+		return f(ctx)
+	})
 }
 
 // roundTrip sends one message and answers the response of the type T registered for it.

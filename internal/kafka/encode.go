@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"math"
-
-	"github.com/klauspost/compress/zstd"
 )
 
 // batchBuilder encodes records into one v2 batch (layout in batch.go) as they come, so that the accumulator keeps no
@@ -18,13 +16,7 @@ type batchBuilder struct {
 	maxTime   int64
 }
 
-const (
-	lengthPrefixSize = 4
-	// minCompressBytes is the smallest body worth compressing: below it there is hardly a second record to find
-	// repetitions in. Larger ones shrink 3- to 10-fold, which the broker's disk and its restart time see most.
-	minCompressBytes = 1 << 10
-	attrZstd         = 4
-)
+const lengthPrefixSize = 4
 
 // recordSize is an upper bound of what add appends for r, in bytes.
 func recordSize(r *Record) int {
@@ -67,18 +59,6 @@ func (b *batchBuilder) add(r *Record) {
 	}
 	b.buf = buf
 	b.records++
-}
-
-// compress shrinks the records if that helps. It is called once, after the last add.
-func (b *batchBuilder) compress(encoder *zstd.Encoder) {
-	records := b.buf[lengthPrefixSize+batchHeaderSize:]
-	if len(records) < minCompressBytes {
-		return
-	}
-	if small := encoder.EncodeAll(records, make([]byte, 0, len(records)/2)); len(small) < len(records) {
-		b.buf = b.buf[:lengthPrefixSize+batchHeaderSize+copy(records, small)]
-		b.attrs = attrZstd
-	}
 }
 
 // producerState makes a batch idempotent: the broker answers a repeated (id, epoch, sequence) with the offset of the

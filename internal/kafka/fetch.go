@@ -75,7 +75,7 @@ func (c *Client) Fetch(ctx context.Context, req FetchRequest) (res FetchResult, 
 	if req.MaxBytes <= 0 {
 		req.MaxBytes = DefaultMaxBytes
 	}
-	err = retry(ctx, retryFor, func(ctx context.Context) error {
+	err = c.retry(ctx, func(ctx context.Context) error {
 		res, err = c.fetch(ctx, req)
 		if errors.Is(err, kafkago.OffsetOutOfRange) {
 			err = c.outOfRange(ctx, req)

@@ -159,7 +159,7 @@ func (l *lane) finish(b *batch, err error) {
 // recognises it and answers as it did the first time.
 func (l *lane) send(ctx context.Context, b *batch) error {
 	b.builder.compress(l.p.client.encoder)
-	err := retry(ctx, retryFor, func(ctx context.Context) error {
+	err := l.p.client.retry(ctx, func(ctx context.Context) error {
 		if l.state.id == noProducer {
 			if err := l.identify(ctx); err != nil {
 				return err

@@ -31,7 +31,7 @@ func (c *Client) Offsets(ctx context.Context, topic string) (map[int32]OffsetRan
 // offsetRange asks for one partition at a time on purpose: the library splits a larger question into one connection per
 // partition and bound.
 func (c *Client) offsetRange(ctx context.Context, topic string, partition int32) (r OffsetRange, err error) {
-	err = retry(ctx, retryFor, func(ctx context.Context) error {
+	err = c.retry(ctx, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
 		res, err := c.api.ListOffsets(ctx, &kafkago.ListOffsetsRequest{Topics: map[string][]kafkago.OffsetRequest{
@@ -65,7 +65,7 @@ func (c *Client) Committed(ctx context.Context, group, topic string) (map[int32]
 		all[i] = i
 	}
 	committed := make(map[int32]int64, n)
-	err = retry(ctx, retryFor, func(ctx context.Context) error {
+	err = c.retry(ctx, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
 		res, err := c.api.OffsetFetch(ctx, &kafkago.OffsetFetchRequest{GroupID: group, Topics: map[string][]int{topic: all}})

@@ -137,6 +137,18 @@ func testOutOfRange(t *testing.T, brokers []string) {
 	}
 }
 
+func testClosedClient(t *testing.T, brokers []string) {
+	c := kafkatest.Dial(t, brokers)
+	kafkatest.Topic(t, c, "closed", 1)
+	c.Close()
+	if _, err := c.Fetch(t.Context(), kafka.FetchRequest{Topic: "closed"}); !errors.Is(err, kafka.ErrClientClosed) {
+		t.Errorf("fetch: %v", err)
+	}
+	if _, err := c.Offsets(t.Context(), "closed"); !errors.Is(err, kafka.ErrClientClosed) {
+		t.Errorf("offsets: %v", err)
+	}
+}
+
 // A value larger than MaxBytes still comes, and MaxBytes bounds the rest.
 func testFetchBounds(t *testing.T, brokers []string) {
 	c := kafkatest.Dial(t, brokers)

@@ -23,6 +23,7 @@ var suite = []struct {
 	{"offsets", testOffsets},
 	{"long poll", testLongPoll},
 	{"out of range", testOutOfRange},
+	{"closed client", testClosedClient},
 	{"fetch bounds", testFetchBounds},
 	{"control records", testControlRecords},
 	{"against the library", testAgainstLibrary},

@@ -33,7 +33,7 @@ func (e *PartitionCountError) Error() string {
 // EnsureTopics creates the topics that do not exist, waits until all of them have leaders, and verifies their partition
 // counts (*PartitionCountError). It returns the names it created; settings of topics that existed stay as they are.
 func (c *Client) EnsureTopics(ctx context.Context, specs []TopicSpec) (created []string, err error) {
-	err = retry(ctx, retryFor, func(ctx context.Context) error {
+	err = c.retry(ctx, func(ctx context.Context) error {
 		made, err := c.createTopics(ctx, specs)
 		created = append(created, made...)
 		return err
@@ -84,7 +84,7 @@ func (c *Client) createTopics(ctx context.Context, specs []TopicSpec) (created [
 // partitions is the number of partitions of a topic, every one of which has a leader. It waits for a topic that is
 // being created.
 func (c *Client) partitions(ctx context.Context, topic string) (n int32, err error) {
-	err = retry(ctx, retryFor, func(ctx context.Context) error {
+	err = c.retry(ctx, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
 		res, err := c.api.Metadata(ctx, &kafkago.MetadataRequest{Topics: []string{topic}})

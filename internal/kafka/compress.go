@@ -1,0 +1,75 @@
+package kafka
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/segmentio/kafka-go/compress"
+)
+
+const (
+	// minCompressBytes is the smallest body worth compressing: below it there is hardly a second record to find
+	// repetitions in. Larger ones shrink 3- to 10-fold, which the broker's disk and its restart time see most.
+	minCompressBytes = 1 << 10
+	// maxInflatedBytes bounds one decompressed batch. Brokers accept 1 MiB compressed by default; JSON shrinks 10-fold,
+	// and more than 64-fold is an attack or damage.
+	maxInflatedBytes = 64 << 20
+	// zstdWorkers is how many batches are compressed or inflated at once; each keeps some 3 MB of state.
+	zstdWorkers = 2
+
+	attrZstd = 4 // in a batch's attributes
+)
+
+func newEncoder() (*zstd.Encoder, error) {
+	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(zstdWorkers))
+}
+
+// newDecoder returns a decoder for whole batches. It is never closed: used this way it has no goroutines, and closing it
+// under a Fetch would panic.
+func newDecoder() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(zstdWorkers), zstd.WithDecoderMaxMemory(maxInflatedBytes))
+}
+
+// compress shrinks the records if that helps. It is called once, after the last add.
+func (b *batchBuilder) compress(encoder *zstd.Encoder) {
+	records := b.buf[lengthPrefixSize+batchHeaderSize:]
+	if len(records) < minCompressBytes {
+		return
+	}
+	if small := encoder.EncodeAll(records, make([]byte, 0, len(records)/2)); len(small) < len(records) {
+		b.buf = b.buf[:lengthPrefixSize+batchHeaderSize+copy(records, small)]
+		b.attrs = attrZstd
+	}
+}
+
+// inflate decompresses a batch: zstd, which our own producer writes, in one go, the others through the library.
+func (p *batchParser) inflate(c compress.Compression, b []byte) (out []byte, err error) {
+	if c == compress.Zstd {
+		out, err = p.zstd.DecodeAll(b, nil) // bounded by the decoder's own limit
+	} else {
+		out, err = inflateStream(c, b)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("inflate %s: %w", c, err)
+	}
+	return out, nil
+}
+
+func inflateStream(c compress.Compression, b []byte) ([]byte, error) {
+	codec := c.Codec()
+	if codec == nil {
+		return nil, errors.New("unknown compression")
+	}
+	r := codec.NewReader(bytes.NewReader(b))
+	out, err := io.ReadAll(io.LimitReader(r, maxInflatedBytes+1))
+	if cerr := r.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil && len(out) > maxInflatedBytes {
+		err = fmt.Errorf("more than %d bytes", maxInflatedBytes)
+	}
+	return out, err
+}
