@@ -46,7 +46,10 @@ func (l *Log) Last() time.Time {
 
 // Load reads the file of a configuration.
 func Load(ctx context.Context, c Config) (*Log, error) {
-	if c.Data == "lake" {
+	switch c.Data {
+	case "":
+		return nil, usagef("no data: give the path of a CSV or JSONL file with --data")
+	case "lake":
 		return nil, usagef("--data lake is not available yet: give the path of a CSV or JSONL file")
 	}
 	format, err := history.DetectFormat(c.Data)

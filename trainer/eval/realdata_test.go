@@ -64,7 +64,7 @@ func TestRetailrocketFloors(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}
-	r, err := Run(context.Background(), Config{Data: realData(t, "retailrocket-sessions"), Tune: true, Trials: 96, Models: []string{ModelVSTAN}})
+	r, err := Run(context.Background(), Config{Data: realData(t, "retailrocket-sessions"), Tune: true, Trials: 64, Models: []string{ModelVSTAN}})
 	if err != nil {
 		t.Fatal(err)
 	}

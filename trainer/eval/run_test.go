@@ -156,6 +156,7 @@ func TestRunRefusesWrongUsage(t *testing.T) {
 		"--seeds 3 has no meaning":   {Seeds: 3},
 		"trials (-1) and workers":    {Trials: -1},
 		"--data lake is not availab": {Data: "lake"},
+		"no data: give the path":     {},
 	} {
 		_, err := Run(context.Background(), c)
 		var usage *UsageError
