@@ -55,6 +55,7 @@ type house struct {
 	secret   string
 	public   string
 
+	newest   map[string]int64            // persons of a browser so far, by browser
 	profiles map[string]*feature.Profile // by online key
 	items    map[string]*feature.ItemAggregate
 	offset   int64
@@ -67,7 +68,7 @@ func newHouse(tb testing.TB) *house {
 	dir := tb.TempDir()
 	h := &house{
 		tb: tb, metrics: prometheus.NewRegistry(),
-		profiles: map[string]*feature.Profile{}, items: map[string]*feature.ItemAggregate{},
+		newest: map[string]int64{}, profiles: map[string]*feature.Profile{}, items: map[string]*feature.ItemAggregate{},
 	}
 	var err error
 	h.control, err = control.Open(tb.Context(), filepath.Join(dir, "control.db"))
@@ -195,14 +196,16 @@ func (h *house) happen(e *event.Event) {
 	put := func(key string, value []byte) {
 		rows = append(rows, onlinestore.Row{Key: key, Version: feature.Version, Epoch: 1, Offset: h.offset, Value: value})
 	}
-	partial := onlinestore.Partial{Site: testSite, Kind: onlinestore.KindBrowser, ID: e.AnonymousID}
-	if e.AnonymousID == "" {
+	partial := onlinestore.Partial{Site: testSite, Kind: onlinestore.KindBrowser, ID: e.AnonymousID, N: h.newest[e.AnonymousID]}
+	switch {
+	case e.AnonymousID == "":
 		partial.Kind, partial.ID = onlinestore.KindUser, e.UserID
-	} else {
-		put(onlinestore.NewestKey(testSite, e.AnonymousID), onlinestore.NewestValue(0))
-		if e.UserID != "" {
-			put(onlinestore.LinkKey(onlinestore.Link{Site: testSite, User: e.UserID, Browser: e.AnonymousID}), onlinestore.LinkValue(e.OccurredAt.UnixMilli()))
-		}
+	case e.UserID != "":
+		link := onlinestore.Link{Site: testSite, User: e.UserID, Browser: e.AnonymousID, N: partial.N}
+		put(onlinestore.LinkKey(link), onlinestore.LinkValue(e.OccurredAt.UnixMilli()))
+	case e.Type == event.Logout:
+		h.newest[e.AnonymousID]++
+		put(onlinestore.NewestKey(testSite, e.AnonymousID), onlinestore.NewestValue(h.newest[e.AnonymousID]))
 	}
 	key := onlinestore.ProfileKey(partial)
 	if h.profiles[key] == nil {

@@ -62,14 +62,14 @@ func (v *visitors) load(ctx context.Context, site string, who identity) (*visito
 		partials = append(linked, onlinestore.Partial{Site: site, Kind: onlinestore.KindUser, ID: who.user})
 	}
 	if who.anonymous != "" {
-		newest, ok, err := v.newest(ctx, site, who.anonymous)
+		newest, err := v.newest(ctx, site, who.anonymous)
 		if err != nil {
 			return nil, err
 		}
 		if who.user == "" {
 			found.profileID = fmt.Sprintf("%s:%s:%s:%d", site, onlinestore.KindBrowser, who.anonymous, newest.N)
 		}
-		if ok && !slices.Contains(partials, newest) {
+		if !slices.Contains(partials, newest) {
 			partials = append(partials, newest)
 		}
 	}
@@ -110,15 +110,15 @@ func wrap(err error, doing string) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// newest finds the newest partial of a browser.
-func (v *visitors) newest(ctx context.Context, site, browser string) (onlinestore.Partial, bool, error) {
+// newest finds the newest partial of a browser. A browser that never changed hands has no row that says so.
+func (v *visitors) newest(ctx context.Context, site, browser string) (onlinestore.Partial, error) {
 	partial := onlinestore.Partial{Site: site, Kind: onlinestore.KindBrowser, ID: browser}
 	row, ok, err := v.online.Get(ctx, onlinestore.NewestKey(site, browser))
 	if err != nil || !ok {
-		return partial, false, wrap(err, "read the newest partial of a browser")
+		return partial, wrap(err, "read the newest partial of a browser")
 	}
 	partial.N, err = onlinestore.ParseNewestValue(row.Value)
-	return partial, err == nil, err
+	return partial, err
 }
 
 // linked lists the partials in which a user was seen, of the browsers that were linked last.
