@@ -9,10 +9,8 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -83,6 +81,7 @@ func Child(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error
 		}
 		return err
 	}
+	result.PeakRSSBytes = ownPeakRSS()
 	if err := json.NewEncoder(stdout).Encode(result); err != nil {
 		return fmt.Errorf("write training result: %w", err)
 	}
@@ -158,7 +157,9 @@ func Spawn(ctx context.Context, p Process, req ChildRequest) (Result, error) {
 	if err := errors.Join(closeErr, json.Unmarshal(stdout.Bytes(), &result)); err != nil {
 		return Result{}, fmt.Errorf("read training result: %w", err)
 	}
-	result.PeakRSSBytes = peakRSS(cmd.ProcessState.SysUsage())
+	if result.PeakRSSBytes == 0 {
+		result.PeakRSSBytes = peakRSS(cmd.ProcessState.SysUsage())
+	}
 	return result, nil
 }
 
@@ -200,15 +201,3 @@ func (t *tail) add(line string) {
 }
 
 func (t *tail) String() string { return t.text }
-
-// peakRSS reads the largest resident set of a process that has ended, in bytes.
-func peakRSS(usage any) int64 {
-	u, ok := usage.(*syscall.Rusage)
-	if !ok {
-		return 0
-	}
-	if runtime.GOOS == "darwin" {
-		return int64(u.Maxrss) // bytes there, kibibytes elsewhere
-	}
-	return int64(u.Maxrss) << 10
-}

@@ -10,12 +10,10 @@ import (
 	"github.com/millrace/millrace/trainer/eval"
 )
 
-// What the gate looks at: the model that answers most requests, by the metric that rewards a good first place.
-const (
-	GatedModel = ModelSessionKNN
-)
+// GatedModel is the model that the gate judges: the one that answers most requests.
+const GatedModel = ModelSessionKNN
 
-// gateMetric is the metric that decides; the others are recorded beside it.
+// gateMetric is the metric that decides, because it rewards a good first place; the others are recorded beside it.
 func gateMetric() eval.Metric { return eval.MRR(MetricDepth) }
 
 // minUnseenShare is the least part of the test that a champion must not have been trained on for a comparison with it as
@@ -113,7 +111,7 @@ func (r *run) compareChampion(ctx context.Context, split *eval.Dataset, candidat
 	test, scorer := unseen, model.Scorer(newTranslated(c.bundle, split.Vocabulary))
 	if n := predictions(unseen); n < MinPredictions || float64(n) < minUnseenShare*float64(predictions(split.Test)) {
 		if c.params.knn == candidate.knn.Config() {
-			return comparison{words: rival + " has the same parameters and less data"}, nil
+			return comparison{words: rival + " has the same parameters and knows the test part"}, nil
 		}
 		refitted, err := fitModels(ctx, c.params, split.Train, split.Vocabulary, nil)
 		if err != nil {
