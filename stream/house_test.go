@@ -44,12 +44,13 @@ type house struct {
 	useOnline onlinestore.Store
 	useOutput Producer
 
+	assigner     Assigner
 	drainTimeout time.Duration
 }
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	h := &house{t: t, dir: t.TempDir(), drainTimeout: defaultDrainTimeout, log: slog.New(slog.DiscardHandler)}
+	h := &house{t: t, dir: t.TempDir(), assigner: everything{}, drainTimeout: defaultDrainTimeout, log: slog.New(slog.DiscardHandler)}
 	h.client = kafkatest.Client(t, kafkatest.Broker(t))
 	h.producer = kafkatest.Producer(t, h.client, kafka.ProducerConfig{Linger: -1})
 	var err error
@@ -104,7 +105,7 @@ func (h *house) stream() *Stream {
 	h.t.Helper()
 	h.metrics = prometheus.NewRegistry()
 	s, err := New(Config{StateDir: filepath.Join(h.dir, "state"), CommitInterval: 20 * time.Millisecond, CheckpointInterval: 50 * time.Millisecond,
-		CacheBytes: 1 << 20}, Deps{Log: h.useLog, Assigner: everything{}, Producer: h.useOutput, Lake: h.useLake, Epochs: h.control,
+		CacheBytes: 1 << 20}, Deps{Log: h.useLog, Assigner: h.assigner, Producer: h.useOutput, Lake: h.useLake, Epochs: h.control,
 		Online: h.useOnline, Logger: h.log, Metrics: h.metrics})
 	if err != nil {
 		h.t.Fatal(err)
