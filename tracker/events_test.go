@@ -3,6 +3,7 @@ package tracker
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/kafka/broker"
@@ -73,6 +75,33 @@ func TestBufferFull(t *testing.T) {
 	if a := d.send(t, "pk_x", []byte(`{"type":"page_view"}`)).answer(t); len(a.Rejected) != 1 {
 		t.Errorf("answer %+v", a)
 	}
+}
+
+// A key store that does not answer is an outage, not a wrong key: the client must keep its events.
+func TestKeyStoreAway(t *testing.T) {
+	var logged bytes.Buffer
+	tr, err := New(Config{}, Deps{Keys: noKeys{}, Producer: instant{}, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(&logged, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	router := chi.NewRouter()
+	tr.Routes(router)
+	server := httptest.NewServer(router)
+	defer server.Close()
+	got := (&door{url: server.URL}).send(t, "pk_x", []byte(`{"type":"page_view","anonymous_id":"b"}`), "Origin", shopOrigin)
+	got.problem(t, http.StatusServiceUnavailable, "events-not-stored")
+	if got.header.Get("Retry-After") == "" || got.header.Get("Access-Control-Allow-Origin") != shopOrigin {
+		t.Errorf("headers %v", got.header)
+	}
+	if !strings.Contains(logged.String(), "database is locked") || strings.Contains(string(got.body), "database is locked") {
+		t.Errorf("the cause belongs into the log and not to the client: %s, %s", logged.String(), got.body)
+	}
+}
+
+type noKeys struct{}
+
+func (noKeys) Authenticate(context.Context, string) (control.Key, error) {
+	return control.Key{}, errors.New("database is locked")
 }
 
 type full struct{}

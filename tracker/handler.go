@@ -158,7 +158,9 @@ func (t *Tracker) authenticate(w http.ResponseWriter, r *http.Request) (control.
 			Hint: "`millrace keys list` shows the keys, `millrace keys create` makes one; the first ones stand in keys.json of the data directory",
 		})
 	case err != nil:
-		t.deps.Log.ErrorContext(r.Context(), "check key", "error", err)
+		if t.outages.allow(t.deps.Now()) {
+			t.deps.Log.ErrorContext(r.Context(), "keys cannot be checked; clients are asked to retry", "error", err)
+		}
 		t.unavailable(w, r, "the key could not be checked")
 	case key.Kind == control.KeySecret && origin != "":
 		t.refuse(w, r, httpserver.Problem{
