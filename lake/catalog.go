@@ -1,7 +1,6 @@
 package lake
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -132,11 +131,17 @@ func (c *catalog) pin(meta table.Metadata, at string, ident table.Identifier) *t
 // stage writes a version of the metadata durably under a fresh name and returns its location.
 func (c *catalog) stage(meta table.Metadata, number int) (string, error) {
 	at := fmt.Sprintf("%s/metadata/%05d-%s.metadata.json", meta.Location(), number, uuid.New())
-	var text bytes.Buffer
-	if err := json.NewEncoder(&text).Encode(meta); err != nil {
+	var text []byte
+	var err error
+	if m, ok := meta.(json.Marshaler); ok { // json.Marshal would parse and copy the result once more
+		text, err = m.MarshalJSON()
+	} else {
+		text, err = json.Marshal(meta)
+	}
+	if err != nil {
 		return "", fmt.Errorf("encode metadata: %w", err)
 	}
-	if err := (durableFS{}).WriteFile(at, text.Bytes()); err != nil {
+	if err := (durableFS{}).WriteFile(at, text); err != nil {
 		return "", fmt.Errorf("write metadata: %w", err)
 	}
 	return at, nil

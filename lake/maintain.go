@@ -18,6 +18,10 @@ const (
 	snapshotAge = time.Hour
 	// snapshotsKept is how many versions stay however old they are.
 	snapshotsKept = 10
+	// snapshotsMax is how many versions stay however young they are, twenty minutes at a commit every five seconds. Every
+	// commit writes the list of all versions anew, so this bounds what a small commit costs. A running scan does not need
+	// its version any more: it has planned, and data files stay.
+	snapshotsMax = 240
 	// orphanAge is how old a file that nothing refers to must be before it goes: far beyond the life of any commit, because
 	// the file of a commit under way looks just the same.
 	orphanAge = 24 * time.Hour
@@ -25,7 +29,8 @@ const (
 
 // Maintain keeps the tables small for ever: it drops old versions and the manifests that only they used, and deletes the
 // files that broken-off commits and replaced data have left behind. It is safe beside readers and writers of any process.
-// Call it every ten minutes or so: until it runs, metadata grows by about a kilobyte a commit.
+// Call it every ten minutes or so: between two calls, metadata grows by
+// about a kilobyte a commit.
 func (l *Lake) Maintain(ctx context.Context, now time.Time) error {
 	for _, spec := range tables() {
 		if err := l.expire(ctx, spec, now); err != nil {
@@ -81,7 +86,7 @@ func (l *Lake) commitExpiry(ctx context.Context, spec tableSpec, now time.Time) 
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		expired = expiredSnapshots(before.Metadata(), now)
+		expired = expiredSnapshots(before.Metadata().Snapshots(), pinnedSnapshots(before.Metadata()), now)
 		if len(expired) == 0 {
 			return before, before, nil, nil
 		}
@@ -101,25 +106,27 @@ func (l *Lake) commitExpiry(ctx context.Context, spec tableSpec, now time.Time) 
 	return nil, nil, nil, fmt.Errorf("gave up after %d tries: %w", maxCommitTries, err)
 }
 
-// expiredSnapshots lists what may go: older than snapshotAge, not among the newest snapshotsKept, and not what a branch or
-// a tag points at.
-func expiredSnapshots(meta table.Metadata, now time.Time) []int64 {
-	keep := make(map[int64]bool)
-	for _, ref := range meta.Refs() {
-		keep[ref.SnapshotID] = true
-	}
-	snapshots := meta.Snapshots() // in the order of commits
-	for _, s := range snapshots[max(0, len(snapshots)-snapshotsKept):] {
-		keep[s.SnapshotID] = true
-	}
+// expiredSnapshots lists what may go: older than snapshotAge or more than snapshotsMax, but never one of the newest
+// snapshotsKept nor a pinned one. Snapshots come in the order of commits.
+func expiredSnapshots(snapshots []table.Snapshot, pinned map[int64]bool, now time.Time) []int64 {
 	limit := now.Add(-snapshotAge).UnixMilli()
 	var out []int64
-	for _, s := range snapshots {
-		if s.TimestampMs < limit && !keep[s.SnapshotID] {
+	for i, s := range snapshots {
+		newer := len(snapshots) - 1 - i
+		if newer >= snapshotsKept && !pinned[s.SnapshotID] && (s.TimestampMs < limit || newer >= snapshotsMax) {
 			out = append(out, s.SnapshotID)
 		}
 	}
 	return out
+}
+
+// pinnedSnapshots are those that branches and tags point at.
+func pinnedSnapshots(meta table.Metadata) map[int64]bool {
+	pinned := make(map[int64]bool)
+	for _, ref := range meta.Refs() {
+		pinned[ref.SnapshotID] = true
+	}
+	return pinned
 }
 
 // liveManifests names the manifest lists and manifests of every kept snapshot, and returns each manifest once.

@@ -63,6 +63,40 @@ func TestMaintain(t *testing.T) {
 	}
 }
 
+func TestExpiredSnapshots(t *testing.T) {
+	now := time.Now()
+	snapshots := func(n int, age time.Duration) []table.Snapshot { // the newest is age old, the others a second each before it
+		out := make([]table.Snapshot, n)
+		for i := range out {
+			out[i] = table.Snapshot{SnapshotID: int64(i), TimestampMs: now.Add(-age - time.Duration(n-1-i)*time.Second).UnixMilli()}
+		}
+		return out
+	}
+	for name, tc := range map[string]struct {
+		snapshots []table.Snapshot
+		pinned    map[int64]bool
+		expired   int
+	}{
+		"young":                {snapshots(snapshotsMax, 0), nil, 0},
+		"young, too many":      {snapshots(snapshotsMax+5, 0), nil, 5},
+		"too many, one pinned": {snapshots(snapshotsMax+5, 0), map[int64]bool{3: true}, 4},
+		"old":                  {snapshots(50, 2*snapshotAge), nil, 50 - snapshotsKept},
+		"old, few":             {snapshots(snapshotsKept, 2*snapshotAge), nil, 0},
+		"half old":             {snapshots(40, snapshotAge-20*time.Second), nil, 19},
+	} {
+		got := expiredSnapshots(tc.snapshots, tc.pinned, now)
+		if len(got) != tc.expired {
+			t.Errorf("%s: %d expire, want %d", name, len(got), tc.expired)
+		}
+		for i, id := range got {
+			if tc.pinned == nil && id != int64(i) {
+				t.Errorf("%s: %v are not the oldest", name, got)
+				break
+			}
+		}
+	}
+}
+
 // What a tag points at stays, however old.
 func TestMaintainKeepsTags(t *testing.T) {
 	l, s := openTestLake(t), newSampler(32)

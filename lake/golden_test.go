@@ -1,0 +1,149 @@
+package lake
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"github.com/parquet-go/parquet-go"
+)
+
+// update writes the golden files anew. A file of a published version is never changed: a new version gets new files.
+var update = flag.Bool("update", false, "write the golden files of the current version")
+
+const goldenRows = 20
+
+// Files of version 1 must stay readable for ever: the rows of the committed Parquet files are the committed JSON.
+func TestGoldenFiles(t *testing.T) {
+	if *update {
+		writeGolden(t)
+	}
+	var events []EventRow
+	readGolden(t, "events.v1", (*eventRow).value, func(r EventRow) { events = append(events, r) })
+	compareGolden(t, "events.v1", events)
+	var exposures []ExposureRow
+	readGolden(t, "exposures.v1", (*exposureRow).value, func(r ExposureRow) { exposures = append(exposures, r) })
+	compareGolden(t, "exposures.v1", exposures)
+}
+
+func readGolden[Row, Out any](t *testing.T, name string, value func(*Row) (Out, error), add func(Out)) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".parquet")
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := openRows(plannedFile{path: path, bytes: info.Size()}, value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err = r.next(t.Context()); err == nil && !r.done; err = r.next(t.Context()) {
+		add(r.row)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func compareGolden[Out any](t *testing.T, name string, got []Out) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []Out
+	if err := json.Unmarshal(text, &want); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != goldenRows || !reflect.DeepEqual(got, want) {
+		t.Errorf("%s: %d rows differ from the committed ones", name, len(got))
+	}
+}
+
+func writeGolden(t *testing.T) {
+	t.Helper()
+	s := newSampler(1)
+	var events, exposures bytes.Buffer
+	eventRows, exposureRows := s.landEvents(4, 100, goldenRows).Events, s.landExposures(4, 100, goldenRows).Exposures
+	if err := EncodeEvents(&events, eventRows); err != nil {
+		t.Fatal(err)
+	}
+	if err := EncodeExposures(&exposures, exposureRows); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]any{
+		"events.v1.parquet": events.Bytes(), "exposures.v1.parquet": exposures.Bytes(), "events.v1.json": eventRows, "exposures.v1.json": exposureRows,
+	} {
+		data, isFile := content.([]byte)
+		if !isFile {
+			var err error
+			if data, err = json.Marshal(content); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(filepath.Join("testdata", name), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// New files keep to the portable profile.
+func TestWrittenProfile(t *testing.T) {
+	var out bytes.Buffer
+	few := newSampler(3).landEvents(0, 0, 100).Events
+	rows := make([]EventRow, maxRowGroupRows+10)
+	for i := range rows {
+		rows[i] = few[i%len(few)]
+	}
+	if err := EncodeEvents(&out, rows); err != nil {
+		t.Fatal(err)
+	}
+	f, err := parquet.OpenFile(bytes.NewReader(out.Bytes()), int64(out.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups := f.Metadata().RowGroups
+	if len(groups) != 2 || groups[0].NumRows != maxRowGroupRows {
+		t.Errorf("%d row groups, the first of %d rows", len(groups), groups[0].NumRows)
+	}
+	for _, group := range groups {
+		for i := range group.Columns {
+			c := &group.Columns[i].MetaData
+			if c.Codec.String() != "ZSTD" {
+				t.Errorf("%v is compressed with %s", c.PathInSchema, c.Codec)
+			}
+			if len(c.EncodingStats) == 0 {
+				t.Errorf("%v says nothing of its encodings", c.PathInSchema)
+			}
+			for _, stats := range c.EncodingStats {
+				switch stats.PageType.String() + " " + stats.Encoding.String() {
+				case "DATA_PAGE PLAIN", "DATA_PAGE RLE_DICTIONARY", "DICTIONARY_PAGE PLAIN":
+				default:
+					t.Errorf("%v has pages of %s, %s", c.PathInSchema, stats.PageType, stats.Encoding)
+				}
+			}
+		}
+	}
+}
+
+// A file that is compressed with LZ4 is refused, because it would be read back as garbage without an error.
+func TestLZ4IsRefused(t *testing.T) {
+	var out bytes.Buffer
+	w := parquet.NewGenericWriter[eventRow](&out, parquet.Compression(&parquet.Lz4Raw))
+	if _, err := w.Write(make([]eventRow, 10)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openParquet(bytes.NewReader(out.Bytes()), int64(out.Len())); err == nil {
+		t.Error("the file was opened")
+	}
+}
