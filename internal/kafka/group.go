@@ -111,7 +111,7 @@ func (g *Group) follow(ctx context.Context, cg *kafkago.ConsumerGroup, handle Ha
 		gen, err := cg.Next(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // stopped as asked, which is what err says too
 		case err == nil:
 			troubleSince = time.Time{}
 			g.start(ctx, gen, handle, failed)

@@ -17,12 +17,7 @@ import (
 	"github.com/millrace/millrace/internal/kafka/kafkatest"
 )
 
-func TestMain(m *testing.M) {
-	if os.Getenv(childEnv) != "" {
-		os.Exit(child())
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func start(t *testing.T, dir, listen string) *broker.Broker {
 	t.Helper()

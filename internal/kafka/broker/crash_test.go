@@ -18,16 +18,19 @@ import (
 	"github.com/millrace/millrace/internal/kafka/kafkatest"
 )
 
-// childEnv makes the test binary a broker with a producer, in the directory it names, until it is killed.
+// childEnv names the directory of the broker that TestChild runs until it is killed.
 const childEnv = "BROKER_TEST_CHILD"
 
-// child produces numbers for ever and prints each one after its acknowledgement.
-func child() int {
-	if err := runChild(context.Background(), os.Getenv(childEnv)); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+// TestChild is no test but the process that TestKill kills: it produces numbers for ever and prints each one after its
+// acknowledgement.
+func TestChild(t *testing.T) {
+	dir := os.Getenv(childEnv)
+	if dir == "" {
+		t.Skip("runs as a child of TestKill only")
 	}
-	return 0
+	if err := runChild(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func runChild(ctx context.Context, dir string) error {
@@ -76,7 +79,7 @@ func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	acked := make(map[string]bool)
 	for range 3 {
-		cmd := exec.CommandContext(t.Context(), os.Args[0])
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChild$")
 		cmd.Env = append(os.Environ(), childEnv+"="+dir)
 		cmd.Stderr = os.Stderr
 		out, err := cmd.StdoutPipe()

@@ -2,6 +2,7 @@ package kafkatest
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -46,7 +47,8 @@ func Real(tb testing.TB) []string {
 		tb.Fatalf("format Kafka storage: %v\n%s", err, out)
 	}
 	var log bytes.Buffer
-	server := exec.Command(java, args("kafka.Kafka", properties)...)
+	// It ends with the clean-up below, after whatever the test still wants from it in clean-ups of its own.
+	server := exec.CommandContext(context.WithoutCancel(tb.Context()), java, args("kafka.Kafka", properties)...)
 	server.Stdout, server.Stderr = &log, &log
 	if err := server.Start(); err != nil {
 		tb.Fatalf("start Kafka: %v", err)
@@ -88,7 +90,8 @@ group.initial.rebalance.delay.ms=0
 // port it is configured with.
 func freeAddr(tb testing.TB) string {
 	tb.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	var lc net.ListenConfig
+	ln, err := lc.Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
