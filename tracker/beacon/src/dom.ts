@@ -11,9 +11,15 @@ const itemSelector = "[data-millrace-item]";
 const listSelector = "[data-millrace-rec]";
 const viewItem = "view_item";
 
-const visibleShare = 0.5;
-const visibleTime = 1e3;
-const scanDelay = 100;
+const enum Impression {
+  share = 0.5, // of the element in view
+  time = 1000, // ms
+}
+
+/** Changes of the page that come together are looked at together, after so many milliseconds. */
+const enum Scan {
+  delay = 100,
+}
 
 const closest = (element: Element | null | undefined, selector: string): Tagged | null =>
   element ? (element.closest(selector) as Tagged | null) : null;
@@ -65,12 +71,12 @@ const observer = new IntersectionObserver(
   (entries) => {
     for (const { target, intersectionRatio } of entries) {
       clearTimeout(timers.get(target));
-      if (intersectionRatio >= visibleShare) {
-        timers.set(target, setTimeout(() => show(target as Tagged), visibleTime) as unknown as number);
+      if (intersectionRatio >= Impression.share) {
+        timers.set(target, setTimeout(() => show(target as Tagged), Impression.time) as unknown as number);
       }
     }
   },
-  { threshold: visibleShare },
+  { threshold: Impression.share },
 );
 
 function show(element: Tagged): void {
@@ -80,7 +86,7 @@ function show(element: Tagged): void {
   seen.add(name);
   const list = closest(element, listSelector);
   shown.set(list, [...(shown.get(list) || []), element]);
-  if (shown.size === 1) setTimeout(reportShown, scanDelay);
+  if (shown.size === 1) setTimeout(reportShown, Scan.delay);
 }
 
 /** Sends the impressions that are counted, one event a list. */
@@ -130,7 +136,7 @@ export function watch(): void {
     scanning ||= setTimeout(() => {
       scanning = 0;
       scan();
-    }, scanDelay) as unknown as number;
+    }, Scan.delay) as unknown as number;
   }).observe(document.documentElement, {
     childList: true,
     subtree: true,

@@ -10,9 +10,13 @@ export interface Entry {
   sending?: boolean;
 }
 
-const maxEntries = 500;
-const maxBytes = 524288;
-const maxAge = 6048e5; // 7 days; the stream knows ids for 8
+const enum Limit {
+  entries = 500,
+  bytes = 524288,
+  age = 604800000, // 7 days in ms; the stream knows ids for 8
+  /** Where no lock tells whether a tab lives, its events are taken over after a minute. */
+  orphanAge = 60000,
+}
 
 /** Each event has a storage key of its own, written before it is sent: no array is rewritten, and a crash loses nothing. */
 const prefix = "mr.q." + (key || "").slice(-8) + ".";
@@ -24,7 +28,7 @@ function append(name: string, json: string): void {
   queue.push({ name, json, bytes: encoder.encode(json).length });
   let total = queue.reduce((sum, entry) => sum + entry.bytes, 0);
   // The oldest goes first; the gap in seq tells the collector how many.
-  while (queue.length > maxEntries || total > maxBytes) {
+  while (queue.length > Limit.entries || total > Limit.bytes) {
     total -= queue[0].bytes;
     remove([queue[0]]);
   }
@@ -69,7 +73,7 @@ function load(owner: string, minAge: number): void {
     if (ownerOf(name) !== owner || queue.some((entry) => entry.name === name)) continue;
     const json = local!.getItem(name)!;
     const age = Date.now() - JSON.parse(json).occurred_at;
-    if (age > maxAge) local!.removeItem(name);
+    if (age > Limit.age) local!.removeItem(name);
     else if (age >= minAge) append(name, json);
   }
 }
@@ -107,7 +111,7 @@ export function adopt(then: () => void): void {
   for (const owner of new Set(stored().map(ownerOf))) {
     if (owner !== tab.id) {
       hold(prefix + owner, () => {
-        load(owner, navigator.locks ? 0 : 6e4);
+        load(owner, navigator.locks ? 0 : Limit.orphanAge);
         then();
       });
     }

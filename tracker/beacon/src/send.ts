@@ -1,18 +1,22 @@
 import { endpoint } from "./config";
 import { type Entry, queue, remove } from "./queue";
 
-// The 64 KiB that a browser lets keepalive requests carry is one budget for all of them together; some is left to others.
-const keepaliveBytes = 57344;
-const maxBodyBytes = 524288;
-const envelopeBytes = 64;
-const debounce = 250;
-const timeout = 15e3;
+const enum Bytes {
+  /** The 64 KiB that keepalive requests may carry are one budget for all of them together; some is left to others. */
+  keepalive = 57344,
+  body = 524288,
+  envelope = 64,
+}
 
-// An outage costs a client at most ten requests a minute: waits of 1-2 s, 2-4 s, ... up to half a minute to a minute.
-const firstWait = 2e3;
-const longestWait = 6e4;
-/** After three failures of the network and no success ever, something blocks us: once in five minutes is enough. */
-const blockedWait = 3e5;
+/** Milliseconds. An outage costs a client at most ten requests a minute: waits of 1-2 s, 2-4 s, ... 30-60 s. */
+const enum Wait {
+  debounce = 250,
+  answer = 15000,
+  first = 2000,
+  longest = 60000,
+  /** After three failures of the network and no success ever, something blocks us. */
+  blocked = 300000,
+}
 
 let inFlight = 0; // keepalive bytes
 let active = 0; // requests
@@ -29,7 +33,7 @@ const retryable = (status: number): boolean => [0, 408, 425, 429].includes(statu
 export function schedule(): void {
   if (!timer) {
     send();
-    if (!timer) wake(debounce);
+    if (!timer) wake(Wait.debounce);
   }
 }
 
@@ -56,7 +60,7 @@ export function retryNow(): void {
 
 /** Takes as many waiting events as fit. */
 function take(budget: number): Entry[] {
-  budget -= envelopeBytes;
+  budget -= Bytes.envelope;
   return queue.filter((entry) => !entry.sending && (budget -= entry.bytes + 1) >= 0);
 }
 
@@ -68,10 +72,10 @@ export function send(leaving?: boolean): void {
   const wait = notBefore - performance.now();
   if (wait > 0 && !leaving) return wake(wait); // timers may fire a little early
   while (!stopped && (leaving || (!active && navigator.onLine !== false))) {
-    let batch = take(keepaliveBytes - inFlight);
+    let batch = take(Bytes.keepalive - inFlight);
     let keepalive = true;
     if (!batch.length && !leaving) {
-      batch = take(maxBodyBytes);
+      batch = take(Bytes.body);
       keepalive = false;
     }
     if (!batch.length) break;
@@ -81,7 +85,7 @@ export function send(leaving?: boolean): void {
 
 async function post(batch: Entry[], keepalive: boolean, leaving?: boolean): Promise<void> {
   const body = `{"sent_at":${Date.now()},"events":[${batch.map((entry) => entry.json)}]}`;
-  const bytes = keepalive ? batch.reduce((sum, entry) => sum + entry.bytes + 1, envelopeBytes) : 0;
+  const bytes = keepalive ? batch.reduce((sum, entry) => sum + entry.bytes + 1, Bytes.envelope) : 0;
   batch.forEach((entry) => (entry.sending = true));
   if (leaving && !("keepalive" in Request.prototype)) {
     // Nobody tells whether a beacon arrived, only whether the browser took it.
@@ -95,7 +99,7 @@ async function post(batch: Entry[], keepalive: boolean, leaving?: boolean): Prom
   let rejected: unknown[] = [];
   try {
     // A string body is text/plain: no preflight.
-    const signal = AbortSignal.timeout?.(timeout);
+    const signal = AbortSignal.timeout?.(Wait.answer);
     const answer = await fetch(endpoint, { method: "POST", body, keepalive, signal });
     status = answer.status;
     wait = +(answer.headers.get("Retry-After") || 0) * 1e3;
@@ -108,8 +112,8 @@ async function post(batch: Entry[], keepalive: boolean, leaving?: boolean): Prom
   batch.forEach((entry) => (entry.sending = false));
   if (status) reached = true;
   if (retryable(status)) {
-    const span = Math.min(firstWait * 2 ** failures++, longestWait);
-    const backoff = failures >= 3 && !reached ? blockedWait : span / 2 + (Math.random() * span) / 2;
+    const span = Math.min(Wait.first * 2 ** failures++, Wait.longest);
+    const backoff = failures >= 3 && !reached ? Wait.blocked : span / 2 + (Math.random() * span) / 2;
     wait = Math.max(wait, backoff);
     notBefore = performance.now() + wait;
     return wake(wait);
@@ -120,7 +124,7 @@ async function post(batch: Entry[], keepalive: boolean, leaving?: boolean): Prom
     return;
   }
   if (status >= 300) rejected = batch.map((entry) => entry.json);
-  if (rejected.length) console.warn("millrace: bad events", status, rejected);
+  if (rejected?.length) console.warn("millrace: bad events", status, rejected);
   failures = 0;
   remove(batch); // stored, or not worth a second try
   send();

@@ -14,7 +14,9 @@ function usable(open: () => Storage): Storage | undefined {
 export const local = usable(() => localStorage);
 export const tabLocal = usable(() => sessionStorage);
 
-const yearSeconds = 31536000;
+const enum Cookie {
+  maxAge = 31536000, // a year in seconds
+}
 
 /** Small values where there is no localStorage: cookies are read once, because each access costs milliseconds. */
 const cached: Record<string, string> = {};
@@ -42,7 +44,7 @@ export function put(name: string, value: string): void {
       return;
     }
     cached[name] = value;
-    document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? yearSeconds : 0}`;
+    document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? Cookie.maxAge : 0}`;
   } catch {
     // Full or forbidden: the value lives as long as the page.
   }

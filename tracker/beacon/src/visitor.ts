@@ -7,12 +7,13 @@ export interface Consent {
   analytics?: boolean;
 }
 
-// The session rule of the product: 30 minutes idle, 24 hours at most. It is the same in package event.
-const sessionIdle = 18e5;
-const sessionMax = 864e5;
-
-/** A value that changes with every event is written this often at most. */
-const writeInterval = 5e3;
+/** The session rule of the product in milliseconds: 30 minutes idle, 24 hours at most. It is the same in package event. */
+const enum Session {
+  idle = 1800000,
+  max = 86400000,
+  /** It changes with every event, and is written this often at most. */
+  writeInterval = 5000,
+}
 
 /** The visitor's own decision as JSON, empty while there is none. */
 let chosen = get("mr.c");
@@ -59,13 +60,13 @@ export function endSession(): void {
 export function sessionId(now = Date.now()): string {
   if (!personal()) return "";
   let [id, start, last] = (get("mr.s") || session).split("_");
-  if (!id || now - +last >= sessionIdle || now - +start >= sessionMax) {
+  if (!id || now - +last >= Session.idle || now - +start >= Session.max) {
     id = uuid(now);
     start = "" + now;
     written = 0;
   }
   session = id + "_" + start + "_" + now;
-  if (Math.abs(now - written) >= writeInterval) {
+  if (Math.abs(now - written) >= Session.writeInterval) {
     put("mr.s", session);
     written = now;
   }
