@@ -49,9 +49,15 @@ type trial struct {
 	value float64
 }
 
-// objective is what tuning maximises: it rewards both a hit and its rank, so that the chosen setting does well in HR
-// and in MRR.
-func objective(depth int) Metric { return NDCG(depth) }
+// objective is what tuning maximises: the mean of HR and MRR, so that one setting does well in both. MRR alone, or NDCG
+// which follows it, prefers settings that put little but the nearest item into the list.
+func objective(depth int) Metric {
+	hr, mrr := HR(depth), MRR(depth)
+	return Metric{
+		Name: "mean of " + hr.Name + " and " + mrr.Name,
+		Of:   func(p Prediction) float64 { return (hr.Of(p) + mrr.Of(p)) / 2 },
+	}
+}
 
 // tune searches a space and returns the best configuration on the validation sessions. The same input and seed choose
 // the same one, whatever the number of workers.

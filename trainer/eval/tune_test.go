@@ -61,7 +61,7 @@ func TestTuneFindsTheBestOfASmallGrid(t *testing.T) {
 	if want := (dials{7, 2, 5}); got != want || report.Value != 1 || report.Trials != 512 {
 		t.Errorf("chose %+v with %g in %d trials, want %+v with 1 in 512", got, report.Value, report.Trials, want)
 	}
-	if report.Examples != 6 || report.Objective != "NDCG@20" || len(report.Grid["b"]) != 8 {
+	if report.Examples != 6 || report.Objective != "mean of HR@20 and MRR@20" || len(report.Grid["b"]) != 8 {
 		t.Errorf("report %+v", report)
 	}
 }
