@@ -80,6 +80,8 @@ type query struct {
 	items     []string // what the list follows from, oldest first
 	set       bool     // items are a set: a product page or a cart
 	expected  rung     // the rung that an undisturbed answer comes from
+	policy    policy
+	seen      map[string]bool // what counts less because the visitor has seen it
 
 	profileLost bool // the visitor's profile could not be read
 }
@@ -161,7 +163,7 @@ func (q *query) stages() []stage {
 		return append([]stage{{sources: func() []source { return []source{q.fromHistory()} }}}, fillers...)
 	case control.KindHome:
 		return append([]stage{{sources: func() []source {
-			return []source{q.fromSession(0.4), q.fromTransitions(0.3), q.fromCategories(0.5), q.fromTrends(0.1), q.fromPopularity(0.05)}
+			return []source{q.fromSession(0.4), q.fromTransitions(0.3), q.fromCategories(0.7), q.fromTrends(0.1), q.fromPopularity(0.05)}
 		}}}, fillers...)
 	case control.KindCart:
 		return append([]stage{{sources: func() []source { return []source{q.fromTransitions(1)} }},
@@ -220,14 +222,32 @@ func (q *query) fromCategories(weight float64) source {
 		if len(ids) == 0 {
 			ids = q.modelCategory(a.category, each)
 		}
-		for place, id := range ids[:min(len(ids), each)] {
-			// The first item of a loved category stands before the last of it, and that before the first of the next.
-			s.items = append(s.items, proposal{id: id, score: a.share * (0.6 + 0.4/float64(1+place)), origin: a.category})
+		for place, id := range q.unseenFirst(ids[:min(len(ids), each)]) {
+			s.items = append(s.items, proposal{id: id, score: a.share * placeWeight(place), origin: a.category})
 		}
 	}
 	slices.SortStableFunc(s.items, func(a, b proposal) int { return cmp.Compare(b.score, a.score) })
 	return s
 }
+
+// unseenFirst puts what the visitor has not seen before what it has, where the placement cares.
+func (q *query) unseenFirst(ids []string) []string {
+	if len(q.seen) == 0 {
+		return ids
+	}
+	ordered := make([]string, 0, len(ids))
+	for _, seen := range []bool{false, true} {
+		for _, id := range ids {
+			if q.seen[id] == seen {
+				ordered = append(ordered, id)
+			}
+		}
+	}
+	return ordered
+}
+
+// placeWeight is what a place in a category's list is worth: the head stands for the category, the tail fills up.
+func placeWeight(place int) float64 { return 0.3 + 0.7/(1+float64(place)/2) }
 
 // modelCategory is the category's list as of the last training, for a store without item aggregates.
 func (q *query) modelCategory(category string, k int) []string {

@@ -5,8 +5,9 @@ import (
 	"slices"
 )
 
-// seenFactor demotes what the visitor has seen in a list that should show something new.
-const seenFactor = 0.5
+// seenFactor demotes what the visitor has seen in a list that should show something new. It is gentle: in a small shop
+// the category that a visitor looks through must not sink because most of it has been seen.
+const seenFactor = 0.75
 
 // contribution is what one source adds to a candidate's score.
 type contribution struct {
@@ -26,8 +27,8 @@ type candidate struct {
 }
 
 // rank joins the proposals of several sources into one list, best first. Scores of different families do not compare,
-// so each source is brought to 1 for its best item and counts by its weight. Items for which demote is true count less.
-func rank(sources []source, demote func(id string) bool) []*candidate {
+// so each source is brought to 1 for its best item and counts by its weight. What was seen counts less.
+func rank(sources []source, seen map[string]bool) []*candidate {
 	total := 0
 	for i := range sources {
 		total += len(sources[i].items)
@@ -55,11 +56,9 @@ func rank(sources []source, demote func(id string) bool) []*candidate {
 			c.add(contribution{family: s.family, origin: p.origin, score: s.weight * p.score / best, rung: s.rung})
 		}
 	}
-	if demote != nil {
-		for _, c := range list {
-			if demote(c.id) {
-				c.score *= seenFactor
-			}
+	for _, c := range list {
+		if seen[c.id] {
+			c.score *= seenFactor
 		}
 	}
 	slices.SortFunc(list, func(a, b *candidate) int {

@@ -110,7 +110,7 @@ func (s *Serving) recommend(ctx context.Context, site string, placement control.
 		sources := stage.sources()
 		s.metrics.stage(placement.Name, stageCandidates, time.Since(began))
 		began = time.Now()
-		ranked := rank(sources, q.demoted(selected.policy))
+		ranked := rank(sources, q.seen)
 		s.metrics.stage(placement.Name, stageRank, time.Since(began))
 		began = time.Now()
 		selected.add(ranked)
@@ -142,19 +142,13 @@ func (s *Serving) prepare(ctx context.Context, site string, placement control.Pl
 		s.lostProfiles.warn(ctx, s.log, "profiles are not readable; lists come from the request and the ladder", err)
 		found, stale, q.profileLost = &visitor{}, request.AfterEvent != "", true
 	}
-	q.visitor = found
+	q.visitor, q.policy = found, policyOf(placement.Kind)
+	if q.policy.demoteSeen {
+		q.seen = make(map[string]bool, len(found.profile.Seen))
+		for _, s := range found.profile.Seen {
+			q.seen[s.ItemID] = true
+		}
+	}
 	q.follow()
 	return q, stale
-}
-
-// demoted tells which items count less because the visitor has seen them.
-func (q *query) demoted(p policy) func(string) bool {
-	if !p.demoteSeen || len(q.visitor.profile.Seen) == 0 {
-		return nil
-	}
-	seen := make(map[string]bool, len(q.visitor.profile.Seen))
-	for _, s := range q.visitor.profile.Seen {
-		seen[s.ItemID] = true
-	}
-	return func(id string) bool { return seen[id] }
 }

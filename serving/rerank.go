@@ -60,7 +60,7 @@ type shownItem struct {
 
 func newSelection(q *query) *selection {
 	s := &selection{
-		query: q, policy: policyOf(q.placement.Kind), excluded: setOf(q.request.ExcludeIDs),
+		query: q, policy: q.policy, excluded: setOf(q.request.ExcludeIDs),
 		taken: make(map[string]bool, 2*minPerSource), groups: map[string]bool{}, current: q.current(),
 	}
 	if s.policy.dropBought {

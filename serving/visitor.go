@@ -32,6 +32,12 @@ type visitor struct {
 	profileID string // the key of the profile without its prefix, "" when no id was given
 	profile   feature.Profile
 	known     bool
+	loggedOut *feature.Profile // the person before, of a browser that nobody used since the logout
+}
+
+// hasApplied reports whether the event is among the last ones applied. A logout is applied to the person who leaves.
+func (v *visitor) hasApplied(eventID string) bool {
+	return v.profile.HasApplied(eventID) || v.loggedOut != nil && v.loggedOut.HasApplied(eventID)
 }
 
 // identity is how a request names its visitor; both empty is nobody.
@@ -78,18 +84,22 @@ func (v *visitors) load(ctx context.Context, site string, who identity) (*visito
 			return nil, err
 		}
 	}
+	if last := len(partials) - 1; !found.known && who.user == "" && partials[last].N > 0 {
+		partials[last].N--
+		before, _, err := v.read(ctx, partials[last])
+		if err != nil {
+			return nil, err
+		}
+		found.loggedOut = before
+	}
 	return found, nil
 }
 
 // merge adds one partial to the visitor. A browser's partial that belongs to another user stays out.
 func (v *visitors) merge(ctx context.Context, found *visitor, partial onlinestore.Partial, who identity) error {
-	row, ok, err := v.online.Get(ctx, onlinestore.ProfileKey(partial))
+	profile, ok, err := v.read(ctx, partial)
 	if err != nil || !ok {
-		return wrap(err, "read a profile")
-	}
-	profile, err := feature.DecodeProfile(row.Value)
-	if err != nil {
-		return fmt.Errorf("read a profile: %w", err)
+		return err
 	}
 	if who.user != "" && profile.UserID != "" && profile.UserID != who.user {
 		return nil
@@ -100,6 +110,16 @@ func (v *visitors) merge(ctx context.Context, found *visitor, partial onlinestor
 	}
 	found.profile.Merge(profile)
 	return nil
+}
+
+// read reads one partial, nil where there is none.
+func (v *visitors) read(ctx context.Context, partial onlinestore.Partial) (*feature.Profile, bool, error) {
+	row, ok, err := v.online.Get(ctx, onlinestore.ProfileKey(partial))
+	if err != nil || !ok {
+		return nil, false, wrap(err, "read a profile")
+	}
+	profile, err := feature.DecodeProfile(row.Value)
+	return profile, err == nil, wrap(err, "read a profile")
 }
 
 // wrap adds context to an error that may be nil.
@@ -162,7 +182,7 @@ func (v *visitors) linked(ctx context.Context, site, user string) ([]onlinestore
 // event was not there by then.
 func (v *visitors) loadAfter(ctx context.Context, site string, who identity, eventID string) (found *visitor, stale bool, err error) {
 	found, err = v.load(ctx, site, who)
-	if err != nil || eventID == "" || found.profile.HasApplied(eventID) {
+	if err != nil || eventID == "" || found.hasApplied(eventID) {
 		return found, false, err
 	}
 	select {
@@ -176,7 +196,7 @@ func (v *visitors) loadAfter(ctx context.Context, site string, who identity, eve
 		if err := pause(ctx, step); err != nil {
 			return found, true, nil // the caller is going; what is there is good enough
 		}
-		if found, err = v.load(ctx, site, who); err != nil || found.profile.HasApplied(eventID) {
+		if found, err = v.load(ctx, site, who); err != nil || found.hasApplied(eventID) {
 			return found, false, err
 		}
 	}
