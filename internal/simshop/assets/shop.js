@@ -148,7 +148,7 @@
     }
   };
 
-  const ask = async (placement, after, exclude) => {
+  const ask = async (placement, after) => {
     const query = new URLSearchParams({ placement, key, limit: listLength });
     const visitor = window.millrace?.anonymousId?.();
     const here = product()?.id;
@@ -159,11 +159,33 @@
     }
     if (placement === "cart") cart().forEach((line) => query.append("item_ids", line.id));
     else if (here && (placement === "item" || !visitor)) query.set("item_ids", here);
-    exclude.forEach((id) => query.append("exclude_ids", id));
+    if (here) query.set("exclude_ids", here);
     const response = await fetch(api + "/v1/recommend?" + query);
     const answer = await response.json();
     if (!response.ok) throw new Error(answer.detail || answer.title || response.statusText);
     return answer;
+  };
+
+  /** Asks for one list and draws it, unless a newer event has outrun it meanwhile. */
+  const fill = async (section, after, since, outrun) => {
+    const placement = section.dataset.list;
+    const status = $("[data-status]", section);
+    section.hidden = placement === "cart" && cart().length === 0;
+    if (section.hidden) return;
+    try {
+      let answer = await ask(placement, after);
+      if (answer.stale) {
+        await sleep(retryAfter);
+        answer = await ask(placement, after);
+      }
+      if (outrun()) return;
+      draw(section, answer);
+      const took = Math.round(performance.now() - since);
+      status.textContent = answer.stale ? "still catching up with you" : "followed you in " + took + " ms";
+      trace(`${placement}: ${took} ms, ${answer.served_by || answer.degraded}`, true);
+    } catch (error) {
+      if (!outrun()) status.textContent = "no list just now: " + error.message;
+    }
   };
 
   let round = 0;
@@ -173,30 +195,7 @@
     const mine = ++round;
     const after = window.millrace?.lastEventId?.();
     if (after) await Promise.race([millrace.flush(), sleep(patience)]);
-    const here = product()?.id;
-    const shown = here ? [here] : [];
-    for (const section of $$("[data-list]")) {
-      const placement = section.dataset.list;
-      const status = $("[data-status]", section);
-      section.hidden = placement === "cart" && cart().length === 0;
-      if (section.hidden) continue;
-      try {
-        let answer = await ask(placement, after, shown);
-        if (answer.stale) {
-          await sleep(retryAfter);
-          answer = await ask(placement, after, shown);
-        }
-        if (mine !== round) return; // a newer event has asked again
-        draw(section, answer);
-        shown.push(...answer.items.map((item) => item.item_id));
-        const took = Math.round(performance.now() - since);
-        status.textContent = answer.stale ? "still catching up with you" : "followed you in " + took + " ms";
-        trace(`${placement}: ${took} ms, ${answer.served_by || answer.degraded}`, true);
-      } catch (error) {
-        if (mine !== round) return;
-        status.textContent = "no list just now: " + error.message;
-      }
-    }
+    await Promise.all($$("[data-list]").map((section) => fill(section, after, since, () => mine !== round)));
   };
 
   // What visitors do
