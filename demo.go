@@ -32,6 +32,9 @@ func newDemo(ctx context.Context, s *system, public chi.Router) (*demo, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.openDemoPlacements(ctx); err != nil {
+		return nil, err
+	}
 	shop, err := simshop.Handler(simshop.ShopConfig{WriteKey: keys.WriteKey, BasePath: demoPath})
 	if err != nil {
 		return nil, fmt.Errorf("build demo shop: %w", err)
@@ -45,6 +48,21 @@ func newDemo(ctx context.Context, s *system, public chi.Router) (*demo, error) {
 		}, simshop.Deps{Log: telemetry.Component(s.log, "demo")})
 	}
 	return d, err
+}
+
+// openDemoPlacements lets the shop's pages read their lists with the public key, from the shop's own origin.
+func (s *storage) openDemoPlacements(ctx context.Context) error {
+	for _, name := range simshop.Placements() {
+		placement, err := s.control.Placement(ctx, demoSite, name)
+		if err != nil {
+			return fmt.Errorf("read demo placement: %w", err)
+		}
+		placement.BrowserReadable = true
+		if err := s.control.PutPlacement(ctx, placement); err != nil {
+			return fmt.Errorf("open demo placement %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // Run fills the demo's catalogue and then lets the shoppers in until ctx ends.

@@ -104,7 +104,7 @@ func (s *system) buildRoles() (err error) {
 // listen binds both listeners. The handlers answer from the first request on; /readyz says when the answers are good.
 func (s *system) listen(ctx context.Context) (err error) {
 	public, admin := chi.NewRouter(), chi.NewRouter()
-	public.Use(httpserver.Chain(s.log)...)
+	public.Use(httpserver.Chain(s.log))
 	public.NotFound(httpserver.NotFound)
 	public.MethodNotAllowed(httpserver.MethodNotAllowed)
 	s.tracker.Routes(public)
@@ -133,7 +133,7 @@ func (s *system) listen(ctx context.Context) (err error) {
 func (s *system) adminRoutes(r chi.Router) {
 	r.Mount("/", telemetry.NewAdmin(s.metrics, s.ready))
 	r.Group(func(r chi.Router) {
-		r.Use(httpserver.Chain(s.log)...)
+		r.Use(httpserver.Chain(s.log))
 		r.Use(func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 				requireToken(s.info.Token)(next).ServeHTTP(w, req)

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/simshop"
+	"github.com/millrace/millrace/lake"
+)
+
+// listed is a card that the browser saw.
+type listed struct{ ID, Category, Why string }
+
+// visit is what demo.mjs reports of its visit.
+type visit struct {
+	Before, After []listed
+	Category      string
+	ItemLists     [][]listed `json:"itemLists"`
+	Visitor       struct{ ID, Last string }
+	Faults        []string
+}
+
+// TestDemoInBrowser is the first minute of a new user: the shop opens, its lists follow three clicks in one category, and
+// what was clicked while the program lay dead arrives too, exactly once.
+func TestDemoInBrowser(t *testing.T) {
+	modules := browserTools(t)
+	dir, address := t.TempDir(), freeAddress(t)
+	p := startProgram(t, dir, "--demo", "--listen", address)
+
+	cmd := exec.CommandContext(t.Context(), "node", "scripts/browser-suite/demo.mjs")
+	cmd.Env = append(os.Environ(), "MILLRACE_TEST_URL="+p.url+demoPath, "MILLRACE_NODE_MODULES="+modules)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var complaints strings.Builder
+	cmd.Stderr = &complaints
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var report visit
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() {
+		switch line := lines.Text(); line {
+		case "KILL":
+			p.kill()
+			reply(t, stdin)
+		case "START":
+			p = startProgram(t, dir, "--demo", "--listen", address)
+			reply(t, stdin)
+		default:
+			if err := json.Unmarshal([]byte(line), &report); err != nil {
+				t.Fatalf("unexpected line %q", line)
+			}
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("visit: %v\n%s", err, complaints.String())
+	}
+	checkVisit(t, report)
+	p.stop(t)
+	checkVisitInLake(t, dir, report)
+}
+
+func reply(t *testing.T, w io.Writer) {
+	t.Helper()
+	if _, err := fmt.Fprintln(w, "done"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// checkVisit looks at the lists with a shopper's eyes.
+func checkVisit(t *testing.T, v visit) {
+	t.Helper()
+	share := func(cards []listed) int {
+		n := 0
+		for _, c := range cards {
+			if c.Category == v.Category {
+				n++
+			}
+		}
+		return n
+	}
+	if len(v.Before) == 0 || share(v.After) <= share(v.Before) {
+		t.Errorf("after three views in %s the home list shows %d of it, before %d: it did not follow", v.Category, share(v.After), share(v.Before))
+	}
+	for i, cards := range v.ItemLists {
+		seen := map[string]bool{}
+		for _, c := range cards {
+			if seen[c.ID] {
+				t.Errorf("item list %d shows %s twice", i, c.ID)
+			}
+			seen[c.ID] = true
+			if c.Why == "" {
+				t.Errorf("item list %d gives no reason for %s", i, c.ID)
+			}
+		}
+		if len(cards) < 3 {
+			t.Errorf("item list %d has only %d items", i, len(cards))
+		}
+	}
+	if len(v.Faults) > 0 {
+		t.Errorf("script errors: %v", v.Faults)
+	}
+}
+
+// checkVisitInLake counts the visitor's events: each tab's sequence is whole, nothing is there twice, and the acts that
+// happened while the program was dead are among them.
+func checkVisitInLake(t *testing.T, dir string, v visit) {
+	t.Helper()
+	store, err := lake.Open(t.Context(), lake.Config{Dir: filepath.Join(dir, "lake")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	type place struct {
+		tab string
+		seq int64
+	}
+	seen, ids, types := map[place]int{}, map[string]int{}, map[string]int{}
+	newest := map[string]int64{}
+	err = store.ScanEvents(t.Context(), lake.ScanRequest{Site: demoSite}, func(row lake.EventRow) error {
+		e := row.Event
+		if e.AnonymousID != v.Visitor.ID || e.Seq == nil {
+			return nil
+		}
+		seen[place{e.TabID, *e.Seq}]++
+		ids[e.EventID]++
+		types[e.Type]++
+		newest[e.TabID] = max(newest[e.TabID], *e.Seq)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ids[v.Visitor.Last] != 1 {
+		t.Errorf("the visitor's last event %s is in the lake %d times, want once", v.Visitor.Last, ids[v.Visitor.Last])
+	}
+	for tab, last := range newest {
+		for seq := int64(1); seq <= last; seq++ {
+			if n := seen[place{tab, seq}]; n != 1 {
+				t.Errorf("event %d of tab %s is in the lake %d times, want once", seq, tab, n)
+			}
+		}
+	}
+	for _, want := range []struct {
+		name string
+		n    int
+	}{{event.ViewItem, 4}, {event.AddToCart, 1}, {event.AddToWishlist, 1}} {
+		if types[want.name] != want.n {
+			t.Errorf("%d %s events in the lake, want %d (all: %v)", types[want.name], want.name, want.n, types)
+		}
+	}
+}
+
+// TestDemoCatalogue guards what the shop promises in the README.
+func TestDemoCatalogue(t *testing.T) {
+	if items, shelves := len(simshop.Catalogue()), len(simshop.Categories()); items != 24 || shelves != 6 {
+		t.Errorf("the demo shop has %d items in %d categories, want 24 in 6", items, shelves)
+	}
+}
+
+// browserTools returns the folder of the browser driver, or skips where Chromium or its driver is missing; with CI=true
+// that is a failure.
+func browserTools(t *testing.T) (modules string) {
+	t.Helper()
+	missing := func(what string) {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("the browser suite needs %s", what)
+		}
+		t.Skipf("the browser suite needs %s; `make test` sets it up", what)
+	}
+	if _, err := exec.LookPath("node"); err != nil {
+		missing("node")
+	}
+	chromium := os.Getenv("MILLRACE_CHROMIUM")
+	if chromium == "" {
+		chromium = "/usr/bin/chromium"
+	}
+	if _, err := os.Stat(chromium); err != nil {
+		missing("Chromium at " + chromium)
+	}
+	modules = os.Getenv("MILLRACE_NODE_MODULES")
+	if _, err := os.Stat(filepath.Join(modules, "playwright-core")); modules == "" || err != nil {
+		missing("playwright-core in MILLRACE_NODE_MODULES")
+	}
+	return modules
+}
+
+// freeAddress is a loopback address that was free a moment ago, for a program that must come back to the same one.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}

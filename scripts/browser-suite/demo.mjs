@@ -1,0 +1,71 @@
+// A new visitor of the demo shop, in a real Chromium: opens three items of one category, likes and buys while the program
+// is killed and started again, and tells on stdout what was shown. It speaks with the Go test that drives it: a line
+// "KILL" or "START" asks for it, and any line on stdin says that it was done. The last line is the report as JSON.
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+const { MILLRACE_TEST_URL: shop, MILLRACE_NODE_MODULES: modules, MILLRACE_CHROMIUM, MILLRACE_SCREENSHOTS: pictures } = process.env;
+const { chromium } = createRequire(join(modules, "playwright-core", "package.json"))("playwright-core");
+const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+  "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+
+const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const request = async (what) => {
+  console.log(what);
+  await answers.next();
+};
+
+const browser = await chromium.launch({ executablePath: MILLRACE_CHROMIUM || "/usr/bin/chromium", args: flags });
+const context = await browser.newContext({ viewport: { width: 1280, height: 1400 } });
+const tab = await context.newPage();
+const faults = [];
+tab.on("pageerror", (error) => faults.push(String(error)));
+
+/** Waits until a list was drawn after the newest event, and returns its cards. */
+const list = async (placement) => {
+  await tab.waitForFunction((name) => document.querySelector(`[data-list="${name}"] [data-status]`)?.textContent.startsWith("followed"), placement);
+  return tab.$$eval(`[data-list="${placement}"] [data-millrace-item]`, (cards) => cards.map((card) => ({
+    id: card.dataset.millraceItem, category: card.dataset.millraceCategory, why: card.querySelector(".why")?.textContent,
+  })));
+};
+const shot = async (name) => pictures && tab.screenshot({ path: join(pictures, name + ".png"), fullPage: true });
+
+await tab.goto(shop);
+const before = await list("home");
+await shot("1-home-before");
+
+// The category that the first list shows least, so that moving up is the visitor's doing.
+const shelves = await tab.$$eval(".shelf", (all) => all.map((shelf) => ({
+  category: shelf.querySelector("[data-millrace-item]").dataset.millraceCategory,
+  links: [...shelf.querySelectorAll("a[href*='item/']")].map((a) => a.href),
+})));
+const count = (cards, category) => cards.filter((card) => card.category === category).length;
+shelves.sort((a, b) => count(before, a.category) - count(before, b.category));
+const { category, links } = shelves[0];
+
+const itemLists = [];
+for (const link of [...new Set(links)].slice(0, 3)) {
+  await tab.goto(link);
+  itemLists.push(await list("item"));
+}
+await shot("2-item");
+await tab.goto(shop);
+const after = await list("home");
+await shot("3-home-after");
+
+// Two acts while the program is away: they wait in the browser.
+await tab.goto(links[0]);
+await list("item");
+await request("KILL");
+await tab.click("[data-add]");
+await tab.click("[data-like]");
+await request("START");
+await tab.goto(new URL("cart", shop).href);
+await shot("4-cart");
+await tab.waitForFunction(() => Object.keys(localStorage).every((key) => !key.startsWith("mr.q.")), null, { timeout: 60_000 });
+const visitor = await tab.evaluate(() => ({ id: millrace.anonymousId(), last: millrace.lastEventId() }));
+await tab.evaluate(() => millrace.flush());
+await browser.close();
+console.log(JSON.stringify({ before, after, category, itemLists, visitor, faults }));
+process.exit(0);
