@@ -16,6 +16,9 @@ import (
 // LibsEnv names the variable that holds the directory with the jars of Apache Kafka; pom.xml says how to fill it.
 const LibsEnv = "MILLRACE_KAFKA_LIBS"
 
+// startMinutes is how long Kafka may take to start on a busy machine; alone it takes 5 seconds.
+const startMinutes = 3
+
 // Real starts a single Apache Kafka (KRaft) on free ports with its data in a temporary directory, and returns its
 // addresses. Without Java or the jars it skips the test, or fails it where CI=true, since there both are set up.
 func Real(tb testing.TB) []string {
@@ -60,11 +63,16 @@ func Real(tb testing.TB) []string {
 			tb.Logf("Kafka's output:\n%s", log.String())
 		}
 	})
-	// The client retries until the broker answers; a topic proves that it has left its start-up fence.
-	if _, err := Dial(tb, []string{addr}).EnsureTopics(tb.Context(), []kafka.TopicSpec{{Name: "kafkatest-ready", Partitions: 1}}); err != nil {
-		tb.Fatalf("wait for Kafka: %v", err)
+	// The client retries for a minute while nobody answers; a topic proves that Kafka has left its start-up fence.
+	ready, client := []kafka.TopicSpec{{Name: "kafkatest-ready", Partitions: 1}}, Dial(tb, []string{addr})
+	for attempt := 1; ; attempt++ {
+		if _, err = client.EnsureTopics(tb.Context(), ready); err == nil {
+			return []string{addr}
+		}
+		if attempt == startMinutes || !kafka.Transient(err) {
+			tb.Fatalf("wait for Kafka: %v", err)
+		}
 	}
-	return []string{addr}
 }
 
 func serverProperties(addr, controller, data string) []byte {
