@@ -17,7 +17,7 @@ const banner = "/*! Millrace, Apache-2.0 */"
 func main() {
 	if err := run("."); err != nil {
 		fmt.Fprintln(os.Stderr, "build beacon:", err)
-		os.Exit(1)
+		os.Exit(1) //nolint:forbidigo // this is a main of its own
 	}
 }
 
