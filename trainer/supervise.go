@@ -101,8 +101,11 @@ func (s *Supervisor) Train(ctx context.Context, req Request) (Result, error) {
 	holder := fmt.Sprintf("process %d (%s)", os.Getpid(), req.Why)
 	for {
 		err := s.cfg.Control.HoldLease(ctx, "train/"+site, holder, leaseTTL, work)
-		if !req.Wait || !errors.Is(err, control.ErrLeaseHeld) {
+		if !errors.Is(err, control.ErrLeaseHeld) {
 			return result, err
+		}
+		if !req.Wait {
+			return Result{}, fmt.Errorf("another training of site %s is under way: %w", site, err)
 		}
 		select {
 		case <-ctx.Done():

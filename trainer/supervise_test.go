@@ -221,7 +221,7 @@ func TestOneTrainingASite(t *testing.T) {
 	}
 	s := b.supervisor(t, self(t))
 	_, err = s.Train(ctx, Request{Config: Config{Site: testSite}})
-	if !errors.Is(err, control.ErrLeaseHeld) || !strings.Contains(err.Error(), "another process") {
+	if !errors.Is(err, control.ErrLeaseHeld) || !strings.Contains(err.Error(), "under way") || !strings.Contains(err.Error(), "another process") {
 		t.Fatalf("training beside another gave %v", err)
 	}
 	done := make(chan error, 1)
