@@ -148,7 +148,7 @@
     }
   };
 
-  const ask = async (placement, after) => {
+  const ask = async (placement, after, exclude) => {
     const query = new URLSearchParams({ placement, key, limit: listLength });
     const visitor = window.millrace?.anonymousId?.();
     const here = product()?.id;
@@ -159,32 +159,34 @@
     }
     if (placement === "cart") cart().forEach((line) => query.append("item_ids", line.id));
     else if (here && (placement === "item" || !visitor)) query.set("item_ids", here);
-    if (here) query.set("exclude_ids", here);
+    exclude.forEach((id) => query.append("exclude_ids", id));
     const response = await fetch(api + "/v1/recommend?" + query);
     const answer = await response.json();
     if (!response.ok) throw new Error(answer.detail || answer.title || response.statusText);
     return answer;
   };
 
-  /** Asks for one list and draws it, unless a newer event has outrun it meanwhile. */
-  const fill = async (section, after, since, outrun) => {
+  /** Asks for one list and draws it, unless a newer event has outrun it meanwhile; the ids of its articles come back. */
+  const fill = async (section, after, since, exclude, outrun) => {
     const placement = section.dataset.list;
     const status = $("[data-status]", section);
     section.hidden = placement === "cart" && cart().length === 0;
-    if (section.hidden) return;
+    if (section.hidden) return [];
     try {
-      let answer = await ask(placement, after);
+      let answer = await ask(placement, after, exclude);
       if (answer.stale) {
         await sleep(retryAfter);
-        answer = await ask(placement, after);
+        answer = await ask(placement, after, exclude);
       }
-      if (outrun()) return;
+      if (outrun()) return [];
       draw(section, answer);
       const took = Math.round(performance.now() - since);
       status.textContent = answer.stale ? "still catching up with you" : "followed you in " + took + " ms";
       trace(`${placement}: ${took} ms, ${answer.served_by || answer.degraded}`, true);
+      return answer.items.map((item) => item.item_id);
     } catch (error) {
       if (!outrun()) status.textContent = "no list just now: " + error.message;
+      return [];
     }
   };
 
@@ -195,7 +197,12 @@
     const mine = ++round;
     const after = window.millrace?.lastEventId?.();
     if (after) await Promise.race([millrace.flush(), sleep(patience)]);
-    await Promise.all($$("[data-list]").map((section) => fill(section, after, since, () => mine !== round)));
+    // Each list leaves out the best of those above it: two lists that begin alike would be one too many.
+    const said = product() ? [product().id] : [];
+    for (const section of $$("[data-list]")) {
+      const ids = await fill(section, after, since, said, () => mine !== round);
+      said.push(...ids.slice(0, listLength / 2));
+    }
   };
 
   // What visitors do
