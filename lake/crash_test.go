@@ -20,7 +20,7 @@ import (
 // The log of these tests: partitions 0 to crashPartitions-1, each with offsets 0 to crashRecords-1.
 const (
 	crashPartitions = 3
-	crashRecords    = 400
+	crashRecords    = 200
 )
 
 var (
