@@ -58,6 +58,7 @@ func (a *app) trainCommand() *cobra.Command {
 				result, err := supervisor.Train(cmd.Context(), trainer.Request{
 					Config: trainer.Config{Site: site, Window: cfg.Trainer.Window, Seed: cfg.Trainer.Seed, TuneTrials: trials},
 					Why:    "on request",
+					Wait:   true, // `up` may be training its first model just now
 					Progress: func(p trainer.Progress) {
 						fmt.Fprintf(a.stderr, "%3.0f %%  %s  %s\n", p.Done*100, p.Stage, p.Detail)
 					},

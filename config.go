@@ -47,7 +47,7 @@ type LogConfig struct {
 type BrokerConfig struct {
 	Partitions     int           `koanf:"partitions"`      // of every topic, fixed at creation
 	Retention      time.Duration `koanf:"retention"`       // how long a record is kept
-	RetentionBytes int64         `koanf:"retention_bytes"` // of one partition
+	RetentionBytes int64         `koanf:"retention_bytes"` // of one partition; after a crash the broker reads all of it once
 }
 
 // TrackerConfig is the collector.
@@ -84,7 +84,7 @@ func defaults() map[string]any {
 		"log.format":             "text",
 		"broker.partitions":      16,
 		"broker.retention":       "168h",
-		"broker.retention_bytes": int64(4 << 30),
+		"broker.retention_bytes": int64(128 << 20),
 		"tracker.linger":         "3ms",
 		"stream.commit_interval": "5s",
 		"trainer.at":             "03:00",

@@ -29,7 +29,7 @@ func (s *system) schedule(ctx context.Context) error {
 		Train: func(ctx context.Context, site, why string) (trainer.Result, error) {
 			return supervisor.Train(ctx, trainer.Request{
 				Config: trainer.Config{Site: site, Window: s.cfg.Trainer.Window, Seed: s.cfg.Trainer.Seed},
-				Why:    why, Wait: true,
+				Why:    why,
 			})
 		},
 	})

@@ -77,6 +77,9 @@ func newSystem(ctx context.Context, cfg *Config, log *slog.Logger, options syste
 // buildRoles makes each role over the stores that it may use.
 func (s *system) buildRoles() (err error) {
 	s.producer = kafka.NewProducer(s.kafka, kafka.ProducerConfig{Linger: s.cfg.Tracker.Linger})
+	if err := s.metrics.Register(s.producer); err != nil {
+		return fmt.Errorf("register producer metrics: %w", err)
+	}
 	s.tracker, err = tracker.New(tracker.Config{}, tracker.Deps{
 		Keys: s.control, Producer: s.producer, Metrics: s.metrics, Log: telemetry.Component(s.log, "tracker"),
 	})
@@ -174,6 +177,7 @@ func (s *system) Run(ctx context.Context) error {
 	defer fail(nil)
 	var errs []error
 	stages := []*stage{
+		newStage("broker", s.broker.Run),
 		newStage("producer", s.producer.Run),
 		newStage("stream", s.stream.Run),
 		newStage("serving", s.serving.Run),
