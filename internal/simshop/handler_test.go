@@ -4,10 +4,12 @@ import (
 	"encoding/xml"
 	"html"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -167,6 +169,20 @@ func TestShopNotFound(t *testing.T) {
 	}
 	if w := get(h, "/demo"); w.Code != http.StatusMovedPermanently && w.Code != http.StatusTemporaryRedirect || w.Header().Get("Location") != "/demo/" {
 		t.Errorf("GET /demo: %d to %q", w.Code, w.Header().Get("Location"))
+	}
+}
+
+// Every list that a page asks for is among those that must be opened to browsers, and no other is.
+func TestPlacements(t *testing.T) {
+	h := shop(t, simshop.ShopConfig{WriteKey: "pk_x"})
+	asked := make(map[string]bool)
+	for _, path := range []string{"/demo/", "/demo/item/kalimba", "/demo/cart", "/demo/thanks", "/demo/nothing"} {
+		for _, m := range regexp.MustCompile(`data-list="([^"]*)"`).FindAllStringSubmatch(get(h, path).Body.String(), -1) {
+			asked[m[1]] = true
+		}
+	}
+	if got := slices.Sorted(maps.Keys(asked)); !slices.Equal(got, slices.Sorted(slices.Values(simshop.Placements()))) {
+		t.Errorf("pages ask for %v, placements are %v", got, simshop.Placements())
 	}
 }
 

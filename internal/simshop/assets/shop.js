@@ -198,10 +198,11 @@
     const after = window.millrace?.lastEventId?.();
     if (after) await Promise.race([millrace.flush(), sleep(patience)]);
     // Each list leaves out the best of those above it: two lists that begin alike would be one too many.
-    const said = product() ? [product().id] : [];
+    const taken = product() ? [product().id] : [];
     for (const section of $$("[data-list]")) {
-      const ids = await fill(section, after, since, said, () => mine !== round);
-      said.push(...ids.slice(0, listLength / 2));
+      if (mine !== round) return;
+      const ids = await fill(section, after, since, taken, () => mine !== round);
+      taken.push(...ids.slice(0, listLength / 2));
     }
   };
 
