@@ -144,7 +144,7 @@ func TestKilledAnywhere(t *testing.T) {
 			h, tr := newHouse(t), newTraffic(uint64(len(at)))
 			h.drainTimeout = time.Millisecond
 			poisoned := 0
-			for round := range 3 {
+			for round := range 2 {
 				h.produce(tr.next(150)...)
 				h.producePoison(fmt.Sprintf("poison %d", round))
 				poisoned++
@@ -172,7 +172,7 @@ func TestKilledAtRandom(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 2))
 	h, tr := newHouse(t), newTraffic(99)
 	h.drainTimeout = time.Millisecond
-	for range 15 {
+	for range 10 {
 		h.produce(tr.next(60)...)
 		s := h.startMortal(steps()[r.IntN(len(steps()))], 1+r.IntN(6))
 		h.produce(tr.next(20)...)
