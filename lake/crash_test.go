@@ -83,60 +83,65 @@ func checkExactlyOnce(t *testing.T, l *Lake) {
 	}
 }
 
+// writerCount is what befell one writer.
+type writerCount struct{ commits, moved, faults, crashes int }
+
+// crashingWriter opens the lake and lands until a fault kills it, again and again, until nothing is left to land.
+func crashingWriter(ctx context.Context, dir string, s sampler, count *writerCount) error {
+	for {
+		l, err := Open(ctx, Config{Dir: dir})
+		if err != nil {
+			return err
+		}
+		alive, die := context.WithCancelCause(ctx)
+		l.hook = func(step string) error {
+			switch s.IntN(24) {
+			case 0: // the step fails and the writer lives on
+				return fmt.Errorf("%s: %w", step, errFault)
+			case 1: // the writer dies here: it cannot even look what has happened
+				die(errCrash)
+				return context.Cause(alive)
+			}
+			return nil
+		}
+		for err == nil {
+			err = landSome(alive, l, s)
+			var moved *FenceMovedError
+			switch {
+			case errors.As(err, &moved):
+				count.moved++
+				err = nil
+			case errors.Is(err, errFault):
+				count.faults++
+				err = nil
+			case err == nil:
+				count.commits++
+			}
+		}
+		die(nil)
+		if closeErr := l.Close(); closeErr != nil {
+			return closeErr
+		}
+		switch {
+		case errors.Is(err, errDrained):
+			return nil
+		case errors.Is(err, errCrash):
+			count.crashes++
+		default:
+			return err
+		}
+	}
+}
+
 // Three writers that all believe they own every partition, on one catalog, failing at every step of a commit: nothing is
 // lost and nothing lands twice.
 func TestConcurrentCrashingWriters(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	dir := t.TempDir()
 	group, ctx := errgroup.WithContext(t.Context())
-	var counts [3]struct{ commits, moved, faults, crashes int }
+	var counts [3]writerCount
 	for w := range counts {
-		group.Go(func() error {
-			s, count := newSampler(uint64(100+w)), &counts[w]
-			for {
-				l, err := Open(ctx, Config{Dir: dir})
-				if err != nil {
-					return err
-				}
-				alive, die := context.WithCancelCause(ctx)
-				l.hook = func(step string) error {
-					switch s.IntN(24) {
-					case 0: // the step fails and the writer lives on
-						return fmt.Errorf("%s: %w", step, errFault)
-					case 1: // the writer dies here: it cannot even look what has happened
-						die(errCrash)
-						return context.Cause(alive)
-					}
-					return nil
-				}
-				for err == nil {
-					err = landSome(alive, l, s)
-					var moved *FenceMovedError
-					switch {
-					case errors.As(err, &moved):
-						count.moved++
-						err = nil
-					case errors.Is(err, errFault):
-						count.faults++
-						err = nil
-					case err == nil:
-						count.commits++
-					}
-				}
-				die(nil)
-				if closeErr := l.Close(); closeErr != nil {
-					return closeErr
-				}
-				switch {
-				case errors.Is(err, errDrained):
-					return nil
-				case errors.Is(err, errCrash):
-					count.crashes++
-				default:
-					return err
-				}
-			}
-		})
+		group.Go(func() error { return crashingWriter(ctx, dir, newSampler(uint64(100+w)), &counts[w]) })
 	}
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
