@@ -46,8 +46,8 @@ func openControl(ctx context.Context, cfg *Config) (*control.Store, error) {
 
 // openStorage locks the data directory, starts the broker and opens every store. On an error everything that was opened
 // is closed again.
-func openStorage(ctx context.Context, cfg *Config, log *slog.Logger) (s *storage, err error) {
-	s = &storage{cfg: cfg, log: log, metrics: telemetry.NewRegistry(build())}
+func openStorage(ctx context.Context, cfg *Config, log *slog.Logger) (_ *storage, err error) {
+	s := &storage{cfg: cfg, log: log, metrics: telemetry.NewRegistry(build())}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())

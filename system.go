@@ -179,7 +179,7 @@ func (s *system) Run(ctx context.Context) error {
 	stages := []*stage{
 		newStage("broker", s.broker.Run),
 		newStage("producer", s.producer.Run),
-		newStage("stream", s.stream.Run),
+		newStage(stageStream, s.stream.Run),
 		newStage("serving", s.serving.Run),
 		newStage("public listener", s.public.Run),
 		newStage("admin listener", s.admin.Run),
@@ -195,10 +195,29 @@ func (s *system) Run(ctx context.Context) error {
 	}
 	<-failed.Done()
 	for i := len(stages) - 1; i >= 0; i-- {
+		if stages[i].name == stageStream && ctx.Err() != nil {
+			s.drain(ctx)
+		}
 		errs = append(errs, stages[i].stop())
 	}
 	return errors.Join(errs...)
 }
+
+// drainTimeout bounds how long an orderly stop waits for what was taken to be applied and landed; a process supervisor
+// commonly waits 30 s before it kills, and a kill costs nothing but the time to read the rest again.
+const drainTimeout = 20 * time.Second
+
+// drain waits until every event that was acknowledged has landed. The listeners are closed, so no more come.
+func (s *system) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	if err := s.stream.Drained(ctx); err != nil {
+		s.log.Warn("stopping before everything has landed; the next start goes on from there", "error", err)
+	}
+}
+
+// stageStream names the stage that is drained before it is stopped.
+const stageStream = "stream"
 
 // stage is one running part of the system with a context of its own, so that parts end one after the other.
 type stage struct {
