@@ -147,10 +147,18 @@ func (s *system) adminRoutes(r chi.Router) {
 			s.answer(w, req, struct{}{}, s.stream.Drained(req.Context()))
 		})
 		r.Post(adminVerify, func(w http.ResponseWriter, req *http.Request) {
-			report, err := s.stream.Verify(req.Context())
+			report, err := s.verify(req.Context())
 			s.answer(w, req, report, err)
 		})
 	})
+}
+
+// verify compares every feature with its history, once the stream owns every partition and has caught up.
+func (s *system) verify(ctx context.Context) (stream.Report, error) {
+	if err := s.stream.Drained(ctx); err != nil {
+		return stream.Report{}, err
+	}
+	return s.stream.Verify(ctx)
 }
 
 // answer ends an admin call. Its caller is the operator, who sees the cause of a failure.

@@ -57,7 +57,11 @@ func (s *Stream) Verify(ctx context.Context) (report Report, err error) {
 		}
 	}()
 	for number := range epoch.Partitions {
-		if parts[number], err = s.freeze(ctx, number); err != nil {
+		f, err := s.freeze(ctx, number)
+		if f != nil {
+			parts[number] = f // also with an error: it holds what must be closed
+		}
+		if err != nil {
 			return report, fmt.Errorf("verify features: %w", err)
 		}
 	}
