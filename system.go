@@ -187,6 +187,7 @@ func (s *system) Run(ctx context.Context) error {
 	stages := []*stage{
 		newStage("broker", s.broker.Run),
 		newStage("producer", s.producer.Run),
+		newStage("lake", s.tendLake),
 		newStage(stageStream, s.stream.Run),
 		newStage("serving", s.serving.Run),
 		newStage("public listener", s.public.Run),
@@ -209,6 +210,25 @@ func (s *system) Run(ctx context.Context) error {
 		errs = append(errs, stages[i].stop())
 	}
 	return errors.Join(errs...)
+}
+
+// tendInterval is how often the lake's metadata is tidied. At a commit every 5 s it holds some hundred snapshots then.
+const tendInterval = 10 * time.Minute
+
+// tendLake keeps the metadata of the lake small until ctx ends. A round that fails costs only space, and the next tries again.
+func (s *system) tendLake(ctx context.Context) error {
+	tick := time.NewTicker(tendInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := s.lake.Maintain(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			s.log.Warn("the lake was not tidied; trying again later", "error", err)
+		}
+	}
 }
 
 // drainTimeout bounds how long an orderly stop waits for what was taken to be applied and landed; a process supervisor
