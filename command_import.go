@@ -197,7 +197,7 @@ func (s itemSink) Upsert(ctx context.Context, site string, rows []json.RawMessag
 	}
 	var rejects []importer.ItemReject
 	for _, r := range answer.Rejected {
-		rejects = append(rejects, importer.ItemReject{Index: r.Index, Reason: r.Problem.Error()})
+		rejects = append(rejects, importer.ItemReject{Index: r.Index, Reason: r.Error()})
 	}
 	return rejects, nil
 }

@@ -221,19 +221,3 @@ func (p *program) call(ctx context.Context, method, path, key string, body, out 
 	}
 	return resp.StatusCode, string(b), nil
 }
-
-// eventually polls until ok says true; what it waits for is named in the failure.
-func eventually(t *testing.T, limit time.Duration, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(limit)
-	defer deadline.Stop()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("%s: not after %s", what, limit)
-		}
-	}
-}

@@ -42,7 +42,8 @@ func TestFormatDocument(t *testing.T) {
 func describeFields(prefix string, fields []iceberg.NestedField) []string {
 	var out []string
 	for _, f := range fields {
-		name, typ := prefix+f.Name, ""
+		name := prefix + f.Name
+		var typ string
 		var inner []string
 		switch at := f.Type.(type) {
 		case *iceberg.StructType:

@@ -124,11 +124,7 @@ func TestPages(t *testing.T) {
 	var seen []string
 	token := ""
 	for page := 0; page < 10; page++ {
-		var answer struct {
-			Items         []itemAnswer `json:"items"`
-			NextPageToken string       `json:"next_page_token"`
-		}
-		answer = decode[struct {
+		answer := decode[struct {
 			Items         []itemAnswer `json:"items"`
 			NextPageToken string       `json:"next_page_token"`
 		}](t, h.do(http.MethodGet, "/v1/items?limit=8&page_token="+token, "").Body)
@@ -270,27 +266,6 @@ func TestForeignRecordIsSkipped(t *testing.T) {
 		if r := h.put(`{"item_id":"after` + strconv.Itoa(i) + `"}`); r.Accepted != 1 {
 			t.Errorf("%+v", r)
 		}
-	}
-}
-
-func TestRowFromText(t *testing.T) {
-	h := start(t)
-	raw, err := RowFromText(map[string]string{
-		"item_id": "42", "title": "Tent, small", "price": "12.50", "available": "no", "categories": "Camping | Tents",
-		"brand": "", "weight": "2.1 kg", "published_at": "2026-01-31T12:00:00Z",
-	})
-	h.must(err)
-	if r := h.put(string(raw)); r.Accepted != 1 {
-		t.Fatalf("%s: %+v", raw, r)
-	}
-	row := h.serving.catalogue.row(testSite, "42")
-	if *row.Price != 12.5 || row.Available || !slices.Equal(row.Categories, []string{"Camping", "Tents"}) || row.Fields["weight"] != "2.1 kg" {
-		t.Errorf("%+v", row)
-	}
-	raw, err = RowFromText(map[string]string{"item_id": "43", "price": "cheap"})
-	h.must(err)
-	if r := h.put(string(raw)); len(r.Rejected) != 1 || r.Rejected[0].Pointer != "/price" {
-		t.Errorf("%+v", r)
 	}
 }
 

@@ -65,14 +65,6 @@ func (it *Item) eligible(now time.Time) bool {
 	return it.Available && (it.ExpiresAt.IsZero() || now.Before(it.ExpiresAt))
 }
 
-// name is what a reason calls the item.
-func (it *Item) name() string {
-	if it.Title != "" {
-		return it.Title
-	}
-	return it.ItemID
-}
-
 // merge applies a JSON merge patch (RFC 7396): named fields replace, null clears, the others stay. Own fields merge one
 // level deep, as the RFC says. The receiver's lists and maps are replaced, never changed, because readers share them.
 func (it *Item) merge(patch map[string]json.RawMessage) *event.Problem {

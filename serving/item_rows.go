@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
-	"strings"
 
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/httpserver"
@@ -70,75 +68,6 @@ func splitRows(body []byte) ([]json.RawMessage, *httpserver.Problem) {
 		}
 	}
 	return rows, nil
-}
-
-// listSeparator splits a text cell that holds several categories or labels.
-const listSeparator = "|"
-
-// RowFromText makes a catalogue row of the named text cells of one line of a CSV file: numbers, true and false are read
-// where the item has them, several categories or labels stand between "|", and a column that is not a field of an item
-// becomes one of its own fields. Empty cells say nothing and are left out. A cell that does not fit its field stays a
-// text, so that the catalogue refuses the row and says why.
-func RowFromText(cells map[string]string) (json.RawMessage, error) {
-	row := make(map[string]any, len(cells))
-	own := map[string]any{}
-	for name, text := range cells {
-		if text == "" {
-			continue
-		}
-		switch name {
-		case "price":
-			row[name] = numberOrText(text)
-		case "available":
-			row[name] = boolOrText(text)
-		case "categories", "labels":
-			row[name] = splitList(text)
-		case "published_at", "expires_at":
-			row[name] = numberOrText(text)
-		case "item_id", "item_group_id", "title", "brand", "currency", "url", "image_url":
-			row[name] = text
-		default:
-			own[name] = text
-		}
-	}
-	if len(own) > 0 {
-		row["fields"] = own
-	}
-	raw, err := json.Marshal(row)
-	if err != nil {
-		return nil, fmt.Errorf("encode catalogue row: %w", err)
-	}
-	return raw, nil
-}
-
-func splitList(text string) []string {
-	list := strings.Split(text, listSeparator)
-	for i := range list {
-		list[i] = strings.TrimSpace(list[i])
-	}
-	return list
-}
-
-func numberOrText(text string) any {
-	if number := json.Number(strings.TrimSpace(text)); json.Valid([]byte(number)) {
-		if _, err := number.Float64(); err == nil {
-			return number
-		}
-	}
-	return text
-}
-
-func boolOrText(text string) any {
-	switch strings.ToLower(strings.TrimSpace(text)) {
-	case "yes", "y":
-		return true
-	case "no", "n":
-		return false
-	}
-	if b, err := strconv.ParseBool(strings.TrimSpace(text)); err == nil {
-		return b
-	}
-	return text
 }
 
 // readRows reads the body of a bulk write.

@@ -152,7 +152,7 @@ func (ch change) apply(site string, current *Row) (*Row, *event.Problem) {
 	row.Revision = row.BaseRevision + 1
 	switch {
 	case ch.kind == writeDelete:
-		row.Item.Available, row.Deleted = false, true
+		row.Available, row.Deleted = false, true
 		if current != nil && current.Deleted {
 			return nil, nil
 		}
@@ -162,7 +162,7 @@ func (ch change) apply(site string, current *Row) (*Row, *event.Problem) {
 	case ch.kind != writeReplace && live:
 		row.Item = current.Item
 	}
-	if p := row.Item.merge(ch.patch); p != nil {
+	if p := row.merge(ch.patch); p != nil {
 		return nil, p
 	}
 	if live && reflect.DeepEqual(row.Item, current.Item) {

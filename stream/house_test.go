@@ -167,7 +167,7 @@ func (r *running) drain() {
 		}
 	}()
 	if err := r.Drained(ctx); err != nil {
-		r.t.Fatalf("%v (stream: %v)", err, r.Stream.progress.snapshot())
+		r.t.Fatalf("%v (stream: %v)", err, r.progress.snapshot())
 	}
 }
 

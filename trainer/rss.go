@@ -35,7 +35,7 @@ func peakRSS(usage any) int64 {
 		return 0
 	}
 	if runtime.GOOS == "darwin" {
-		return int64(u.Maxrss) // bytes there, kibibytes elsewhere
+		return u.Maxrss // bytes there, kibibytes elsewhere
 	}
-	return int64(u.Maxrss) << 10
+	return u.Maxrss << 10
 }

@@ -162,7 +162,7 @@ func (s *shop) run(d time.Duration) {
 	if err := schedule.Run(ctx); err != nil {
 		s.t.Fatal(err)
 	}
-	time.Sleep(time.Second)
+	<-time.After(time.Second) // fake time
 }
 
 func inFakeTime(t *testing.T, test func(s *shop)) {
@@ -222,7 +222,7 @@ func TestScheduleOverDays(t *testing.T) {
 		s.expect(want...)
 		s.run(time.Hour) // another restart, on the same day
 		s.expect(want...)
-		time.Sleep(72 * time.Hour) // fake time: the machine is off
+		<-time.After(72 * time.Hour) // fake time: the machine is off
 		s.run(time.Hour)
 		s.expect(append(want, "5 07:00 nightly at 5000000")...)
 	})

@@ -2,6 +2,7 @@ package simshop_test
 
 import (
 	"encoding/xml"
+	"errors"
 	"html"
 	"io"
 	"maps"
@@ -94,7 +95,7 @@ func TestShopCrawl(t *testing.T) {
 func wellFormed(text string) error {
 	d := xml.NewDecoder(strings.NewReader(text))
 	for {
-		if _, err := d.Token(); err == io.EOF {
+		if _, err := d.Token(); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return err
