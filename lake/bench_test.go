@@ -103,18 +103,6 @@ func BenchmarkScan(b *testing.B) {
 	}
 }
 
-func BenchmarkScanInteractions(b *testing.B) {
-	l := benchLake(b)
-	for range b.N {
-		for _, err := range l.ScanInteractions(b.Context(), ScanRequest{}) {
-			if err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
-	reportRows(b, 200_000)
-}
-
 func BenchmarkScanEvents(b *testing.B) {
 	l := benchLake(b)
 	for range b.N {

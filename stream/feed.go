@@ -240,6 +240,7 @@ func changeRecord(r feedRow) (record kafka.Record, ok bool, err error) {
 	if err != nil {
 		return record, false, fmt.Errorf("publish %q: %w", r.row.Key, err)
 	}
-	return kafka.Record{Topic: event.TopicFeatures, Partition: r.partition, Key: []byte(key), Value: value,
+	// The record's time is when it was published, because the broker's retention counts from it.
+	return kafka.Record{Topic: event.TopicFeatures, Partition: r.partition, Time: time.Now(), Key: []byte(key), Value: value,
 		Headers: []kafka.Header{{Key: event.HeaderSchema, Value: []byte(FeatureSchema)}}}, true, nil
 }

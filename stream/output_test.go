@@ -143,6 +143,9 @@ func TestChangeFeed(t *testing.T) {
 		if err := json.Unmarshal(r.Value, &c); err != nil {
 			t.Fatal(err)
 		}
+		if time.Since(r.Time) > time.Hour {
+			t.Fatalf("change %s has the time %s: retention would remove it at once", r.Key, r.Time)
+		}
 		if (c.Profile == nil) == (c.Item == nil) {
 			t.Fatalf("change %s is neither a profile nor an item: %s", r.Key, r.Value)
 		}
