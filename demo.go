@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
 
@@ -40,7 +41,9 @@ func newDemo(ctx context.Context, s *system, public chi.Router) (*demo, error) {
 		return nil, fmt.Errorf("build demo shop: %w", err)
 	}
 	public.Handle(demoPath+"*", shop)
-	public.Get("/", http.RedirectHandler(demoPath, http.StatusFound).ServeHTTP)
+	for _, path := range []string{"/", strings.TrimSuffix(demoPath, "/")} {
+		public.Get(path, http.RedirectHandler(demoPath, http.StatusFound).ServeHTTP)
+	}
 	d := &demo{system: s, keys: keys}
 	if s.cfg.Demo.EventsPerSecond > 0 {
 		d.simulator, err = simshop.New(simshop.Config{

@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/millrace/millrace/internal/browsertest"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/simshop"
 	"github.com/millrace/millrace/lake"
@@ -32,12 +31,11 @@ type visit struct {
 // TestDemoInBrowser is the first minute of a new user: the shop opens, its lists follow three clicks in one category, and
 // what was clicked while the program lay dead arrives too, exactly once.
 func TestDemoInBrowser(t *testing.T) {
-	modules := browserTools(t)
+	cmd := browsertest.Command(t, "scripts/browser-suite/demo.mjs")
 	dir, address := t.TempDir(), freeAddress(t)
 	p := startProgram(t, dir, "--demo", "--listen", address)
 
-	cmd := exec.CommandContext(t.Context(), "node", "scripts/browser-suite/demo.mjs")
-	cmd.Env = append(os.Environ(), "MILLRACE_TEST_URL="+p.url+demoPath, "MILLRACE_NODE_MODULES="+modules)
+	cmd.Env = append(cmd.Env, "MILLRACE_TEST_URL="+p.url+demoPath)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -171,33 +169,6 @@ func TestDemoCatalogue(t *testing.T) {
 	if items, shelves := len(simshop.Catalogue()), len(simshop.Categories()); items != 24 || shelves != 6 {
 		t.Errorf("the demo shop has %d items in %d categories, want 24 in 6", items, shelves)
 	}
-}
-
-// browserTools returns the folder of the browser driver, or skips where Chromium or its driver is missing; with CI=true
-// that is a failure.
-func browserTools(t *testing.T) (modules string) {
-	t.Helper()
-	missing := func(what string) {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("the browser suite needs %s", what)
-		}
-		t.Skipf("the browser suite needs %s; `make test` sets it up", what)
-	}
-	if _, err := exec.LookPath("node"); err != nil {
-		missing("node")
-	}
-	chromium := os.Getenv("MILLRACE_CHROMIUM")
-	if chromium == "" {
-		chromium = "/usr/bin/chromium"
-	}
-	if _, err := os.Stat(chromium); err != nil {
-		missing("Chromium at " + chromium)
-	}
-	modules = os.Getenv("MILLRACE_NODE_MODULES")
-	if _, err := os.Stat(filepath.Join(modules, "playwright-core")); modules == "" || err != nil {
-		missing("playwright-core in MILLRACE_NODE_MODULES")
-	}
-	return modules
 }
 
 // freeAddress is a loopback address that was free a moment ago, for a program that must come back to the same one.

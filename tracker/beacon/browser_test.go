@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
@@ -16,6 +15,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/millrace/millrace/internal/browsertest"
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
@@ -26,50 +26,18 @@ import (
 // TestInBrowser runs test/*.test.mjs: a real Chromium on pages that load the built script and send to a real collector,
 // whose records are read back from Kafka.
 func TestInBrowser(t *testing.T) {
-	modules, chromium := browserTools(t)
-	shop := newShop(t)
 	files, err := filepath.Glob("test/*.test.mjs")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no browser tests: %v", err)
 	}
 	// One file at a time: outages and the list of records belong to the one server.
-	args := append([]string{"--test", "--test-concurrency=1", "--test-reporter=spec"}, files...)
-	cmd := exec.CommandContext(t.Context(), "node", args...)
-	cmd.Env = append(os.Environ(), "MILLRACE_TEST_URL="+shop.URL, "MILLRACE_NODE_MODULES="+modules, "MILLRACE_CHROMIUM="+chromium)
+	cmd := browsertest.Command(t, append([]string{"--test", "--test-concurrency=1", "--test-reporter=spec"}, files...)...)
+	cmd.Env = append(cmd.Env, "MILLRACE_TEST_URL="+newShop(t).URL)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("browser tests: %v\n%s", err, out)
 	}
 	t.Logf("%s", out)
-}
-
-// browserTools finds what the test needs, or skips; where CI=true all of it is set up, so there its absence is a failure.
-func browserTools(t *testing.T) (modules, chromium string) {
-	t.Helper()
-	missing := func(what string) {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("browser tests need %s", what)
-		}
-		t.Skipf("browser tests need %s", what)
-	}
-	if _, err := exec.LookPath("node"); err != nil {
-		missing("node in PATH")
-	}
-	chromium = os.Getenv("MILLRACE_CHROMIUM")
-	if chromium == "" {
-		chromium = "/usr/bin/chromium"
-	}
-	if _, err := os.Stat(chromium); err != nil {
-		missing("Chromium at " + chromium + " (MILLRACE_CHROMIUM names another place)")
-	}
-	modules = os.Getenv("MILLRACE_NODE_MODULES")
-	for _, dir := range []string{modules, filepath.Join(modules, "node_modules")} {
-		if _, err := os.Stat(filepath.Join(dir, "playwright-core")); modules != "" && err == nil {
-			return modules, chromium
-		}
-	}
-	missing("playwright-core in the folder that MILLRACE_NODE_MODULES names")
-	return "", ""
 }
 
 // newShop serves the pages of test/pages, the collector, and two doors for the tests: what is in Kafka, and outages.
