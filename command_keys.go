@@ -41,6 +41,9 @@ func (a *app) keysCreateCommand() *cobra.Command {
 		Short: "Make a key and show it, once",
 		Args:  exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := event.CheckSite(key.Site); err != nil {
+				return usageError{fmt.Errorf("--site %q %w", key.Site, err)}
+			}
 			if secret {
 				key.Kind = control.KeySecret
 			}
