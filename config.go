@@ -136,7 +136,7 @@ func loadConfig(path string, environ []string, flags map[string]any) (*Config, e
 	if path != "" {
 		fromFile := koanf.New(".")
 		if err := fromFile.Load(file.Provider(path), yaml.Parser()); err != nil {
-			return nil, fmt.Errorf("read configuration %s: %w", path, err)
+			return nil, usageError{fmt.Errorf("read configuration %s: %w", path, err)}
 		}
 		if err := known("in "+path, fromFile.All()); err != nil {
 			return nil, err
@@ -156,7 +156,7 @@ func loadConfig(path string, environ []string, flags map[string]any) (*Config, e
 		return nil, fmt.Errorf("load flags: %w", err)
 	}
 	if err := k.Unmarshal("", cfg); err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
+		return nil, usageError{fmt.Errorf("configuration: %w", err)}
 	}
 	cfg.values = k.All()
 	if err := cfg.Validate(); err != nil {
@@ -182,7 +182,7 @@ func fromEnvironment(environ []string) (map[string]any, error) {
 		if _, ok := defaults()[key]; !ok && strings.HasSuffix(key, "_file") {
 			content, err := os.ReadFile(value)
 			if err != nil {
-				return nil, fmt.Errorf("read the file named by %s: %w", name, err)
+				return nil, usageError{fmt.Errorf("read the file named by %s: %w", name, err)}
 			}
 			key, value = strings.TrimSuffix(key, "_file"), strings.TrimSpace(string(content))
 		}

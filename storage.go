@@ -77,18 +77,22 @@ func openStorage(ctx context.Context, cfg *Config, log *slog.Logger) (_ *storage
 	return s, nil
 }
 
-// ensureTopics creates the topics that are missing and refuses those that are not the ones Millrace knows.
+// ensureTopics creates the topics that are missing and refuses those that are not the ones Millrace knows. Partition
+// counts are fixed at creation: the configured one counts for new topics only.
 func (s *storage) ensureTopics(ctx context.Context) error {
-	partitions := int32(s.cfg.Broker.Partitions)
+	configured := int32(s.cfg.Broker.Partitions)
 	var specs []kafka.TopicSpec
 	for _, name := range productTopics {
 		known, ok, err := s.control.TopicEpoch(ctx, name)
 		if err != nil {
 			return fmt.Errorf("read epoch of topic %s: %w", name, err)
 		}
-		spec := kafka.TopicSpec{Name: name, Partitions: partitions, Config: broker.TopicConfig(s.cfg.Broker.Retention, s.cfg.Broker.RetentionBytes)}
+		spec := kafka.TopicSpec{Name: name, Partitions: configured, Config: broker.TopicConfig(s.cfg.Broker.Retention, s.cfg.Broker.RetentionBytes)}
 		if ok {
 			spec.Partitions = known.Partitions
+		}
+		if spec.Partitions != configured {
+			s.log.Warn("broker.partitions is ignored: the topic was made with another count", "topic", name, "configured", configured, "partitions", spec.Partitions)
 		}
 		specs = append(specs, spec)
 	}

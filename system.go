@@ -8,11 +8,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/internal/httpserver"
 	"github.com/millrace/millrace/internal/kafka"
@@ -121,7 +121,10 @@ func (s *system) listen(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.admin, err = httpserver.New(httpserver.Config{Name: "admin", Listen: s.cfg.AdminListen, Flag: "--admin-listen", Log: s.log}, admin)
+	s.admin, err = httpserver.New(httpserver.Config{
+		Name: "admin", Listen: s.cfg.AdminListen, Flag: "--admin-listen", Log: s.log,
+		ReadTimeout: adminCallLimit, WriteTimeout: adminCallLimit, // draining and verifying take as long as they take
+	}, admin)
 	if err != nil {
 		return err
 	}
@@ -173,41 +176,48 @@ func (s *system) answer(w http.ResponseWriter, r *http.Request, v any, err error
 	}
 }
 
-// Run runs every role until ctx ends or one fails. It drains in the order of the data flow: first the listeners, so that
-// no new event is taken, then the roles behind them, and the producer last, because the others still write through it.
+// Run runs every role until ctx ends or one fails. It stops in the order of the data flow: first the listeners, so that no
+// new event is taken, then the roles behind them, and the producer and the broker last, because the others still write.
 func (s *system) Run(ctx context.Context) error {
 	if err := writePrivateJSON(s.cfg.path(runFile), s.info); err != nil {
 		return err
 	}
 	defer os.Remove(s.cfg.path(runFile))
 
-	failed, fail := context.WithCancelCause(ctx) // ends with ctx, or when any part fails
-	defer fail(nil)
-	var errs []error
-	stages := []*stage{
-		newStage("broker", s.broker.Run),
-		newStage("producer", s.producer.Run),
-		newStage("lake", s.tendLake),
-		newStage(stageStream, s.stream.Run),
-		newStage("serving", s.serving.Run),
-		newStage("public listener", s.public.Run),
-		newStage("admin listener", s.admin.Run),
-	}
+	front := []*stage{newStage("public listener", s.public.Run), newStage("admin listener", s.admin.Run)}
 	if s.options.schedule {
-		stages = append(stages, newStage("trainer", s.schedule))
+		front = append(front, newStage("trainer", s.schedule))
 	}
 	if s.demo != nil {
-		stages = append(stages, newStage("demo", s.demo.Run))
+		front = append(front, newStage("demo", s.demo.Run))
 	}
-	for _, st := range stages {
-		st.start(ctx, fail)
+	layers := [][]*stage{
+		{newStage("broker", s.broker.Run)},
+		{newStage("producer", s.producer.Run)},
+		{newStage(stageStream, s.stream.Run), newStage("lake", s.tendLake)},
+		{newStage("serving", s.serving.Run)},
+		front,
+	}
+	failed, fail := context.WithCancelCause(ctx) // ends with ctx, or when any part fails
+	defer fail(nil)
+	for _, layer := range layers {
+		for _, st := range layer {
+			st.start(ctx, fail)
+		}
 	}
 	<-failed.Done()
-	for i := len(stages) - 1; i >= 0; i-- {
-		if stages[i].name == stageStream && ctx.Err() != nil {
+	orderly := ctx.Err() != nil
+	var errs []error
+	for _, layer := range slices.Backward(layers) {
+		if orderly && layer[0].name == stageStream {
 			s.drain(ctx)
 		}
-		errs = append(errs, stages[i].stop())
+		err := stopAll(layer)
+		if orderly && errors.Is(err, context.DeadlineExceeded) {
+			s.log.Warn("stopped with requests under way", "error", err)
+			continue
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
@@ -229,58 +239,6 @@ func (s *system) tendLake(ctx context.Context) error {
 			s.log.Warn("the lake was not tidied; trying again later", "error", err)
 		}
 	}
-}
-
-// drainTimeout bounds how long an orderly stop waits for what was taken to be applied and landed; a process supervisor
-// commonly waits 30 s before it kills, and a kill costs nothing but the time to read the rest again.
-const drainTimeout = 20 * time.Second
-
-// drain waits until every event that was acknowledged has landed. The listeners are closed, so no more come.
-func (s *system) drain(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-	defer cancel()
-	if err := s.stream.Drained(ctx); err != nil {
-		s.log.Warn("stopping before everything has landed; the next start goes on from there", "error", err)
-	}
-}
-
-// stageStream names the stage that is drained before it is stopped.
-const stageStream = "stream"
-
-// stage is one running part of the system with a context of its own, so that parts end one after the other.
-type stage struct {
-	name  string
-	run   func(context.Context) error
-	end   context.CancelFunc
-	group errgroup.Group
-}
-
-func newStage(name string, run func(context.Context) error) *stage {
-	return &stage{name: name, run: run}
-}
-
-// start runs the part under a context that does not end with parent; fail is told when the part ends with an error.
-func (st *stage) start(parent context.Context, fail context.CancelCauseFunc) {
-	var ctx context.Context
-	ctx, st.end = context.WithCancel(context.WithoutCancel(parent))
-	st.group.Go(func() error {
-		err := st.run(ctx)
-		if err == nil && ctx.Err() != nil {
-			return nil
-		}
-		if err == nil {
-			err = errors.New("ended by itself")
-		}
-		err = fmt.Errorf("%s: %w", st.name, err)
-		fail(err)
-		return err
-	})
-}
-
-// stop ends the part and waits for it.
-func (st *stage) stop() error {
-	st.end()
-	return st.group.Wait()
 }
 
 // ready reports why lists would not be what they should be yet, or nil. It does not depend on Kafka.
