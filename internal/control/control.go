@@ -79,16 +79,20 @@ func (s *Store) Close() error {
 }
 
 // createPrivate makes the file with its final mode before SQLite would make it with the process's umask, and takes
-// group and world rights from a file that has them.
+// group and world rights from a file that has them. A file that exists is never opened here: closing any descriptor of
+// a file drops every POSIX lock that the process has on it, also those of a store that is open already.
 func createPrivate(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("create control store: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, fileMode)
-	if err != nil {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("create control store: %w", err)
 	}
-	if err := errors.Join(f.Chmod(fileMode), f.Close()); err != nil {
+	if err := os.Chmod(path, fileMode); err != nil {
 		return fmt.Errorf("protect control store: %w", err)
 	}
 	return nil

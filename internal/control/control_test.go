@@ -2,9 +2,11 @@ package control
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -91,6 +93,47 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	if _, err := Open(t.Context(), path); !errors.Is(err, ErrNewerSchema) {
 		t.Fatalf("a newer schema gave %v", err)
 	}
+}
+
+// A process that opens the store twice keeps the locks of the first: without them another process may write beside it.
+func TestSecondOpenKeepsTheLocks(t *testing.T) {
+	if _, err := os.Stat("/proc/locks"); err != nil {
+		t.Skipf("this system does not list its file locks: %v", err)
+	}
+	path := filepath.Join(t.TempDir(), "control.db")
+	first := openAt(t, path)
+	if _, _, err := first.CreateKey(t.Context(), NewKey{Site: "shop", Kind: KeySecret}); err != nil {
+		t.Fatal(err)
+	}
+	before := locksOn(t, path)
+	if before == 0 {
+		t.Fatal("an open store holds no lock")
+	}
+	openAt(t, path)
+	if after := locksOn(t, path); after < before {
+		t.Errorf("opening the store again left %d of %d locks", after, before)
+	}
+}
+
+// locksOn counts the POSIX locks on a file.
+func locksOn(t *testing.T, path string) int {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := os.ReadFile("/proc/locks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inode := fmt.Sprintf(":%d ", info.Sys().(*syscall.Stat_t).Ino)
+	n := 0
+	for line := range strings.Lines(string(list)) {
+		if strings.Contains(line, "POSIX") && strings.Contains(line, inode) {
+			n++
+		}
+	}
+	return n
 }
 
 // Several processes start at once on a fresh directory: one migrates, all open.

@@ -18,7 +18,7 @@ const (
 	JobRunning   JobState = "running"
 	JobDone      JobState = "done"
 	JobFailed    JobState = "failed"
-	JobCancelled JobState = "cancelled"
+	JobCancelled JobState = "cancelled" // its process was told to stop, or lost its lease; the work is still to be done
 )
 
 const (
@@ -33,7 +33,7 @@ const (
 	lostDetail = "its process ended or hung before the job did"
 )
 
-// ErrJobEnded means that a job is not running any more: it was cancelled, or it never existed.
+// ErrJobEnded means that a job is not running any more, or that it never existed.
 var ErrJobEnded = errors.New("job is not running")
 
 // Job is one long piece of work and what became of it. Progress runs from 0 to 1; Result is a JSON document, present
@@ -123,11 +123,6 @@ func (s *Store) FinishJob(ctx context.Context, id string, o JobOutcome) error {
 		 updated_at = ?, ended_at = ? WHERE id = ? AND state = ?`,
 		string(o.State), o.Detail, string(result), string(o.State), now, now, id, string(JobRunning))
 	return changedOne(res, err, "finish job "+clip(id), ErrJobEnded)
-}
-
-// CancelJob marks a running job as cancelled; its owner learns it from the next UpdateJob and stops.
-func (s *Store) CancelJob(ctx context.Context, id string) error {
-	return s.FinishJob(ctx, id, JobOutcome{State: JobCancelled, Detail: "cancelled on request"})
 }
 
 // Jobs lists jobs, newest first.

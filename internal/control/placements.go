@@ -166,28 +166,6 @@ func checkPlacement(p Placement) error {
 	return nil
 }
 
-// DeletePlacement removes a stored placement; a standard one returns to its defaults. Removing what is not stored is
-// an *UnknownPlacementError.
-func (s *Store) DeletePlacement(ctx context.Context, site, name string) error {
-	res, err := s.db.ExecContext(ctx, `DELETE FROM placements WHERE site = ? AND name = ?`, site, name)
-	if err != nil {
-		return fmt.Errorf("delete placement %s: %w", clip(name), err)
-	}
-	s.placements.drop()
-	n, err := res.RowsAffected()
-	if err != nil {
-		return fmt.Errorf("delete placement %s: %w", clip(name), err)
-	}
-	if n > 0 {
-		return nil
-	}
-	stored, err := s.placements.get(ctx)
-	if err != nil {
-		return err
-	}
-	return &UnknownPlacementError{Site: site, Name: name, Known: slices.Sorted(maps.Keys(stored[site]))}
-}
-
 // loadPlacements reads the stored placements by site and name.
 func (s *Store) loadPlacements(ctx context.Context) (map[string]map[string]Placement, error) {
 	rows, err := s.db.QueryContext(ctx,
