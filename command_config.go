@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -13,6 +15,21 @@ import (
 // config reads the configuration of this call.
 func (a *app) config() (*Config, error) {
 	return loadConfig(a.configFile, os.Environ(), a.overrides.given())
+}
+
+// installed reads the configuration of this call for a command that needs an installation to work on: a mistyped
+// directory must not look like an empty one.
+func (a *app) installed() (*Config, error) {
+	cfg, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(cfg.path(controlFile)); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no Millrace data in %s: start `millrace up` on it first, or name another directory with --data-dir", cfg.DataDir)
+	} else if err != nil {
+		return nil, fmt.Errorf("look into data directory: %w", err)
+	}
+	return cfg, nil
 }
 
 func (a *app) configCommand() *cobra.Command {

@@ -18,7 +18,7 @@ func (a *app) featuresCommand() *cobra.Command {
 		Short: "Rebuild every feature from lake and log and compare: 0 differences means exact",
 		Args:  exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := a.config()
+			cfg, err := a.installed()
 			if err != nil {
 				return err
 			}

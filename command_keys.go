@@ -21,7 +21,7 @@ func (a *app) keysCommand() *cobra.Command {
 
 // withControl opens the control store of the configured data directory; a running process may have it open too.
 func (a *app) withControl(ctx context.Context, use func(*control.Store) error) error {
-	cfg, err := a.config()
+	cfg, err := a.installed()
 	if err != nil {
 		return err
 	}

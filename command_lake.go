@@ -18,7 +18,7 @@ func (a *app) lakeCommand() *cobra.Command {
 		Short: "Rows, files, bytes, snapshots and landed offsets of every table",
 		Args:  exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := a.config()
+			cfg, err := a.installed()
 			if err != nil {
 				return err
 			}

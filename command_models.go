@@ -17,7 +17,7 @@ func (a *app) modelsCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "models", Short: "List, promote and roll back model versions", Args: exactArgs(), RunE: showHelp}
 	site := cmd.PersistentFlags().String("site", event.DefaultSite, "site of the models")
 	open := func() (*registry.Registry, error) {
-		cfg, err := a.config()
+		cfg, err := a.installed()
 		if err != nil {
 			return nil, err
 		}

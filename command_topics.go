@@ -53,7 +53,7 @@ func (a *app) adoptTopic(ctx context.Context, s *storage, topic string) error {
 
 // withStorage opens the data directory of a stopped installation for one command. A running process owns it, and says so.
 func (a *app) withStorage(ctx context.Context, use func(context.Context, *storage) error) (err error) {
-	cfg, err := a.config()
+	cfg, err := a.installed()
 	if err != nil {
 		return err
 	}

@@ -36,9 +36,12 @@ func (a *app) trainCommand() *cobra.Command {
 		Short: "Train now on what has landed; the result is put in force if it is good enough",
 		Args:  exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := a.config()
+			cfg, err := a.installed()
 			if err != nil {
 				return err
+			}
+			if err := event.CheckSite(site); err != nil {
+				return usageError{fmt.Errorf("--site %q %w", site, err)}
 			}
 			trials := 0
 			if tune != "" {
@@ -87,8 +90,11 @@ func (a *app) printTraining(result trainer.Result, asJSON bool) error {
 	case result.Promoted:
 		state = "promoted"
 	}
-	_, err := fmt.Fprintf(a.stdout, "%s %s: %s\n%d rows, %.1f s, peak memory %d MiB\n",
-		result.Version, state, result.Reason, result.Rows, result.Seconds, result.PeakRSSBytes>>20)
+	if result.Version != "" {
+		state = result.Version + " " + state
+	}
+	_, err := fmt.Fprintf(a.stdout, "%s: %s\n%d rows, %.1f s, peak memory %d MiB\n",
+		state, result.Reason, result.Rows, result.Seconds, result.PeakRSSBytes>>20)
 	return err
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 )
@@ -57,12 +58,14 @@ func (a *app) printAddresses(s *system) error {
 	url := "http://" + s.public.Addr()
 	lines := [][2]string{
 		{"data", s.cfg.DataDir},
-		{"keys", s.cfg.path(keysFile)},
 		{"kafka", s.broker.Addr()},
 		{"admin", "http://" + s.admin.Addr() + "/metrics"},
 		{"events", url + "/v1/events"},
 		{"beacon", url + "/millrace.js"},
 		{"recommend", url + "/v1/recommend"},
+	}
+	if _, err := os.Stat(s.cfg.path(keysFile)); err == nil {
+		lines = append(lines, [2]string{"keys", s.cfg.path(keysFile)})
 	}
 	if s.demo != nil {
 		lines = append(lines, [2]string{"demo shop", url + demoPath})

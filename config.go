@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -214,6 +216,13 @@ func (c *Config) Validate() error {
 		}
 	}
 	check(c.DataDir != "", "data_dir is empty; name a directory")
+	for key, address := range map[string]string{"listen": c.Listen, "kafka_listen": c.KafkaListen, "admin_listen": c.AdminListen} {
+		_, port, err := net.SplitHostPort(address)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		check(err == nil, "%s %q: use HOST:PORT, such as 127.0.0.1:8080", key, address)
+	}
 	check(slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level), "log.level %q: use debug, info, warn or error", c.Log.Level)
 	check(slices.Contains([]string{"text", "json"}, c.Log.Format), "log.format %q: use text or json", c.Log.Format)
 	check(c.Broker.Partitions >= 1 && c.Broker.Partitions <= 1024, "broker.partitions %d: use 1 to 1024", c.Broker.Partitions)

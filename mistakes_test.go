@@ -153,6 +153,21 @@ func sendOne(t *testing.T, p *program, id string) {
 	}
 }
 
+// TestMistypedDirectory must not look like an empty installation.
+func TestMistypedDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "mistyped")
+	for _, args := range [][]string{{"lake", "info"}, {"features", "verify"}, {"train"}, {"models", "list"}, {"keys", "list"}, {"topics", "adopt", event.TopicEvents}} {
+		_, stderr, exit := runProgram(t, append(args, "--data-dir", dir)...)
+		if exit != exitFailed {
+			t.Errorf("%v: exit %d, want %d", args, exit, exitFailed)
+		}
+		expectText(t, stderr, dir, "--data-dir")
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Errorf("%s was created", dir)
+	}
+}
+
 func TestWrongUsage(t *testing.T) {
 	for name, args := range map[string][]string{
 		"unknown command": {"serve"},

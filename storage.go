@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -36,8 +37,11 @@ type storage struct {
 	registry *registry.Registry
 }
 
+// controlFile is the control store below the data directory; its presence marks an installation.
+const controlFile = "control.db"
+
 func openControl(ctx context.Context, cfg *Config) (*control.Store, error) {
-	store, err := control.Open(ctx, cfg.path("control.db"))
+	store, err := control.Open(ctx, cfg.path(controlFile))
 	if err != nil {
 		return nil, fmt.Errorf("open control store: %w", err)
 	}
@@ -100,10 +104,17 @@ func (s *storage) ensureTopics(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("create topics: %w", err)
 	}
-	var errs []error // every topic's trouble at once, so that one adoption mends them all
+	var errs []error
+	var recreated []string
 	for _, spec := range specs {
 		_, err := s.control.EnsureEpoch(ctx, spec.Name, spec.Partitions, slices.Contains(created, spec.Name))
 		errs = append(errs, err)
+		if errors.Is(err, control.ErrTopicRecreated) {
+			recreated = append(recreated, spec.Name)
+		}
+	}
+	if len(recreated) > 1 {
+		errs = append(errs, fmt.Errorf("all of them at once: millrace topics adopt %s", strings.Join(recreated, " ")))
 	}
 	return errors.Join(errs...)
 }
