@@ -60,7 +60,7 @@ func TestConfigMistakes(t *testing.T) {
 		"bad zone":            {env: []string{"MILLRACE_TRAINER__ZONE=Mars/Olympus"}, want: "IANA"},
 		"too short interval":  {env: []string{"MILLRACE_STREAM__COMMIT_INTERVAL=1ms"}, want: "100ms"},
 		"bad address":         {flags: map[string]any{"listen": "nonsense"}, want: "HOST:PORT"},
-		"bad number":          {env: []string{"MILLRACE_BROKER__PARTITIONS=abc"}, want: "abc"},
+		"bad number":          {env: []string{"MILLRACE_BROKER__PARTITIONS=abc"}, want: "broker.partitions"},
 		"missing file":        {path: filepath.Join(t.TempDir(), "none.yaml"), want: "none.yaml"},
 		"bad level":           {flags: map[string]any{"log.level": "loud"}, want: "log.level"},
 	} {
