@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/telemetry"
@@ -19,12 +20,8 @@ func (s *system) schedule(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("configure nightly training: %w", err)
 	}
-	sites := []string{event.DefaultSite}
-	if s.demo != nil {
-		sites = append(sites, demoSite)
-	}
 	plan, err := trainer.NewSchedule(trainer.ScheduleConfig{
-		Sites: sites, Nightly: nightly, Control: s.control, Registry: s.registry, Rows: trainer.LakeSource{Lake: s.lake},
+		Sites: s.sites, Nightly: nightly, Control: s.control, Registry: s.registry, Rows: trainer.LakeSource{Lake: s.lake},
 		Log: telemetry.Component(s.log, "trainer"),
 		Train: func(ctx context.Context, site, why string) (trainer.Result, error) {
 			return supervisor.Train(ctx, trainer.Request{
@@ -37,4 +34,19 @@ func (s *system) schedule(ctx context.Context) error {
 		return fmt.Errorf("build training schedule: %w", err)
 	}
 	return plan.Run(ctx)
+}
+
+// sites lists every site that has a key; the default site is one of them even without.
+func (s *system) sites(ctx context.Context) ([]string, error) {
+	keys, err := s.control.Keys(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	sites := []string{event.DefaultSite}
+	for _, key := range keys {
+		if !slices.Contains(sites, key.Site) {
+			sites = append(sites, key.Site)
+		}
+	}
+	return sites, nil
 }

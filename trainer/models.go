@@ -37,7 +37,7 @@ func defaultParams() params {
 
 // params chooses the settings: by search on the validation part; else the champion's, or the defaults, with the repeat
 // policy that the validation part asks for.
-func (r *run) params(ctx context.Context, d *dataset, split *eval.Dataset, champion *champion) (params, error) {
+func (r *run) params(ctx context.Context, d *dataset, split *eval.Dataset, holdout float64, champion *champion) (params, error) {
 	p := defaultParams()
 	if champion != nil {
 		p = champion.params
@@ -46,10 +46,14 @@ func (r *run) params(ctx context.Context, d *dataset, split *eval.Dataset, champ
 		r.at(stageTune, 0.2, "repeat policy, on %d validation sessions", split.Valid.Len())
 		return choosePolicies(ctx, p, split)
 	}
+	if n := predictions(split.Valid); n < MinPredictions {
+		return p, fmt.Errorf("too little data to tune on: the validation part makes %d predictions, at least %d are needed (%s); "+
+			"train without tuning until there are more sessions", n, MinPredictions, split.Split)
+	}
 	r.at(stageTune, 0.2, "%d trials a model", r.cfg.TuneTrials)
 	report, err := eval.RunOn(ctx, eval.Config{
 		Data: "lake", Models: []string{eval.ModelTransitions, eval.ModelVSTAN}, K: []int{MetricDepth},
-		Tune: true, Trials: r.cfg.TuneTrials, Seed: r.cfg.Seed, Site: r.cfg.Site,
+		Holdout: holdout, Tune: true, Trials: r.cfg.TuneTrials, Seed: r.cfg.Seed, Site: r.cfg.Site,
 	}, d.log)
 	if err != nil {
 		return p, fmt.Errorf("tune: %w", err)

@@ -44,7 +44,7 @@ func TestPolicyFollowsTheShop(t *testing.T) {
 	}
 	for want, events := range map[model.RepeatPolicy][]Interaction{model.RepeatsNone: forward, model.RepeatsNotCurrent: back} {
 		d := read(t, Config{}, events...)
-		split, err := splitForGate(d)
+		split, _, err := splitForGate(d)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -78,7 +78,8 @@ type RowCounter interface {
 
 // ScheduleConfig says when to train which sites. Sites, Control, Registry, Rows and Train are required.
 type ScheduleConfig struct {
-	Sites    []string
+	// Sites lists the sites to train. It is asked at each check, so that a site made later trains too.
+	Sites    func(ctx context.Context) ([]string, error)
 	Nightly  TimeOfDay     // 03:00 UTC by default
 	Every    time.Duration // DefaultCheckEvery by default
 	Control  *control.Store
@@ -93,7 +94,7 @@ type ScheduleConfig struct {
 // each night. What was done is read from the job rows, so that a restart neither repeats nor forgets a night's training.
 type Schedule struct {
 	cfg   ScheduleConfig
-	sites map[string]*siteCount
+	sites map[string]*siteCount // by site, from its first check on
 }
 
 // siteCount is what is known of the amount of data of a site.
@@ -105,7 +106,7 @@ type siteCount struct {
 
 // NewSchedule checks the configuration and starts nothing.
 func NewSchedule(cfg ScheduleConfig) (*Schedule, error) {
-	if len(cfg.Sites) == 0 || cfg.Control == nil || cfg.Registry == nil || cfg.Rows == nil || cfg.Train == nil {
+	if cfg.Sites == nil || cfg.Control == nil || cfg.Registry == nil || cfg.Rows == nil || cfg.Train == nil {
 		return nil, errors.New("a training schedule needs sites, a control store, a registry, a row counter and a trainer")
 	}
 	if cfg.Nightly.Location == nil {
@@ -117,11 +118,7 @@ func NewSchedule(cfg ScheduleConfig) (*Schedule, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Schedule{cfg: cfg, sites: map[string]*siteCount{}}
-	for _, site := range cfg.Sites {
-		s.sites[site] = &siteCount{}
-	}
-	return s, nil
+	return &Schedule{cfg: cfg, sites: map[string]*siteCount{}}, nil
 }
 
 // Run checks and trains until the context ends. A training that fails is logged and tried again later: it must not stop
@@ -130,15 +127,27 @@ func (s *Schedule) Run(ctx context.Context) error {
 	ticker := time.NewTicker(s.cfg.Every)
 	defer ticker.Stop()
 	for {
-		for _, site := range s.cfg.Sites {
-			if err := s.check(ctx, site); err != nil && ctx.Err() == nil {
-				s.cfg.Log.Error("scheduled training failed", "site", site, "error", err)
-			}
-		}
+		s.checkAll(ctx)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
+		}
+	}
+}
+
+// checkAll checks every site that there is now.
+func (s *Schedule) checkAll(ctx context.Context) {
+	sites, err := s.cfg.Sites(ctx)
+	if err != nil && ctx.Err() == nil {
+		s.cfg.Log.Error("training schedule cannot list the sites", "error", err)
+	}
+	for _, site := range sites {
+		if s.sites[site] == nil {
+			s.sites[site] = &siteCount{}
+		}
+		if err := s.check(ctx, site); err != nil && ctx.Err() == nil {
+			s.cfg.Log.Error("scheduled training failed", "site", site, "error", err)
 		}
 	}
 }
@@ -155,8 +164,8 @@ func (s *Schedule) check(ctx context.Context, site string) error {
 	}
 	s.sites[site].trained = f.rows
 	_, err = s.cfg.Train(ctx, site, why)
-	if errors.Is(err, control.ErrLeaseHeld) || errors.Is(err, ErrCancelled) {
-		return nil // another process trains the site, or somebody wanted none; its job row says so
+	if errors.Is(err, control.ErrLeaseHeld) {
+		return nil // another process trains the site; its job row says so
 	}
 	return err
 }
@@ -235,8 +244,8 @@ func (f facts) due() (why string, due bool) {
 		case j.StartedAt.Before(f.night):
 		case j.State == control.JobFailed:
 			failedTonight++
-		default:
-			doneTonight = true // also one that was cancelled: somebody wanted none
+		case j.State == control.JobDone: // one that was stopped half-way counts neither way: it is still to be done
+			doneTonight = true
 		}
 	}
 	if failedTonight >= maxFailures {

@@ -85,7 +85,8 @@ func TestDue(t *testing.T) {
 		{"old data doubled", facts{rows: 4 * YoungRows, trained: YoungRows, hasChampion: true, jobs: []control.Job{done}}, ""},
 		{"night", facts{rows: 500, trained: 400, hasChampion: true, jobs: []control.Job{lastNight}}, "nightly"},
 		{"night, done", facts{rows: 500, trained: 400, hasChampion: true, jobs: []control.Job{done, lastNight}}, ""},
-		{"night, cancelled by hand", facts{rows: 500, trained: 400, hasChampion: true, jobs: []control.Job{job(control.JobCancelled, time.Hour)}}, ""},
+		{"night, stopped half-way", facts{rows: 500, trained: 400, hasChampion: true, jobs: []control.Job{job(control.JobCancelled, time.Hour), lastNight}}, "nightly"},
+		{"night, stopped half-way and then done", facts{rows: 500, trained: 400, hasChampion: true, jobs: []control.Job{done, job(control.JobCancelled, 6*time.Hour)}}, ""},
 		{"one is running", facts{rows: 600, trained: 100, hasChampion: true, jobs: []control.Job{job(control.JobRunning, time.Hour)}}, ""},
 		{"failed a moment ago", facts{rows: 500, trained: 400, hasChampion: true, jobs: []control.Job{job(control.JobFailed, 2*time.Minute)}}, ""},
 		{"failed a while ago", facts{rows: 500, trained: 400, hasChampion: true, jobs: []control.Job{job(control.JobFailed, time.Hour)}}, "nightly"},
@@ -109,6 +110,8 @@ type shop struct {
 	rows     atomic.Int64
 	counted  int // site counts that were asked for
 	fail     bool
+	slow     bool // a training lasts until its process is stopped
+	sites    []string
 	log      []string
 }
 
@@ -124,6 +127,10 @@ func (s *shop) train(ctx context.Context, site, why string) (Result, error) {
 	job, err := s.store.StartJob(ctx, JobKind, site, why)
 	if err != nil {
 		return Result{}, err
+	}
+	if s.slow {
+		<-ctx.Done()
+		return Result{}, errors.Join(ctx.Err(), s.store.FinishJob(context.WithoutCancel(ctx), job.ID, control.JobOutcome{State: control.JobCancelled}))
 	}
 	if s.fail {
 		err := errors.New("out of memory")
@@ -151,7 +158,8 @@ func smallVersion(t *testing.T) []registry.Artifact {
 func (s *shop) run(d time.Duration) {
 	s.t.Helper()
 	schedule, err := NewSchedule(ScheduleConfig{
-		Sites: []string{testSite}, Nightly: TimeOfDay{Hour: 3, Location: time.UTC}, Every: time.Minute,
+		Sites:   func(context.Context) ([]string, error) { return s.sites, nil },
+		Nightly: TimeOfDay{Hour: 3, Location: time.UTC}, Every: 5 * time.Minute,
 		Control: s.store, Registry: s.registry, Rows: s, Train: s.train,
 	})
 	if err != nil {
@@ -181,7 +189,7 @@ func inFakeTime(t *testing.T, test func(s *shop)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		test(&shop{t: t, store: store, registry: models})
+		test(&shop{t: t, store: store, registry: models, sites: []string{testSite}})
 	})
 }
 
@@ -242,12 +250,59 @@ func TestScheduleRetries(t *testing.T) {
 	})
 }
 
+// A process that is stopped in the middle of the night's training owes it: the next one does it at once, and no more.
+func TestScheduleResumesAStoppedNight(t *testing.T) {
+	inFakeTime(t, func(s *shop) {
+		s.rows.Store(1000)
+		s.run(2 * time.Hour)
+		s.slow = true
+		s.run(time.Hour + 5*time.Minute) // stopped at 03:05
+		s.slow = false
+		s.run(2 * time.Hour)
+		s.expect("1 00:00 first model at 1000", "1 03:00 nightly at 1000", "1 03:05 nightly at 1000")
+	})
+}
+
+// A site that is made while the schedule runs trains without a restart.
+func TestScheduleSeesNewSites(t *testing.T) {
+	inFakeTime(t, func(s *shop) {
+		s.rows.Store(1000)
+		asked := 0
+		schedule, err := NewSchedule(ScheduleConfig{
+			Sites: func(context.Context) ([]string, error) {
+				switch asked++; asked {
+				case 1:
+					return []string{testSite}, nil
+				case 2:
+					return nil, errors.New("database is busy")
+				}
+				return []string{testSite, "shop2"}, nil
+			},
+			Every: time.Minute, Control: s.store, Registry: s.registry, Rows: s,
+			Train: func(ctx context.Context, site, why string) (Result, error) {
+				result, err := s.train(ctx, site, why)
+				s.log[len(s.log)-1] = site + " " + s.log[len(s.log)-1]
+				return result, err
+			},
+		})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		ctx, stop := context.WithTimeout(s.t.Context(), 10*time.Minute)
+		defer stop()
+		if err := schedule.Run(ctx); err != nil {
+			s.t.Fatal(err)
+		}
+		s.expect(testSite+" 1 00:00 first model at 1000", "shop2 1 00:02 first model at 1000")
+	})
+}
+
 // Two processes on one control store do not train the same night twice.
 func TestScheduleIsSharedThroughTheLedger(t *testing.T) {
 	inFakeTime(t, func(s *shop) {
 		s.rows.Store(1000)
 		s.run(time.Minute)
-		twin := &shop{t: s.t, store: s.store, registry: s.registry}
+		twin := &shop{t: s.t, store: s.store, registry: s.registry, sites: s.sites}
 		twin.rows.Store(1000)
 		twin.run(time.Hour)
 		twin.expect()

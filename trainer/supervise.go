@@ -22,16 +22,12 @@ const (
 	// leaseTTL is how long a training's lease outlives a process that died with it.
 	leaseTTL = 30 * time.Second
 
-	// keepAlive is how often a job row is renewed while a step of the child takes long. It is also how soon a training
-	// notices that its job was cancelled.
+	// keepAlive is how often a job row is renewed while a step of the child takes long.
 	keepAlive = 2 * time.Second
 
 	// waitPoll is how often a waiting training asks for the lease again.
 	waitPoll = 500 * time.Millisecond
 )
-
-// ErrCancelled means that the job of a training was cancelled on request.
-var ErrCancelled = errors.New("training was cancelled")
 
 // SupervisorConfig says what a Supervisor works with. Control, Process.Exe and the directories are required.
 type SupervisorConfig struct {
@@ -90,7 +86,7 @@ type Request struct {
 	Progress func(Progress)
 }
 
-// Train runs one training and returns its result. It is cancelled by the context, or by cancelling its job.
+// Train runs one training and returns its result. It stops when the context ends or the lease is lost.
 func (s *Supervisor) Train(ctx context.Context, req Request) (Result, error) {
 	site := req.Config.Site
 	var result Result
@@ -131,10 +127,8 @@ func (s *Supervisor) runJob(ctx context.Context, req Request) (Result, error) {
 		s.lastSuccess.WithLabelValues(site).SetToCurrentTime()
 		log.Info("training ended", "version", result.Version, "promoted", result.Promoted, "reason", result.Reason,
 			"rows", result.Rows, "seconds", result.Seconds, "peak_rss_bytes", result.PeakRSSBytes)
-	case errors.Is(err, ErrCancelled):
-		return Result{}, err // the row says so already
-	case ctx.Err() != nil:
-		outcome = control.JobOutcome{State: control.JobCancelled, Detail: "the process that ran it was stopped"}
+	case ctx.Err() != nil: // the process stops, or the lease is lost
+		outcome = control.JobOutcome{State: control.JobCancelled, Detail: "stopped before its end: " + context.Cause(ctx).Error()}
 	default:
 		outcome = control.JobOutcome{State: control.JobFailed, Detail: err.Error()}
 		s.failures.WithLabelValues(site).Inc()
@@ -166,8 +160,7 @@ func (s *Supervisor) spawn(ctx context.Context, req Request, jobID string) (Resu
 	return result, err
 }
 
-// updateRow writes progress to the job row as it comes, and at least every keepAlive. It returns ErrCancelled when the
-// row was ended by somebody else.
+// updateRow writes progress to the job row as it comes, and at least every keepAlive.
 func (s *Supervisor) updateRow(ctx context.Context, jobID string, latest *latestProgress) error {
 	ticker := time.NewTicker(keepAlive)
 	defer ticker.Stop()
@@ -180,11 +173,7 @@ func (s *Supervisor) updateRow(ctx context.Context, jobID string, latest *latest
 		}
 		p := latest.get()
 		err := s.cfg.Control.UpdateJob(ctx, jobID, control.JobProgress{Progress: p.Done, Stage: p.Stage, Detail: p.Detail})
-		switch {
-		case err == nil || ctx.Err() != nil:
-		case errors.Is(err, control.ErrJobEnded):
-			return ErrCancelled
-		default:
+		if err != nil && ctx.Err() == nil {
 			return err
 		}
 	}

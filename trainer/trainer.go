@@ -3,7 +3,7 @@
 //
 //	Run        one training: dataset.go -> models.go -> gate.go -> internal/registry
 //	Child      Run as a process of its own, so that its memory goes back to the system (child.go)
-//	Trainer    starts that process under a lease, with a job row (supervise.go)
+//	Supervisor starts that process under a lease, with a job row (supervise.go)
 //	Schedule   when to train by itself (schedule.go)
 package trainer
 
@@ -165,7 +165,7 @@ func (r *run) train(ctx context.Context) (Result, error) {
 			"least %d are needed; the lists of the fallback ladder serve until then", d.rows, d.sessions, r.cfg.Types, MinSessions)
 		return result, nil
 	}
-	split, err := splitForGate(d)
+	split, holdout, err := splitForGate(d)
 	if err != nil {
 		result.Reason = fmt.Sprintf("too little data: %d sessions leave no usable test: %v", d.sessions, err)
 		return result, nil
@@ -174,7 +174,7 @@ func (r *run) train(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	params, err := r.params(ctx, d, split, champion)
+	params, err := r.params(ctx, d, split, holdout, champion)
 	if err != nil {
 		return Result{}, err
 	}
@@ -200,10 +200,11 @@ func (r *run) train(ctx context.Context) (Result, error) {
 	return result, err
 }
 
-// splitForGate holds out the newest sessions: the last day, or where that says too little a growing share.
-func splitForGate(d *dataset) (*eval.Dataset, error) {
+// splitForGate holds out the newest sessions: the last day, or where that says too little a growing share. Holdout is
+// that share, 0 for the last day.
+func splitForGate(d *dataset) (split *eval.Dataset, holdout float64, err error) {
 	var problem error
-	for _, share := range []float64{0, 0.1, 0.3} { // 0 is the last day
+	for _, share := range []float64{0, 0.1, 0.3} {
 		split, err := eval.SplitLog(d.log, eval.Config{Holdout: share})
 		switch {
 		case err != nil:
@@ -211,10 +212,10 @@ func splitForGate(d *dataset) (*eval.Dataset, error) {
 		case predictions(split.Test) < MinPredictions:
 			problem = fmt.Errorf("%d predictions can be tested, at least %d are needed (%s)", predictions(split.Test), MinPredictions, split.Split)
 		default:
-			return split, nil
+			return split, share, nil
 		}
 	}
-	return nil, problem
+	return nil, 0, problem
 }
 
 // publish stores the version and, if the gate let it through, puts it in force.

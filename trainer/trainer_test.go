@@ -82,7 +82,7 @@ func TestPlantedOrderIsLearntAndPromoted(t *testing.T) {
 
 func TestShuffledDataIsKeptButNotPromoted(t *testing.T) {
 	r := openRegistry(t)
-	result := train(t, r, Config{}, shuffled(planted(3000, 1), 2), testStart)
+	result := train(t, r, Config{}, shuffled(planted(1500, 1), 2), testStart)
 	if result.Promoted || result.Version == "" || !strings.Contains(result.Reason, "is worse than popularity") {
 		t.Fatalf("result %+v", result)
 	}
@@ -108,6 +108,21 @@ func TestTooLittleDataIsSaid(t *testing.T) {
 	// The least that is enough.
 	if result := train(t, r, Config{}, planted(MinSessions, 1), testStart); result.Version == "" {
 		t.Fatalf("%d sessions gave %+v", MinSessions, result)
+	}
+}
+
+// A search on next to nothing would choose by chance; it says so and what to do. A little more is enough for it, also
+// where the last day alone would be too little to test on.
+func TestTuningNeedsData(t *testing.T) {
+	tune := func(sessions int) error {
+		_, err := Run(t.Context(), Config{Site: testSite, TuneTrials: 2}, Deps{Source: &sliceSource{events: planted(sessions, 1)}, Registry: openRegistry(t)})
+		return err
+	}
+	if err := tune(MinSessions); err == nil || !strings.Contains(err.Error(), "too little data to tune on") {
+		t.Errorf("tuning on %d sessions gave %v", MinSessions, err)
+	}
+	if err := tune(4 * MinSessions); err != nil {
+		t.Errorf("tuning on %d sessions: %v", 4*MinSessions, err)
 	}
 }
 
@@ -147,8 +162,8 @@ func TestSameSnapshotAndSeedGiveTheSameBytes(t *testing.T) {
 // A candidate that learnt from shuffled days is worse than the champion, which knows the days before them.
 func TestWorseThanTheChampionIsNotPromoted(t *testing.T) {
 	r := openRegistry(t)
-	good := planted(3000, 1)
-	cut := 12_500 // sessions of five: the champion sees the first 2500
+	good := planted(1800, 1)
+	cut := 7500 // sessions of five: the champion sees the first 1500
 	champion := train(t, r, Config{}, good[:cut], testStart)
 	if !champion.Promoted {
 		t.Fatalf("champion %+v", champion)
