@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/onlinestore"
 )
 
@@ -39,6 +40,9 @@ type Catalogue struct {
 	mu    sync.RWMutex // guards sites and all below it; rows themselves never change once stored
 	sites map[string]*siteItems
 
+	// applied is what the online store had of the items topic when the base was read: loadBase writes it, follow reads it.
+	applied map[int32]position
+
 	waiters waiters
 	log     Log
 	online  OnlineStore
@@ -54,8 +58,22 @@ type siteItems struct {
 	sorted bool
 }
 
-// loadBase reads every row of the online store. It runs once, before the topic is followed.
+// loadBase reads the applied offsets and then every row of the online store, before the topic is followed. The order
+// matters as soon as another node writes meanwhile: a row that is newer than the offsets only makes its records come
+// again without effect, but a row that is older than the offsets would miss changes for ever.
 func (c *Catalogue) loadBase(ctx context.Context) error {
+	c.applied = map[int32]position{}
+	err := c.online.Scan(ctx, onlinestore.OffsetPrefix(event.TopicItems), func(stored onlinestore.Row) error {
+		_, partition, err := onlinestore.ParseOffsetKey(stored.Key)
+		if err != nil {
+			return err
+		}
+		c.applied[partition] = position{epoch: stored.Epoch, next: stored.Offset + 1}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read applied offsets of %s: %w", event.TopicItems, err)
+	}
 	return c.online.Scan(ctx, onlinestore.CatalogPrefix("")[:len("c/")], func(stored onlinestore.Row) error {
 		row := new(Row)
 		if err := json.Unmarshal(stored.Value, row); err != nil {

@@ -46,7 +46,7 @@ type position struct {
 	epoch, next int64
 }
 
-// positions finds where each partition goes on: behind what the online store has, or at the log's start. It waits for
+// positions finds where each partition goes on: behind what the base has, or at the log's start. It waits for
 // Kafka, which need not be up when serving starts.
 func (c *Catalogue) positions(ctx context.Context, log *slog.Logger) (map[int32]position, error) {
 	for {
@@ -76,13 +76,9 @@ func (c *Catalogue) readPositions(ctx context.Context) (map[int32]position, erro
 	starts := make(map[int32]position, len(ranges))
 	for partition, r := range ranges {
 		starts[partition] = position{epoch: epoch.Epoch, next: r.Start}
-		applied, found, err := c.online.Get(ctx, onlinestore.OffsetKey(event.TopicItems, partition))
-		if err != nil {
-			return nil, fmt.Errorf("read applied offset of %s/%d: %w", event.TopicItems, partition, err)
-		}
 		// Offsets of another life of the topic mean nothing here: the new log is read from its start.
-		if found && applied.Epoch == epoch.Epoch {
-			starts[partition] = position{epoch: epoch.Epoch, next: applied.Offset + 1}
+		if applied, found := c.applied[partition]; found && applied.epoch == epoch.Epoch {
+			starts[partition] = applied
 		}
 	}
 	return starts, nil

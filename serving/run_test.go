@@ -27,7 +27,7 @@ func TestHotSwapUnderLoad(t *testing.T) {
 	h.train([][]string{{"tent", "next0"}, {"tent", "next0"}})
 	kafkatest.Run(t, h.serving.Run)
 	version := func() string { return h.ask(`{"placement":"session","item_ids":["tent"],"dry_run":true}`).ModelVersion }
-	waitFor(t, func() bool { return h.serving.Ready() == nil && version() != "" })
+	waitFor(t, "the first model", func() bool { return h.serving.Ready() == nil && version() != "" })
 
 	loading := context.Background()
 	loading, stop := context.WithCancel(loading)
@@ -49,7 +49,7 @@ func TestHotSwapUnderLoad(t *testing.T) {
 	for i := 1; i <= 2; i++ {
 		next := fmt.Sprintf("next%d", i)
 		newest := h.train([][]string{{"tent", next}, {"tent", next}})
-		waitFor(t, func() bool { return version() == newest.Version })
+		waitFor(t, "version "+newest.Version, func() bool { return version() == newest.Version })
 	}
 	stop()
 	wg.Wait()
@@ -71,7 +71,7 @@ func TestExposures(t *testing.T) {
 	h.ask(`{"placement":"session","item_ids":["tent"],"dry_run":true}`)
 
 	var got []kafka.Record
-	waitFor(t, func() bool {
+	waitFor(t, "the exposure", func() bool {
 		got = got[:0]
 		for p := range int32(2) {
 			result, err := h.client.Fetch(t.Context(), kafka.FetchRequest{Topic: event.TopicExposures, Partition: p, MaxWait: time.Millisecond})
@@ -175,7 +175,7 @@ func TestAfterEventSeesTheClick(t *testing.T) {
 	h := start(t)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		waitFor(t, func() bool { return len(h.serving.visitors.waiting) == 1 })
+		waitFor(t, "the request to wait for its event", func() bool { return len(h.serving.visitors.waiting) == 1 })
 		h.happen(parseEvent(t, "1s a=b type=view_item items=hat id=the-click"))
 	})
 	a := h.ask(`{"placement":"recent","anonymous_id":"b","after_event":"the-click"}`)
