@@ -49,13 +49,12 @@ type Config struct {
 	SplitColumn string
 	// Holdout is the share of the newest sessions that is the test; 0 takes the last day.
 	Holdout float64
-	// Seeds is the number of random splits; the next-item split is not random, so only 0 and 1 make sense there.
-	Seeds int
 	// Models are the models to measure, all of Models by default.
 	Models []string
 	// K are the list lengths to measure at; 20 by default.
 	K []int
-	// Tune chooses the parameters on the validation part; otherwise the defaults are measured.
+	// Tune chooses the parameters on the validation part; otherwise the defaults are measured, with the repeat policy
+	// that does best there.
 	Tune bool
 	// Trials is how many settings of a model Tune tries; DefaultTrials by default.
 	Trials int
@@ -110,8 +109,6 @@ func (c Config) check() error {
 		return usagef("holdout %g must be at least 0 and below 1", c.Holdout)
 	case c.Holdout > 0 && c.SplitColumn != "":
 		return usagef("split column %q and holdout %g exclude each other: give one", c.SplitColumn, c.Holdout)
-	case c.Seeds < 0 || c.Seeds > 1:
-		return usagef("the split of protocol %s is not random, so --seeds %d has no meaning: leave it out", c.Protocol, c.Seeds)
 	case c.Trials < 1 || c.Workers < 1:
 		return usagef("trials (%d) and workers (%d) must be 1 or more", c.Trials, c.Workers)
 	}

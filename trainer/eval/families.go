@@ -19,6 +19,9 @@ const (
 	ModelVSTAN       = "vstan"
 )
 
+// axisRepeats is the name of the repeat policy in a grid.
+const axisRepeats = "repeats"
+
 // Models lists the models that can be measured, the baseline first.
 func Models() []string { return []string{ModelPopularity, ModelTransitions, ModelVMIS, ModelVSTAN} }
 
@@ -33,24 +36,25 @@ type fitted struct {
 	scorer  model.Scorer
 	params  any // its configuration
 	repeats model.RepeatPolicy
-	tuning  *Tuning // nil when the defaults were used
+	tuning  *Tuning // nil when the validation part was too small to choose even the repeat policy on
 	seconds float64 // of the fit with these parameters, tuning not counted
 }
 
-// fitModel chooses the parameters of a model on the validation part, if asked to, and fits it on the training part.
+// fitModel chooses the parameters of a model on the validation part, all of them if asked to and else only the repeat
+// policy, and fits it on the training part.
 func fitModel(ctx context.Context, name string, d *Dataset, c Config) (*fitted, error) {
 	o := tuneOptions{trials: c.Trials, workers: c.Workers, depth: c.K[len(c.K)-1], seed: c.Seed}
 	switch name {
 	case ModelPopularity:
-		return choose(ctx, d, c.Tune, o, popularitySpace(), func(p popularity.Config) model.RepeatPolicy { return p.Repeats })
+		return choose(ctx, d, c.Tune, o, popularitySpace(), func(p *popularity.Config) *model.RepeatPolicy { return &p.Repeats })
 	case ModelTransitions:
 		// Every trial fits anew, which costs as much as thousands of queries.
 		o.trials = max(o.trials/transitionsShare, 1)
-		return choose(ctx, d, c.Tune, o, transitionsSpace(), func(p transitions.Config) model.RepeatPolicy { return p.Repeats })
+		return choose(ctx, d, c.Tune, o, transitionsSpace(), func(p *transitions.Config) *model.RepeatPolicy { return &p.Repeats })
 	case ModelVMIS:
-		return choose(ctx, d, c.Tune, o, vmisSpace(), func(p vmisknn.Config) model.RepeatPolicy { return p.Repeats })
+		return choose(ctx, d, c.Tune, o, vmisSpace(), func(p *vmisknn.Config) *model.RepeatPolicy { return &p.Repeats })
 	case ModelVSTAN:
-		return choose(ctx, d, c.Tune, o, vstanSpace(d.TuneTrain), func(p vmisknn.Config) model.RepeatPolicy { return p.Repeats })
+		return choose(ctx, d, c.Tune, o, vstanSpace(d.TuneTrain), func(p *vmisknn.Config) *model.RepeatPolicy { return &p.Repeats })
 	default:
 		return nil, usagef("model %q is not known", name)
 	}
@@ -65,33 +69,54 @@ type family[C any] struct {
 	prepare func(train *model.Sessions, numItems int) (func(C) (model.Scorer, error), error)
 }
 
-func choose[C any](ctx context.Context, d *Dataset, search bool, o tuneOptions, f family[C], repeats func(C) model.RepeatPolicy) (*fitted, error) {
-	out := &fitted{}
-	chosen := f.base
-	if search {
-		if d.Valid.Len() == 0 {
-			return nil, fmt.Errorf("tune: the validation part is empty (split: %s)", d.Split)
-		}
-		fit, err := f.prepare(d.TuneTrain, d.Vocabulary.Len())
-		if err != nil {
-			return nil, err
-		}
-		f.fit = fit
-		if chosen, out.tuning, err = tune(ctx, &f.space, d.Valid, o); err != nil {
-			return nil, err
-		}
+// choose settles the parameters: by search over the space, or the defaults with the repeat policy that the validation
+// part asks for.
+func choose[C any](ctx context.Context, d *Dataset, search bool, o tuneOptions, f family[C], repeats func(*C) *model.RepeatPolicy) (*fitted, error) {
+	if search && d.Valid.Len() == 0 {
+		return nil, fmt.Errorf("tune: the validation part is empty (split: %s)", d.Split)
+	}
+	chosen, tuning, err := f.settle(ctx, d, search, o, repeats)
+	if err != nil {
+		return nil, err
 	}
 	began := time.Now()
 	fit, err := f.prepare(d.Train, d.Vocabulary.Len())
 	if err != nil {
 		return nil, err
 	}
-	if out.scorer, err = fit(chosen); err != nil {
+	scorer, err := fit(chosen)
+	if err != nil {
 		return nil, fmt.Errorf("fit: %w", err)
 	}
-	out.seconds = time.Since(began).Seconds()
-	out.params, out.repeats = chosen, repeats(chosen)
-	return out, nil
+	return &fitted{
+		scorer: scorer, params: chosen, repeats: *repeats(&chosen), tuning: tuning, seconds: time.Since(began).Seconds(),
+	}, nil
+}
+
+// settle fits on TuneTrain and decides on Valid; neither holds anything of the test.
+func (f family[C]) settle(ctx context.Context, d *Dataset, search bool, o tuneOptions, repeats func(*C) *model.RepeatPolicy) (C, *Tuning, error) {
+	chosen := f.base
+	if d.Valid.Len() == 0 {
+		return chosen, nil, nil
+	}
+	fit, err := f.prepare(d.TuneTrain, d.Vocabulary.Len())
+	if err != nil {
+		return chosen, nil, err
+	}
+	if search {
+		f.fit = fit
+		return tune(ctx, &f.space, d.Valid, o)
+	}
+	policy := repeats(&chosen)
+	present := *policy
+	*policy = model.RepeatsAllowed
+	scorer, err := fit(chosen)
+	if err != nil {
+		return chosen, nil, fmt.Errorf("choose repeat policy: fit: %w", err)
+	}
+	best, tuning, err := ChooseRepeats(ctx, scorer, present, d.Valid, o.depth)
+	*policy = best
+	return chosen, tuning, err
 }
 
 func popularitySpace() family[popularity.Config] {
@@ -99,7 +124,7 @@ func popularitySpace() family[popularity.Config] {
 	return family[C]{
 		space: space[C]{base: popularity.Default(), axes: []axis[C]{
 			over("half_life_ns", func(c *C) *time.Duration { return &c.HalfLife }, 0, time.Hour, day/4, day, 3*day, 7*day, 14*day, 30*day),
-			over("repeats", func(c *C) *model.RepeatPolicy { return &c.Repeats }, model.RepeatPolicies()...),
+			over(axisRepeats, func(c *C) *model.RepeatPolicy { return &c.Repeats }, model.RepeatPolicies()...),
 		}},
 		prepare: func(train *model.Sessions, numItems int) (func(C) (model.Scorer, error), error) {
 			return func(c C) (model.Scorer, error) { return popularity.Fit(c, train, numItems, nil) }, nil
@@ -115,7 +140,7 @@ func transitionsSpace() family[transitions.Config] {
 			over("backward", func(c *C) *float64 { return &c.Backward }, 0, 0.25, 0.5, 1),
 			over("history_decay", func(c *C) *float64 { return &c.HistoryDecay }, 0.2, 0.35, 0.5, 0.7, 0.85),
 			over("half_life_ns", func(c *C) *time.Duration { return &c.HalfLife }, 0, 3*day, 7*day, 14*day, 30*day, 90*day),
-			over("repeats", func(c *C) *model.RepeatPolicy { return &c.Repeats }, model.RepeatPolicies()...),
+			over(axisRepeats, func(c *C) *model.RepeatPolicy { return &c.Repeats }, model.RepeatPolicies()...),
 		}},
 		prepare: func(train *model.Sessions, numItems int) (func(C) (model.Scorer, error), error) {
 			return func(c C) (model.Scorer, error) { return transitions.Fit(c, train, numItems) }, nil
@@ -156,7 +181,7 @@ func knnAxes() []axis[vmisknn.Config] {
 		over("k", func(c *C) *int { return &c.K }, 50, 100, 200, 500, 1000, 2000),
 		over("last_items", func(c *C) *int { return &c.LastItems }, 1, 2, 3, 5, 10, 20),
 		over("idf_weight", func(c *C) *float64 { return &c.IDFWeight }, 0, 0.5, 1, 2, 5, 10),
-		over("repeats", func(c *C) *model.RepeatPolicy { return &c.Repeats }, model.RepeatPolicies()...),
+		over(axisRepeats, func(c *C) *model.RepeatPolicy { return &c.Repeats }, model.RepeatPolicies()...),
 	}
 }
 

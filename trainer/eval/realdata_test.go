@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/internal/model"
 	"github.com/millrace/millrace/internal/model/vmisknn"
 )
 
@@ -68,6 +69,23 @@ func TestRetailrocketFloors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkRetailrocket(t, r)
+}
+
+// The standard parameters must do: visitors of this shop go back and forth, and a list without repeats finds a third less.
+func TestRetailrocketFloorsUntuned(t *testing.T) {
+	r, err := Run(context.Background(), Config{Data: realData(t, "retailrocket-sessions"), SplitColumn: "split", Models: []string{ModelVSTAN}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkRetailrocket(t, r)
+	if r.RepeatPolicy != string(model.RepeatsAllowed) {
+		t.Errorf("repeats %s", r.RepeatPolicy)
+	}
+}
+
+func checkRetailrocket(t *testing.T, r *Report) {
+	t.Helper()
 	if r.Examples != 19_867 || r.Clock != clockLogical {
 		t.Errorf("n = %d on the %s clock, want 19867 on the logical one", r.Examples, r.Clock)
 	}

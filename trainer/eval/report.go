@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -16,7 +19,7 @@ type Report struct {
 	Data         string    `json:"data"`
 	Site         string    `json:"site,omitempty"`
 	Seed         uint64    `json:"seed"`
-	RepeatPolicy string    `json:"repeat_policy"` // of all models; "per model" where tuning chose differently
+	RepeatPolicy string    `json:"repeat_policy"` // of all models; "per model" where the validation part chose differently
 	Examples     int       `json:"examples"`      // predictions of each model
 	Sessions     int       `json:"sessions"`      // test sessions that they come from
 	Split        string    `json:"split"`
@@ -106,8 +109,8 @@ func (r *Result) writeTable(w io.Writer) {
 	if params, err := json.Marshal(r.Params); err == nil {
 		fmt.Fprintf(w, "  params\t%s\n", params)
 	}
-	if r.Tuning != nil {
-		fmt.Fprintf(w, "  tuned\t%s %.4f on %d validation predictions, %d settings in %.1f s\n",
-			r.Tuning.Objective, r.Tuning.Value, r.Tuning.Examples, r.Tuning.Trials, r.TuneSeconds)
+	if t := r.Tuning; t != nil {
+		fmt.Fprintf(w, "  chosen\t%s by %s (%.4f) on %d validation predictions, %d settings in %.1f s\n",
+			strings.Join(slices.Sorted(maps.Keys(t.Grid)), ", "), t.Objective, t.Value, t.Examples, t.Trials, r.TuneSeconds)
 	}
 }

@@ -37,7 +37,7 @@ func walks(t *testing.T) string {
 }
 
 func TestRunMeasuresEveryModel(t *testing.T) {
-	c := Config{Data: walks(t), K: []int{10, 5}, Tune: true, Trials: 24, Seed: 7, Site: "default"}
+	c := Config{Data: walks(t), K: []int{10, 5}, Tune: true, Trials: 12, Seed: 7, Site: "default"}
 	r, err := Run(context.Background(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -121,8 +121,12 @@ func TestJSONShape(t *testing.T) {
 	if cover := metrics["coverage@20"].(map[string]any); cover["low"] != nil || cover["value"].(float64) <= 0 {
 		t.Errorf("coverage %v, want no interval", cover)
 	}
-	if got["repeat_policy"] != "not_current" {
-		t.Errorf("repeat policy %v", got["repeat_policy"])
+	if got["repeat_policy"] != "none" || result["repeat_policy"] != "none" {
+		t.Errorf("repeat policy %v, %v", got["repeat_policy"], result["repeat_policy"])
+	}
+	tuning := result["tuning"].(map[string]any)
+	if grid := tuning["grid"].(map[string]any); len(grid) != 1 || len(grid["repeats"].([]any)) != 3 || tuning["objective"] != "mean of HR@20 and MRR@20" {
+		t.Errorf("tuning %v, want the choice of the repeat policy", tuning)
 	}
 }
 
@@ -136,7 +140,7 @@ func TestTableShowsTheFigures(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		fmt.Sprintf("n = %d predictions", r.Examples), "popularity", "HR@20", "coverage@20", "half_life_ns", "validation predictions",
+		fmt.Sprintf("n = %d predictions", r.Examples), "popularity", "HR@20", "coverage@20", "half_life_ns", "chosen", "half_life_ns, repeats by mean of", "validation predictions",
 		"times: 2020-09-13T12:26:40Z to", "seed 0",
 	} {
 		if !strings.Contains(buf.String(), want) {
@@ -153,7 +157,6 @@ func TestRunRefusesWrongUsage(t *testing.T) {
 		"k must be 1 to 1000":        {K: []int{0, 10}},
 		"holdout 1 must be":          {Holdout: 1},
 		"exclude each other":         {Holdout: 0.1, SplitColumn: "split"},
-		"--seeds 3 has no meaning":   {Seeds: 3},
 		"trials (-1) and workers":    {Trials: -1},
 		"--data lake is not availab": {Data: "lake"},
 		"no data: give the path":     {},

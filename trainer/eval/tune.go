@@ -26,7 +26,7 @@ const (
 	finalPredictions = 20_000
 )
 
-// Tuning reports how the parameters were chosen.
+// Tuning reports how the parameters of its grid were chosen; all others are the defaults.
 type Tuning struct {
 	Objective string           `json:"objective"`
 	Examples  int              `json:"examples"` // validation predictions that the choice rests on
