@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/millrace/millrace/internal/model"
 	"github.com/millrace/millrace/internal/model/popularity"
@@ -34,50 +35,71 @@ type Bundle struct {
 // Load reads a version and checks every file against its checksum. Damage of any kind is a *CorruptError that names the
 // file.
 func (r *Registry) Load(ctx context.Context, site, version string) (*Bundle, error) {
-	m, err := r.Manifest(ctx, site, version)
+	m, err := r.completeManifest(ctx, site, version)
 	if err != nil {
 		return nil, fmt.Errorf("load model: %w", err)
 	}
 	b := &Bundle{Manifest: m, Scorers: map[string]model.Scorer{}}
-	dir := filepath.Join(r.dir, site, version)
 	// The vocabulary first: the other codecs check their indices against its length.
 	for _, wantVocabulary := range []bool{true, false} {
 		for _, f := range m.Files {
 			if (f.Kind == model.VocabularyKind) != wantVocabulary {
 				continue
 			}
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			if err := b.loadFile(dir, f); err != nil {
+			decode := func(r io.Reader) error { return b.decode(f, r) }
+			if err := r.readArtifact(ctx, m, f, decode); err != nil {
 				return nil, fmt.Errorf("load model: %w", err)
 			}
 		}
-		if b.Vocabulary == nil {
-			err := errors.New("it lists no vocabulary")
-			return nil, fmt.Errorf("load model: %w", &CorruptError{Path: filepath.Join(dir, manifestName), Err: err})
-		}
-	}
-	if b.Popularity == nil {
-		err := errors.New("it lists no popularity model")
-		return nil, fmt.Errorf("load model: %w", &CorruptError{Path: filepath.Join(dir, manifestName), Err: err})
 	}
 	return b, nil
 }
 
-// loadFile decodes one artifact while it hashes it, so that a file is read once.
-func (b *Bundle) loadFile(dir string, f File) error {
-	path := filepath.Join(dir, filepath.Base(f.Name))
+// verify checks a version as Load does, but builds no models: it finds what the checksums find.
+func (r *Registry) verify(ctx context.Context, site, version string) error {
+	m, err := r.completeManifest(ctx, site, version)
+	if err != nil {
+		return err
+	}
+	for _, f := range m.Files {
+		if err := r.readArtifact(ctx, m, f, func(io.Reader) error { return nil }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// completeManifest reads a manifest and checks that it lists what no version can do without.
+func (r *Registry) completeManifest(ctx context.Context, site, version string) (Manifest, error) {
+	m, err := r.Manifest(ctx, site, version)
+	if err != nil {
+		return Manifest{}, err
+	}
+	for _, kind := range []string{model.VocabularyKind, popularity.Kind} {
+		if !slices.ContainsFunc(m.Files, func(f File) bool { return f.Kind == kind }) {
+			path := filepath.Join(r.dir, site, version, manifestName)
+			return Manifest{}, &CorruptError{Path: path, Err: fmt.Errorf("it lists no file of kind %s", kind)}
+		}
+	}
+	return m, nil
+}
+
+// readArtifact lets decode read one file of a version while it hashes it, so that a file is read once.
+func (r *Registry) readArtifact(ctx context.Context, m Manifest, f File, decode func(io.Reader) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	path := filepath.Join(r.dir, m.Site, m.Version, filepath.Base(f.Name))
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &CorruptError{Path: path, Err: errors.New("it is missing")}
+		return &CorruptError{Path: path, Err: errMissing}
 	}
 	if err != nil {
 		return err
 	}
 	digest := sha256.New()
-	hashed := io.TeeReader(file, digest)
-	decodeErr := b.decode(f, bufio.NewReaderSize(hashed, readBuffer))
+	hashed := bufio.NewReaderSize(io.TeeReader(file, digest), readBuffer)
+	decodeErr := decode(hashed)
 	_, drainErr := io.Copy(io.Discard, hashed) // what the decoder left unread counts for the checksum too
 	if err := errors.Join(drainErr, file.Close()); err != nil {
 		return fmt.Errorf("read %s: %w", path, err)

@@ -1,14 +1,25 @@
 package registry
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
 	"time"
 )
 
+// versionTime is the time of publication that a version's name begins with: names sort by age.
+const versionTime = "20060102T150405.000Z"
+
 // ErrCorrupt is what a *CorruptError is.
 var ErrCorrupt = errors.New("model file is damaged")
+
+// errMissing is why a file that a version must have cannot be used.
+var errMissing = errors.New("it is missing")
 
 // CorruptError names the damaged file and why it cannot be used.
 type CorruptError struct {
@@ -17,8 +28,8 @@ type CorruptError struct {
 }
 
 func (e *CorruptError) Error() string {
-	return fmt.Sprintf("model file %s is damaged (%v); run `millrace train` to make a new version, or `millrace models rollback` "+
-		"to go back to the one before", e.Path, e.Err)
+	return fmt.Sprintf("model file %s is damaged (%v); restore it, or run `millrace train` to make a new version, or put another "+
+		"one in force with `millrace models promote VERSION` (`millrace models list` shows them)", e.Path, e.Err)
 }
 
 // Unwrap returns why the file cannot be used.
@@ -38,6 +49,9 @@ type Manifest struct {
 	Models map[string]ModelInfo `json:"models"`
 	Gate   Gate                 `json:"gate"`
 	Files  []File               `json:"files"`
+	// Damaged says in a listing what is wrong with the manifest file; then only Version, Site and CreatedAt are known.
+	// It is empty on disk.
+	Damaged string `json:"damaged,omitempty"`
 }
 
 // Source is the data that the models were fitted on.
@@ -87,4 +101,91 @@ type File struct {
 	Name   string `json:"name"`
 	Bytes  int64  `json:"bytes"`
 	SHA256 string `json:"sha256"`
+}
+
+// List returns the manifests of a site, newest first. Of a version whose manifest is damaged it returns what the name
+// tells, and Damaged. It reads no artifact: Promote and Load find damage there.
+func (r *Registry) List(ctx context.Context, site string) ([]Manifest, error) {
+	names, err := r.versions(site)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Manifest, 0, len(names))
+	for _, name := range names {
+		m, err := r.Manifest(ctx, site, name)
+		if errors.Is(err, ErrUnknownVersion) {
+			continue // pruned by another process since the directory was listed
+		}
+		var corrupt *CorruptError
+		if errors.As(err, &corrupt) {
+			m, err = damagedManifest(site, name, corrupt), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, m)
+	}
+	return list, nil
+}
+
+// damagedManifest stands in a listing for a manifest that cannot be read.
+func damagedManifest(site, version string, corrupt *CorruptError) Manifest {
+	m := Manifest{
+		Version: version, Site: site, Models: map[string]ModelInfo{}, Files: []File{},
+		Damaged: fmt.Sprintf("%s: %v", filepath.Base(corrupt.Path), corrupt.Err),
+	}
+	// A name that Publish did not make tells no time.
+	m.CreatedAt, _ = time.Parse(versionTime, version[:min(len(version), len(versionTime))])
+	return m
+}
+
+// Manifest reads the manifest of one version: an *UnknownVersionError when there is no such version, a *CorruptError
+// when the file is damaged or missing.
+func (r *Registry) Manifest(ctx context.Context, site, version string) (Manifest, error) {
+	if err := checkNames(site, version); err != nil {
+		return Manifest{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return Manifest{}, err
+	}
+	path := filepath.Join(r.dir, site, version, manifestName)
+	b, err := readBounded(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		known, listErr := r.versions(site)
+		if slices.Contains(known, version) {
+			return Manifest{}, &CorruptError{Path: path, Err: errMissing}
+		}
+		return Manifest{}, errors.Join(&UnknownVersionError{Site: site, Version: version, Known: known}, listErr)
+	}
+	if err != nil {
+		return Manifest{}, fmt.Errorf("read model manifest: %w", err)
+	}
+	var m Manifest
+	if err := json.Unmarshal(b, &m); err != nil {
+		return Manifest{}, &CorruptError{Path: path, Err: err}
+	}
+	if m.Site != site || m.Version != version {
+		return Manifest{}, &CorruptError{Path: path, Err: fmt.Errorf("it describes version %q of site %q", m.Version, m.Site)}
+	}
+	return m, nil
+}
+
+// versions lists the version directories of a site, newest first: names begin with the time of publication.
+func (r *Registry) versions(site string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(r.dir, site))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list models: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() && versionPattern.MatchString(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	slices.Sort(names)
+	slices.Reverse(names)
+	return names, nil
 }

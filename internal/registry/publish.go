@@ -75,9 +75,9 @@ func publishAt(ctx context.Context, siteDir, temporary string, m Manifest, artif
 		m.Files = append(m.Files, f)
 		content.Write([]byte(f.Name + f.SHA256))
 	}
-	// The time makes names sort by age; the digest tells apart what is published in the same millisecond.
+	// The digest tells apart what is published in the same millisecond.
 	m.CreatedAt = m.CreatedAt.UTC()
-	m.Version = m.CreatedAt.Format("20060102T150405.000Z") + "-" + hex.EncodeToString(content.Sum(nil))[:8]
+	m.Version = m.CreatedAt.Format(versionTime) + "-" + hex.EncodeToString(content.Sum(nil))[:8]
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return m, fmt.Errorf("encode manifest: %w", err)
@@ -211,11 +211,24 @@ func (r *Registry) prune(ctx context.Context, site, published string) error {
 		if i < KeepVersions || slices.Contains(protected, name) {
 			continue
 		}
-		if err := os.RemoveAll(filepath.Join(r.dir, site, name)); err != nil {
+		if err := removeVersion(filepath.Join(r.dir, site), name); err != nil {
 			return err
 		}
 	}
 	return r.removeAbandoned(site)
+}
+
+// removeVersion takes the name away first: a version goes as it came, whole, and never looks damaged.
+func removeVersion(siteDir, name string) error {
+	hidden := filepath.Join(siteDir, temporaryStart+name)
+	err := os.Rename(filepath.Join(siteDir, name), hidden)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // another process has just removed it
+	}
+	if err != nil {
+		return err
+	}
+	return os.RemoveAll(hidden)
 }
 
 func (r *Registry) removeAbandoned(site string) error {

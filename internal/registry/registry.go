@@ -116,14 +116,23 @@ func (r *Registry) Champion(ctx context.Context, site string) (m Manifest, ok bo
 	return m, err == nil, err
 }
 
+// Predecessors returns the former champions that a rollback can go back to, the newest first, or ErrNoChampion. Nothing
+// says that they are intact, or still on disk.
+func (r *Registry) Predecessors(ctx context.Context, site string) ([]string, error) {
+	a, err := r.readAlias(ctx, site)
+	return a.Predecessors, err
+}
+
 // Promote puts a version in force: readers that poll ChampionVersion see the old one or the new one, never neither.
+// Before, it checks every file of the version: a damaged one is a *CorruptError, an absent one an *UnknownVersionError,
+// and the champion stays. A damaged alias file is replaced, and what it said of predecessors is lost.
 func (r *Registry) Promote(ctx context.Context, site, version string) error {
-	if _, err := r.Manifest(ctx, site, version); err != nil {
-		return fmt.Errorf("promote: %w", err)
+	if err := r.verify(ctx, site, version); err != nil {
+		return fmt.Errorf("promote model: %w", err)
 	}
 	a, err := r.readAlias(ctx, site)
-	if err != nil && !errors.Is(err, ErrNoChampion) {
-		return fmt.Errorf("promote: %w", err)
+	if err != nil && !errors.Is(err, ErrNoChampion) && !errors.Is(err, ErrCorrupt) {
+		return fmt.Errorf("promote model: %w", err)
 	}
 	if a.Version == version {
 		return nil
@@ -134,90 +143,34 @@ func (r *Registry) Promote(ctx context.Context, site, version string) error {
 	}
 	next.Predecessors = slices.DeleteFunc(next.Predecessors, func(v string) bool { return v == version })
 	next.Predecessors = next.Predecessors[:min(len(next.Predecessors), keepPredecessors)]
-	return r.writeAlias(site, next)
+	if err := r.writeAlias(site, next); err != nil {
+		return fmt.Errorf("promote model: %w", err)
+	}
+	return nil
 }
 
-// Rollback puts the champion's predecessor in force again and returns it. Doing it twice goes two steps back.
+// Rollback puts the champion's predecessor in force again and returns it. Doing it twice goes two steps back. A
+// predecessor that is no longer on disk is passed over; a damaged one is a *CorruptError, and the champion stays: how far
+// to go back is then for the caller to say, by Promote.
 func (r *Registry) Rollback(ctx context.Context, site string) (string, error) {
 	a, err := r.readAlias(ctx, site)
 	if err != nil {
-		return "", fmt.Errorf("roll back: %w", err)
+		return "", fmt.Errorf("roll back model: %w", err)
 	}
 	for i, version := range a.Predecessors {
-		if _, err := r.Manifest(ctx, site, version); errors.Is(err, ErrUnknownVersion) {
+		err := r.verify(ctx, site, version)
+		if errors.Is(err, ErrUnknownVersion) {
 			continue
 		}
-		return version, r.writeAlias(site, alias{Version: version, Predecessors: a.Predecessors[i+1:]})
-	}
-	return "", fmt.Errorf("roll back site %s: %w", site, ErrNothingToRollBackTo)
-}
-
-// List returns the manifests of a site, newest first. A version whose manifest is damaged fails the listing.
-func (r *Registry) List(ctx context.Context, site string) ([]Manifest, error) {
-	names, err := r.versions(site)
-	if err != nil {
-		return nil, err
-	}
-	list := make([]Manifest, 0, len(names))
-	for _, name := range names {
-		m, err := r.Manifest(ctx, site, name)
-		if errors.Is(err, ErrUnknownVersion) {
-			continue // pruned by another process since the directory was listed
+		if err == nil {
+			err = r.writeAlias(site, alias{Version: version, Predecessors: a.Predecessors[i+1:]})
 		}
 		if err != nil {
-			return nil, err
+			return "", fmt.Errorf("roll back model: %w", err)
 		}
-		list = append(list, m)
+		return version, nil
 	}
-	return list, nil
-}
-
-// Manifest reads the manifest of one version: an *UnknownVersionError when there is no such version, a *CorruptError
-// when the file is damaged.
-func (r *Registry) Manifest(ctx context.Context, site, version string) (Manifest, error) {
-	if err := checkNames(site, version); err != nil {
-		return Manifest{}, err
-	}
-	if err := ctx.Err(); err != nil {
-		return Manifest{}, err
-	}
-	path := filepath.Join(r.dir, site, version, manifestName)
-	b, err := readBounded(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		known, listErr := r.versions(site)
-		return Manifest{}, errors.Join(&UnknownVersionError{Site: site, Version: version, Known: known}, listErr)
-	}
-	if err != nil {
-		return Manifest{}, fmt.Errorf("read model manifest: %w", err)
-	}
-	var m Manifest
-	if err := json.Unmarshal(b, &m); err != nil {
-		return Manifest{}, &CorruptError{Path: path, Err: err}
-	}
-	if m.Site != site || m.Version != version {
-		return Manifest{}, &CorruptError{Path: path, Err: fmt.Errorf("it describes version %q of site %q", m.Version, m.Site)}
-	}
-	return m, nil
-}
-
-// versions lists the version directories of a site, newest first: names begin with the time of publication.
-func (r *Registry) versions(site string) ([]string, error) {
-	entries, err := os.ReadDir(filepath.Join(r.dir, site))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list models: %w", err)
-	}
-	var names []string
-	for _, e := range entries {
-		if e.IsDir() && versionPattern.MatchString(e.Name()) {
-			names = append(names, e.Name())
-		}
-	}
-	slices.Sort(names)
-	slices.Reverse(names)
-	return names, nil
+	return "", fmt.Errorf("roll back model of site %s: %w", site, ErrNothingToRollBackTo)
 }
 
 func (r *Registry) readAlias(ctx context.Context, site string) (alias, error) {
