@@ -108,7 +108,10 @@ func (a *app) importEvents(ctx context.Context, cfg *Config, ic importer.Config,
 	defer client.Close()
 	producer := kafka.NewProducer(client, kafka.ProducerConfig{})
 	return alongside(ctx, producer.Run, func(ctx context.Context) error {
-		im, err := importer.New(ic, importer.Deps{Producer: producer, Ledger: ledger, Out: a.stderr, Terminal: isTerminal(a.stderr)})
+		im, err := importer.New(ic, importer.Deps{
+			Producer: producer, Ledger: ledger, Out: a.stderr, Terminal: isTerminal(a.stderr),
+			Drain: func(ctx context.Context) error { return running.call(ctx, adminDrain, nil, nil) },
+		})
 		if err != nil {
 			return usageError{err}
 		}
@@ -116,12 +119,6 @@ func (a *app) importEvents(ctx context.Context, cfg *Config, ic importer.Config,
 			summary, err := im.Events(ctx, file)
 			if err != nil {
 				return err
-			}
-			if summary.Added > 0 || summary.Resumed > 0 {
-				fmt.Fprintln(a.stderr, "waiting until every row has landed...")
-				if err := running.call(ctx, adminDrain, nil, nil); err != nil {
-					return fmt.Errorf("wait for landing: %w", err)
-				}
 			}
 			if err := a.printSummary(asJSON, summary); err != nil {
 				return err

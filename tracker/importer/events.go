@@ -20,9 +20,9 @@ var ErrNothingImportable = errors.New("no row can be imported")
 // errFound ends a search.
 var errFound = errors.New("found")
 
-// Events imports one file. It returns when the broker has acknowledged every row; interrupted, it goes on where it was
-// when called again. Received_at of all events is when the import of this file first began, in every run, and the times
-// of the source are kept in occurred_at.
+// Events imports one file. It returns when the broker has acknowledged every row and Deps.Drain has returned;
+// interrupted, it goes on where it was when called again. Received_at of all events is when the import of this file first
+// began, in every run, and the times of the source are kept in occurred_at.
 func (im *Importer) Events(ctx context.Context, path string) (Summary, error) {
 	sum, err := im.events(ctx, path)
 	if err != nil {
@@ -120,6 +120,7 @@ type pass struct {
 	sum     *Summary
 	batch   []kafka.Record
 	pending int64 // rows since the last acknowledgement
+	inLog   int   // rows since the last drain
 }
 
 func (p *pass) run(ctx context.Context, path string, format history.Format) error {
@@ -174,7 +175,6 @@ func (p *pass) take(row history.Row, bad *history.RowError, send bool) error {
 	p.batch = append(p.batch, kafka.Record{
 		Topic:     event.TopicEvents,
 		Partition: -1, // where the key belongs
-		Time:      e.ReceivedAt,
 		Key:       []byte(e.Key()),
 		Value:     value,
 		Headers:   []kafka.Header{{Key: event.HeaderSchema, Value: []byte(event.Schema)}},
@@ -194,12 +194,18 @@ func encode(e *event.Event) ([]byte, error) {
 }
 
 // acknowledge sends the batch and, only when the broker has it, moves the ledger: a kill in between sends the batch
-// again, with the same ids.
+// again, with the same ids. A ledger that says done also says that nothing is left in the log.
 func (p *pass) acknowledge(ctx context.Context, next int64, done bool) error {
 	if err := p.produce(ctx); err != nil {
 		return err
 	}
+	p.inLog += len(p.batch)
 	p.batch, p.pending = p.batch[:0], 0
+	if done || p.inLog >= p.im.cfg.DrainRows {
+		if err := p.drain(ctx); err != nil {
+			return err
+		}
+	}
 	p.ledger.NextRow, p.ledger.Done = next, done
 	p.ledger.Accepted, p.ledger.Rejected = p.sum.Added+p.sum.Resumed, p.sum.Rejected
 	if err := p.im.deps.Ledger.SaveImportProgress(ctx, p.ledger); err != nil {
@@ -209,9 +215,29 @@ func (p *pass) acknowledge(ctx context.Context, next int64, done bool) error {
 	return nil
 }
 
+// drain waits until the rows sent so far have left the log.
+func (p *pass) drain(ctx context.Context) error {
+	if p.im.deps.Drain == nil {
+		return nil
+	}
+	p.bar.waiting(true)
+	defer p.bar.waiting(false)
+	if err := p.im.deps.Drain(ctx); err != nil {
+		return fmt.Errorf("wait for landing: %w", err)
+	}
+	p.inLog = 0
+	return nil
+}
+
+// produce sends the batch. Its records are of now, because the broker counts retention from their time; received_at may
+// lie further back than that when an import goes on much later.
 func (p *pass) produce(ctx context.Context) error {
 	if len(p.batch) == 0 {
 		return nil
+	}
+	now := p.im.deps.Now()
+	for i := range p.batch {
+		p.batch[i].Time = now
 	}
 	for {
 		err := p.im.deps.Producer.Produce(ctx, p.batch)

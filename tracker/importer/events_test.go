@@ -2,6 +2,7 @@ package importer_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -131,6 +132,85 @@ func TestEventsResume(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// An import that goes on long after it began sends fresh records, which retention does not take at once, with events of
+// the time it began.
+func TestEventsResumeMuchLater(t *testing.T) {
+	path := file(t, "clicks.csv", clicks(20))
+	out, store := &log{failAt: 2, failWith: errors.New("killed")}, ledger(t)
+	now := time.Now()
+	cfg := importer.Config{Type: event.ViewItem, BatchRows: 10}
+	im := newImporter(t, cfg, importer.Deps{Producer: out, Ledger: store, Now: func() time.Time { return now }})
+	if _, err := im.Events(t.Context(), path); err == nil {
+		t.Fatal("the first run was not interrupted")
+	}
+	now = now.AddDate(0, 1, 0)
+	sum, err := im.Events(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, e := range out.events(t) {
+		if !e.ReceivedAt.Equal(sum.StartedAt) {
+			t.Errorf("event %d was received at %v, the import began at %v", i, e.ReceivedAt, sum.StartedAt)
+		}
+		if late := i >= 10; late && !out.records[i].Time.Equal(now) {
+			t.Errorf("record %d has the time %v, it was sent at %v", i, out.records[i].Time, now)
+		}
+	}
+}
+
+// The import waits for the stream before the log could overflow and before it calls a file done, and the ledger does not
+// run ahead of that.
+func TestEventsDrain(t *testing.T) {
+	const rows = 100
+	path := file(t, "clicks.csv", clicks(rows))
+	cfg := importer.Config{Type: event.ViewItem, BatchRows: 10, DrainRows: 30}
+	refused := errors.New("the stream stopped")
+	for _, c := range []struct {
+		failAt int // the drain that fails, counted from 1; 0 never
+		want   []int
+	}{
+		{0, []int{30, 60, 90, 100}},
+		{2, []int{30, 60, 90, 110}},      // the ten rows before it are sent again
+		{4, []int{30, 60, 90, 100, 100}}, // all rows were acknowledged: only the wait is left to do
+	} {
+		t.Run(fmt.Sprintf("drain %d fails", c.failAt), func(t *testing.T) {
+			out, store := &log{}, ledger(t)
+			var at []int
+			var text bytes.Buffer
+			im := newImporter(t, cfg, importer.Deps{Producer: out, Ledger: store, Out: &text, Drain: func(context.Context) error {
+				at = append(at, len(out.records))
+				if len(at) == c.failAt {
+					return refused
+				}
+				return nil
+			}})
+			sum, err := im.Events(t.Context(), path)
+			if c.failAt > 0 {
+				if !errors.Is(err, refused) || sum.AlreadyImported {
+					t.Fatalf("summary %+v, %v", sum, err)
+				}
+				sum, err = im.Events(t.Context(), path)
+			}
+			if err != nil || sum.AlreadyImported || sum.Added+sum.Resumed != rows {
+				t.Fatalf("summary %+v, %v", sum, err)
+			}
+			if !slices.Equal(at, c.want) {
+				t.Errorf("drained at %v records, want %v", at, c.want)
+			}
+			if n := len(ids(out.events(t))); n != rows {
+				t.Errorf("%d different ids", n)
+			}
+			if n := strings.Count(text.String(), "waiting until every row has landed"); n != len(c.want) {
+				t.Errorf("%d waits are shown in\n%s", n, text.String())
+			}
+			again, err := im.Events(t.Context(), path)
+			if err != nil || !again.AlreadyImported || len(at) != len(c.want) {
+				t.Errorf("once more: %+v, %v, drained at %v", again, err, at)
+			}
+		})
 	}
 }
 
@@ -334,7 +414,7 @@ func TestEventsProgress(t *testing.T) {
 	if _, err := newImporter(t, importer.Config{Type: event.ViewItem, BatchRows: 10}, importer.Deps{Producer: &log{}, Ledger: ledger(t), Now: tick, Out: &out}).Events(t.Context(), path); err != nil {
 		t.Fatal(err)
 	}
-	if want := "clicks.csv: 50 of 100 rows (50 %)\nclicks.csv: 100 of 100 rows (100 %)\nclicks.csv: 100 of 100 rows (100 %)\n"; out.String() != want {
+	if want := "clicks.csv: 30 of 100 rows (30 %)\nclicks.csv: 60 of 100 rows (60 %)\nclicks.csv: 90 of 100 rows (90 %)\nclicks.csv: 100 of 100 rows (100 %)\n"; out.String() != want {
 		t.Errorf("progress\n%swant\n%s", out.String(), want)
 	}
 	out.Reset()

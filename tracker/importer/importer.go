@@ -24,6 +24,11 @@ const (
 	// Larger batches were measured to be no faster; 2,000 events are about 0.7 MB.
 	BatchRows = 2000
 
+	// DrainRows is how many rows may stand in the log before the import waits for the stream to have taken them. The log
+	// of the embedded broker is bounded, and drops its oldest records also where nobody has read them yet: 500,000
+	// events are some 200 MB, far less than it holds, and the wait costs a few seconds at most where the stream keeps up.
+	DrainRows = 500_000
+
 	// bufferFullWait is the pause after the producer said that it is full of other people's records.
 	bufferFullWait = 20 * time.Millisecond
 )
@@ -50,12 +55,16 @@ type Config struct {
 	TimeUnit  history.Unit      // of a number in the time column
 	RejectDir string            // where reject files go
 	BatchRows int               // 0 means the constant BatchRows
+	DrainRows int               // 0 means the constant DrainRows
 }
 
-// Deps are what an import uses. Out gets the progress (nil: nobody), as a bar if it is a terminal.
+// Deps are what an import uses. Drain, if not nil, returns when everything that was acknowledged has left the log for
+// good; it is called after every DrainRows rows and at the end. Out gets the progress (nil: nobody), as a bar if it is a
+// terminal.
 type Deps struct {
 	Producer Producer
 	Ledger   Ledger
+	Drain    func(ctx context.Context) error
 	Log      *slog.Logger
 	Now      func() time.Time
 	Out      io.Writer
@@ -78,6 +87,9 @@ func New(cfg Config, deps Deps) (*Importer, error) {
 	}
 	if cfg.BatchRows <= 0 {
 		cfg.BatchRows = BatchRows
+	}
+	if cfg.DrainRows <= 0 {
+		cfg.DrainRows = DrainRows
 	}
 	if cfg.RejectDir == "" {
 		return nil, errors.New("import needs a directory for reject files")

@@ -3,6 +3,7 @@ package importer
 import (
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
@@ -15,6 +16,7 @@ const reportEvery = 5 * time.Second
 // progress shows how far a file has been read: a bar on a terminal, else a line now and then.
 type progress interface {
 	reached(rows int64)
+	waiting(now bool) // for what was sent to land
 	stop(complete bool)
 }
 
@@ -25,20 +27,30 @@ func newProgress(out io.Writer, terminal bool, name string, total int64, now fun
 	if !terminal {
 		return &progressLines{out: out, name: name, total: total, now: now, last: now()}
 	}
-	container := mpb.New(mpb.WithOutput(out), mpb.WithAutoRefresh())
-	bar := container.AddBar(total,
+	p := &progressBar{container: mpb.New(mpb.WithOutput(out), mpb.WithAutoRefresh())}
+	p.bar = p.container.AddBar(total,
 		mpb.PrependDecorators(decor.Name(name+" "), decor.CountersNoUnit("%d / %d rows")),
-		mpb.AppendDecorators(decor.Percentage(), decor.AverageETA(decor.ET_STYLE_GO, decor.WC{W: 8})),
+		mpb.AppendDecorators(decor.Percentage(), decor.AverageETA(decor.ET_STYLE_GO, decor.WC{W: 8}), decor.Any(p.status)),
 	)
-	return &progressBar{container: container, bar: bar}
+	return p
 }
 
 type progressBar struct {
 	container *mpb.Progress
 	bar       *mpb.Bar
+	landing   atomic.Bool // read by the drawing goroutine
 }
 
 func (p *progressBar) reached(rows int64) { p.bar.SetCurrent(rows) }
+
+func (p *progressBar) waiting(now bool) { p.landing.Store(now) }
+
+func (p *progressBar) status(decor.Statistics) string {
+	if p.landing.Load() {
+		return " waiting until every row has landed"
+	}
+	return ""
+}
 
 // stop leaves the bar on the screen, finished or where it was interrupted, and waits until it is drawn.
 func (p *progressBar) stop(complete bool) {
@@ -65,6 +77,13 @@ func (p *progressLines) reached(rows int64) {
 	}
 	p.last = now
 	p.line(rows)
+}
+
+// waiting says so each time: a drain is rare and may take minutes.
+func (p *progressLines) waiting(now bool) {
+	if now {
+		_, _ = fmt.Fprintf(p.out, "%s: waiting until every row has landed\n", p.name)
+	}
 }
 
 func (p *progressLines) stop(complete bool) {
