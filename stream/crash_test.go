@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -36,7 +37,8 @@ func steps() []step {
 	return []step{beforePut, afterPut, beforeSync, afterSync, beforeFeed, afterFeed, beforeCommit, afterCommit, beforeDead, afterDead, atFetch}
 }
 
-var errKilled = errors.New("the process is dead")
+// errKilled is an error that is tried again, as a dead process notices nothing and decides nothing.
+var errKilled = fmt.Errorf("the process is dead: %w", net.ErrClosed)
 
 // reaper kills a stream at the nth time that it comes to a step. From then on nothing leaves the process: every call of its
 // dependencies fails without effect. What its state holds stays, as the page cache of a killed process does.

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
 )
 
-// Headers of a dead letter, beside those of the original record. Its key and value are the original bytes.
+// Headers of a dead letter, beside those of the original record. Its key and value are the original bytes, unless they
+// are too large.
 const (
 	HeaderReason    = "millrace-reason"    // empty, format or invalid
 	HeaderDetail    = "millrace-detail"    // what exactly was wrong, for people
@@ -17,6 +19,26 @@ const (
 	HeaderEpoch     = "millrace-epoch"     // decimal
 	HeaderPartition = "millrace-partition" // decimal
 	HeaderOffset    = "millrace-offset"    // decimal
+	// HeaderTruncated says that the letter could not hold the whole record: the original length of the value in bytes. Its
+	// value is the beginning then. HeaderDropped is the number of original headers (and of the key, as one) left out.
+	HeaderTruncated = "millrace-truncated"
+	HeaderDropped   = "millrace-dropped"
+)
+
+const (
+	// letterBytes bounds a letter, framing included. Other programs write records of up to 1 MiB, what brokers accept by
+	// default, but our own producer takes half of it in a batch, which has a header too.
+	letterBytes = kafka.DefaultMaxBatchBytes - 4<<10
+	// letterHeadBytes bounds the key and the original headers of a letter together; all of them are dropped above it.
+	letterHeadBytes = 64 << 10
+	// letterDetailBytes bounds the detail: enough to say what was wrong with which field.
+	letterDetailBytes = 1 << 10
+	// letterHeaderBytes is what a header takes beside its texts, at most.
+	letterHeaderBytes = 16
+	// letterOwnBytes is reserved for the headers that this file adds.
+	letterOwnBytes = letterDetailBytes + 2<<10
+	// letterBatchBytes is how much is produced at once: a compressed batch of poison may hold more than a producer buffers.
+	letterBatchBytes = 4 << 20
 )
 
 // deadLetter is a record that cannot be used, and why.
@@ -29,24 +51,49 @@ type deadLetter struct {
 // bury writes dead letters and returns when they are acknowledged: only then may the position move past them. After a
 // crash a letter may be written again; its source headers tell.
 func (s *Stream) bury(ctx context.Context, letters []deadLetter) error {
-	if len(letters) == 0 {
-		return nil
-	}
-	records := make([]kafka.Record, len(letters))
+	var records []kafka.Record
+	size := 0
 	for i, d := range letters {
-		headers := append([]kafka.Header(nil), d.record.Headers...)
-		for _, h := range [...]struct{ key, value string }{
-			{HeaderReason, d.poison.reason}, {HeaderDetail, d.poison.detail}, {HeaderTopic, d.record.Topic},
-			{HeaderEpoch, strconv.FormatInt(d.epoch, 10)}, {HeaderPartition, strconv.Itoa(int(d.record.Partition))},
-			{HeaderOffset, strconv.FormatInt(d.record.Offset, 10)},
-		} {
-			headers = append(headers, kafka.Header{Key: h.key, Value: []byte(h.value)})
+		records = append(records, d.letter())
+		if size += len(records[len(records)-1].Value); size < letterBatchBytes && i < len(letters)-1 {
+			continue
 		}
-		records[i] = kafka.Record{Topic: event.TopicDead, Partition: -1, Time: d.record.Time, Key: d.record.Key, Value: d.record.Value, Headers: headers}
+		if err := produce(ctx, s.deps.Producer, s.log, records); err != nil {
+			return fmt.Errorf("write %d dead letters: %w", len(records), err)
+		}
+		records, size = records[:0], 0
+	}
+	for _, d := range letters {
 		s.metrics.dead.WithLabelValues(d.record.Topic, d.poison.reason).Inc()
 	}
-	if err := s.deps.Producer.Produce(ctx, records); err != nil {
-		return fmt.Errorf("write %d dead letters: %w", len(records), err)
-	}
 	return nil
+}
+
+// letter is the record to write for a dead letter. It always fits into a batch of the producer.
+func (d deadLetter) letter() kafka.Record {
+	out := kafka.Record{Topic: event.TopicDead, Partition: -1, Time: d.record.Time, Key: d.record.Key, Value: d.record.Value}
+	head := len(d.record.Key)
+	for _, h := range d.record.Headers {
+		head += letterHeaderBytes + len(h.Key) + len(h.Value)
+	}
+	add := func(key, value string) {
+		out.Headers = append(out.Headers, kafka.Header{Key: key, Value: []byte(value)})
+	}
+	if head <= letterHeadBytes {
+		out.Headers = append(out.Headers, d.record.Headers...)
+	} else {
+		out.Key, head = nil, 0
+		add(HeaderDropped, strconv.Itoa(len(d.record.Headers)+1))
+	}
+	add(HeaderReason, d.poison.reason)
+	add(HeaderDetail, strings.ToValidUTF8(d.poison.detail[:min(len(d.poison.detail), letterDetailBytes)], ""))
+	add(HeaderTopic, d.record.Topic)
+	add(HeaderEpoch, strconv.FormatInt(d.epoch, 10))
+	add(HeaderPartition, strconv.Itoa(int(d.record.Partition)))
+	add(HeaderOffset, strconv.FormatInt(d.record.Offset, 10))
+	if room := letterBytes - letterOwnBytes - head; len(out.Value) > room {
+		add(HeaderTruncated, strconv.Itoa(len(out.Value)))
+		out.Value = out.Value[:room]
+	}
+	return out
 }

@@ -64,6 +64,10 @@ func invalid(e *event.Event) string {
 		if err := event.CheckID(e.Items[i].ItemID); err != nil {
 			return fmt.Sprintf("item_id of item %d %s", i, err)
 		}
+		// Profiles and items keep these texts: their length bounds every row and whatever is made of it.
+		if max(len(e.Items[i].ItemName), len(e.Items[i].ItemCategory), len(e.Items[i].ItemBrand)) > event.MaxNameBytes {
+			return fmt.Sprintf("name, category or brand of item %d has more than %d bytes", i, event.MaxNameBytes)
+		}
 	}
 	switch {
 	case len(e.Items) > event.MaxItems:

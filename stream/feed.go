@@ -1,14 +1,18 @@
 package stream
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/feature"
@@ -24,6 +28,9 @@ const (
 	feedRows = 20_000
 	// feedBatchBytes is how much is encoded and produced at once: far below what a producer buffers.
 	feedBatchBytes = 4 << 20
+	// feedChangeBytes is the size above which a profile is published without its long texts. What then remains has some
+	// 350 KiB at worst, when every list is full of the longest ids, and fits into a batch of the producer.
+	feedChangeBytes = 256 << 10
 )
 
 // FeatureSchema is the schema header of the change feed.
@@ -37,6 +44,7 @@ type Change struct {
 	FeatureVersion int32                `json:"feature_version"`
 	Epoch          int64                `json:"epoch"`
 	Offset         int64                `json:"offset"`
+	Trimmed        bool                 `json:"trimmed,omitempty"` // the profile lacks its long texts: see feature.ProfileView.Trim
 	Profile        *feature.ProfileView `json:"profile,omitempty"`
 	Item           *feature.ItemView    `json:"item,omitempty"`
 }
@@ -46,6 +54,7 @@ type feed struct {
 	producer Producer
 	log      *slog.Logger
 	wake     chan struct{}
+	skipped  prometheus.Counter // changes that Kafka does not take
 
 	mu        sync.Mutex
 	waiting   map[string]feedRow
@@ -59,8 +68,9 @@ type feedRow struct {
 	row       onlinestore.Row
 }
 
-func newFeed(p Producer, log *slog.Logger) *feed {
-	return &feed{producer: p, log: log, wake: make(chan struct{}, 1), waiting: make(map[string]feedRow), changed: make(chan struct{})}
+func newFeed(p Producer, skipped prometheus.Counter, log *slog.Logger) *feed {
+	return &feed{producer: p, log: log, wake: make(chan struct{}, 1), skipped: skipped,
+		waiting: make(map[string]feedRow), changed: make(chan struct{})}
 }
 
 // add hands rows over. It waits while too many wait already.
@@ -148,7 +158,7 @@ func (f *feed) publish(ctx context.Context) error {
 	f.mu.Unlock()
 
 	var records []kafka.Record
-	bytes := 0
+	size := 0
 	for _, r := range rows {
 		record, ok, err := changeRecord(r)
 		if err != nil {
@@ -157,12 +167,12 @@ func (f *feed) publish(ctx context.Context) error {
 		if !ok {
 			continue
 		}
-		records, bytes = append(records, record), bytes+len(record.Value)
-		if bytes >= feedBatchBytes {
+		records, size = append(records, record), size+len(record.Value)
+		if size >= feedBatchBytes {
 			if err := f.send(ctx, records); err != nil {
 				return err
 			}
-			records, bytes = records[:0], 0
+			records, size = records[:0], 0
 		}
 	}
 	if err := f.send(ctx, records); err != nil {
@@ -180,28 +190,49 @@ func (f *feed) broadcast() {
 	f.changed = make(chan struct{})
 }
 
-// send produces records, again and again while Kafka is out of reach: nothing else of the stream would go on either.
+// send produces records, again and again while Kafka is out of reach: nothing else of the stream would go on either. A
+// record that Kafka will never take is left out: the feed is not the base of anything, and one row must not hold up all.
+// Halving finds it; what is then sent twice does no harm, because per key the last record holds.
 func (f *feed) send(ctx context.Context, records []kafka.Record) error {
 	if len(records) == 0 {
 		return nil
 	}
-	pause := retryMin
-	for {
-		err := f.producer.Produce(ctx, records)
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		f.log.Warn("change feed is behind", "error", err, "pause", pause)
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		pause = min(2*pause, retryMax)
+	err := produce(ctx, f.producer, f.log, records)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, kafka.ErrProducerClosed):
+		return fmt.Errorf("publish changes: %w", err)
+	case len(records) == 1:
+		f.skipped.Inc()
+		f.log.Error("a change cannot be published and is left out of the feed", "key", string(records[0].Key),
+			"bytes", len(records[0].Value), "error", err)
+		return nil
 	}
+	half := len(records) / 2
+	if err := f.send(ctx, records[:half]); err != nil {
+		return err
+	}
+	return f.send(ctx, records[half:])
+}
+
+// encodeChange writes a change as JSON that fits into a record. Texts stay as they are: the feed is no web page, and the
+// escapes of HTML would make a "<" six times as long.
+func encodeChange(c *Change) ([]byte, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(c); err != nil {
+		return nil, err
+	}
+	if b.Len() > feedChangeBytes && c.Profile != nil && !c.Trimmed {
+		c.Profile.Trim()
+		c.Trimmed = true
+		return encodeChange(c)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 // changeRecord renders a row for the feed; ok is false for rows that are no feature.
@@ -236,7 +267,7 @@ func changeRecord(r feedRow) (record kafka.Record, ok bool, err error) {
 	default:
 		return record, false, nil
 	}
-	value, err := json.Marshal(change)
+	value, err := encodeChange(&change)
 	if err != nil {
 		return record, false, fmt.Errorf("publish %q: %w", r.row.Key, err)
 	}

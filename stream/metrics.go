@@ -15,6 +15,7 @@ type metrics struct {
 	duplicates prometheus.Counter
 	dead       *prometheus.CounterVec
 	lost       *prometheus.CounterVec
+	skipped    prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, l *landing) (*metrics, error) {
@@ -39,6 +40,9 @@ func newMetrics(reg prometheus.Registerer, l *landing) (*metrics, error) {
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_lost_offsets_total", Help: "Offsets that retention removed before they were read.",
 		}, []string{"topic", "partition"}),
+		skipped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_feed_skipped_records_total", Help: "Changes left out of the change feed because Kafka does not take them.",
+		}),
 	}
 	if reg == nil {
 		return m, nil
@@ -46,7 +50,7 @@ func newMetrics(reg prometheus.Registerer, l *landing) (*metrics, error) {
 	age := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "millrace_lake_commit_age_seconds", Help: "How long the oldest row that has not landed waits for its commit; 0 when none waits.",
 	}, func() float64 { return l.age().Seconds() })
-	for _, c := range []prometheus.Collector{m.lag, m.freshness, m.applied, m.duplicates, m.dead, m.lost, age} {
+	for _, c := range []prometheus.Collector{m.lag, m.freshness, m.applied, m.duplicates, m.dead, m.lost, m.skipped, age} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

@@ -137,12 +137,12 @@ func New(cfg Config, deps Deps) (*Stream, error) {
 	s := &Stream{cfg: cfg, deps: deps, log: deps.Logger, cache: state.NewCache(cfg.CacheBytes),
 		progress: newProgress(), drainTimeout: defaultDrainTimeout, open: make(map[int32]*partition)}
 	s.landing = newLanding(deps.Lake, cfg.CommitInterval, s.progress, s.log)
-	s.feed = newFeed(deps.Producer, s.log)
 	var err error
 	if s.metrics, err = newMetrics(deps.Metrics, s.landing); err != nil {
 		s.cache.Close()
 		return nil, err
 	}
+	s.feed = newFeed(deps.Producer, s.metrics.skipped, s.log)
 	return s, nil
 }
 

@@ -1,6 +1,11 @@
 package feature
 
-import "time"
+import (
+	"maps"
+	"time"
+
+	"github.com/millrace/millrace/internal/event"
+)
 
 // ProfileView is a profile as the API and the change feed show it. Decayed counts are as of UpdatedAt.
 type ProfileView struct {
@@ -63,6 +68,15 @@ func (p *Profile) View(profileID string) ProfileView {
 			Events: s.Events, ItemIDs: itemIDs(s.Items)}
 	}
 	return v
+}
+
+// Trim drops the long texts of a view, where somebody needs it small: categories and brands of interactions, and
+// affinities with names longer than an id. Which items, when and how often remains.
+func (v *ProfileView) Trim() {
+	for i := range v.Interactions {
+		v.Interactions[i].Category, v.Interactions[i].Brand = "", ""
+	}
+	maps.DeleteFunc(v.Affinities, func(name string, _ map[string]float64) bool { return len(name) > event.MaxIDBytes })
 }
 
 // ItemView is an item aggregate in JSON. Counts and trend are as of UpdatedAt.

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,6 +37,11 @@ func testEnsureTopics(t *testing.T, brokers []string) {
 	var count *kafka.PartitionCountError
 	if _, err = c.EnsureTopics(t.Context(), specs); !errors.As(err, &count) || count.Have != 3 || count.Want != 4 {
 		t.Fatalf("another count: %v", err)
+	}
+	for _, part := range []string{"has 3 partitions", "with 4", "`millrace topics adopt ensure.a`"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("the error %q does not say %q", err, part)
+		}
 	}
 	if _, err = c.EnsureTopics(t.Context(), []kafka.TopicSpec{{Name: "ensure.c", Partitions: 0}}); err == nil {
 		t.Fatal("no partitions at all were accepted")

@@ -26,8 +26,8 @@ type PartitionCountError struct {
 }
 
 func (e *PartitionCountError) Error() string {
-	return fmt.Sprintf("topic %s has %d partitions but the configuration says %d: set the configuration to %d, or grow the topic with `millrace topics grow`",
-		e.Topic, e.Have, e.Want, e.Have)
+	return fmt.Sprintf("topic %s has %d partitions, but Millrace made it with %d: restore it from its backup, "+
+		"or run `millrace topics adopt %s` to go on with the topic as it is now", e.Topic, e.Have, e.Want, e.Topic)
 }
 
 // EnsureTopics creates the topics that do not exist, waits until all of them have leaders, and verifies their partition
