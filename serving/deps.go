@@ -26,9 +26,10 @@ type OnlineStore interface {
 }
 
 // Registry is where model versions come from. ChampionVersion answers registry.ErrNoChampion before the first promotion,
-// Load registry.ErrCorrupt for a damaged version.
+// Load registry.ErrCorrupt for a damaged version. Predecessors are the former champions, the newest first.
 type Registry interface {
 	ChampionVersion(ctx context.Context, site string) (string, error)
+	Predecessors(ctx context.Context, site string) ([]string, error)
 	List(ctx context.Context, site string) ([]registry.Manifest, error)
 	Load(ctx context.Context, site, version string) (*registry.Bundle, error)
 }

@@ -94,7 +94,7 @@ func (m *models) run(ctx context.Context, sites func(context.Context) []string, 
 }
 
 // poll loads the champion of a site when it is not the version in force. Whatever goes wrong, the version in force
-// stays, and the request path never waits.
+// stays, or where there is none the champion's predecessor comes into force; the request path never waits.
 func (m *models) poll(ctx context.Context, site string) {
 	m.mu.Lock()
 	s := m.sites[site]
@@ -119,14 +119,42 @@ func (m *models) poll(ctx context.Context, site string) {
 		return
 	}
 	bundle, err := m.registry.Load(ctx, site, version)
-	if err != nil {
-		m.report(ctx, site, s, version, err)
+	if err == nil {
+		m.use(ctx, site, s, bundle)
+		s.failed = ""
 		return
 	}
-	s.current.Store(newLoadedModel(bundle))
-	s.failed = ""
-	m.log.InfoContext(ctx, "model is in force", "site", site, "version", version,
-		"items", bundle.Vocabulary.Len(), "trained_at", bundle.Manifest.CreatedAt)
+	if current == nil {
+		err = errors.Join(err, m.fallBack(ctx, site, s))
+	}
+	m.report(ctx, site, s, version, err)
+}
+
+// use puts a version in force.
+func (m *models) use(ctx context.Context, site string, s *siteModel, b *registry.Bundle) {
+	s.current.Store(newLoadedModel(b))
+	m.log.InfoContext(ctx, "model is in force", "site", site, "version", b.Manifest.Version,
+		"items", b.Vocabulary.Len(), "trained_at", b.Manifest.CreatedAt)
+}
+
+// fallBack puts the newest predecessor of the champion that can be loaded in force: after a restart it serves better
+// lists than the ladder. It returns what is wrong with those that it passed over.
+func (m *models) fallBack(ctx context.Context, site string, s *siteModel) (problem error) {
+	versions, err := m.registry.Predecessors(ctx, site)
+	if err != nil {
+		return err
+	}
+	for _, version := range versions {
+		bundle, err := m.registry.Load(ctx, site, version)
+		if err == nil {
+			m.use(ctx, site, s, bundle)
+			return problem
+		}
+		if !errors.Is(err, registry.ErrUnknownVersion) { // removed since: nothing that anybody could mend
+			problem = errors.Join(problem, err)
+		}
+	}
+	return problem
 }
 
 // report says once what is wrong with a version and what is served meanwhile. The error itself says what to do.
@@ -138,7 +166,7 @@ func (m *models) report(ctx context.Context, site string, s *siteModel, version 
 	s.failed = version
 	meanwhile := "lists come from the ladder: categories, trends, the last list on disk"
 	if current := s.current.Load(); current != nil {
-		meanwhile = "version " + current.Manifest.Version + " stays in force"
+		meanwhile = "version " + current.Manifest.Version + " is in force instead"
 	}
 	m.log.ErrorContext(ctx, "model cannot be loaded", "site", site, "version", version, "error", err, "meanwhile", meanwhile)
 }
