@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 
@@ -20,12 +22,21 @@ const demoPath = "/demo/"
 // demoSeed makes every demo the same shop with the same shoppers.
 const demoSeed = 1
 
+// The catalogue is offered so often, with such a pause between: a server that has just become ready may be busy still.
+const (
+	catalogueAttempts = 5
+	cataloguePause    = 2 * time.Second
+)
+
 // demo is the shop of `up --demo`: its pages, its catalogue and its simulated shoppers, all on a site of their own. The
 // shoppers use the same front door as everybody else.
 type demo struct {
-	system    *system
+	waitReady func(context.Context) error
+	url       string // of the public listener
+	client    *http.Client
 	keys      bootstrapKeys
 	simulator *simshop.Simulator // nil when the configured rate is 0
+	log       *slog.Logger
 }
 
 func newDemo(ctx context.Context, s *system, public chi.Router) (*demo, error) {
@@ -44,11 +55,14 @@ func newDemo(ctx context.Context, s *system, public chi.Router) (*demo, error) {
 	for _, path := range []string{"/", strings.TrimSuffix(demoPath, "/")} {
 		public.Get(path, http.RedirectHandler(demoPath, http.StatusFound).ServeHTTP)
 	}
-	d := &demo{system: s, keys: keys}
+	d := &demo{
+		waitReady: s.waitReady, url: "http://" + s.public.Addr(), client: http.DefaultClient, keys: keys,
+		log: telemetry.Component(s.log, "demo"),
+	}
 	if s.cfg.Demo.EventsPerSecond > 0 {
 		d.simulator, err = simshop.New(simshop.Config{
-			URL: "http://" + s.public.Addr(), WriteKey: keys.WriteKey, Seed: demoSeed, EventsPerSecond: s.cfg.Demo.EventsPerSecond,
-		}, simshop.Deps{Log: telemetry.Component(s.log, "demo")})
+			URL: d.url, WriteKey: keys.WriteKey, Seed: demoSeed, EventsPerSecond: s.cfg.Demo.EventsPerSecond,
+		}, simshop.Deps{Log: d.log})
 	}
 	return d, err
 }
@@ -68,41 +82,56 @@ func (s *storage) openDemoPlacements(ctx context.Context) error {
 	return nil
 }
 
-// Run fills the demo's catalogue and then lets the shoppers in until ctx ends.
+// Run fills the demo's catalogue and then lets the shoppers in until ctx ends. Whatever goes wrong with that is only
+// logged: the demo must not take down the real shop in whose process it stands.
 func (d *demo) Run(ctx context.Context) error {
-	if err := d.system.waitReady(ctx); err != nil {
+	if err := d.waitReady(ctx); err != nil {
 		return ignoreEnd(ctx, err)
 	}
-	if err := d.fillCatalogue(ctx); err != nil {
-		return ignoreEnd(ctx, err)
+	if err := d.fillCatalogue(ctx); err != nil && ctx.Err() == nil {
+		d.log.Warn("the demo shop stays without its catalogue and shoppers", "error", err)
+	} else if d.simulator != nil {
+		return d.simulator.Run(ctx)
 	}
-	if d.simulator == nil {
-		<-ctx.Done()
-		return nil
-	}
-	return d.simulator.Run(ctx)
+	<-ctx.Done()
+	return nil
 }
 
-// fillCatalogue writes the shop's items through the API.
+// fillCatalogue writes the shop's items, again and again while the server cannot take them.
 func (d *demo) fillCatalogue(ctx context.Context) error {
+	for attempt := 1; ; attempt++ {
+		again, err := d.postCatalogue(ctx)
+		if err == nil || !again || attempt == catalogueAttempts {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(cataloguePause):
+		}
+	}
+}
+
+// postCatalogue writes the shop's items through the API; again says that another attempt may help.
+func (d *demo) postCatalogue(ctx context.Context) (again bool, err error) {
 	body, err := json.Marshal(simshop.CatalogueRows(demoPath))
 	if err != nil {
-		return fmt.Errorf("encode demo catalogue: %w", err)
+		return false, fmt.Errorf("encode demo catalogue: %w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+d.system.public.Addr()+"/v1/items:bulk", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url+"/v1/items:bulk", bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("write demo catalogue: %w", err)
+		return false, fmt.Errorf("write demo catalogue: %w", err)
 	}
 	req.Header.Set("Authorization", "Bearer "+d.keys.SecretKey)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := d.client.Do(req)
 	if err != nil {
-		return fmt.Errorf("write demo catalogue: %w", err)
+		return true, fmt.Errorf("write demo catalogue: %w", err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("write demo catalogue: %s", resp.Status)
+		return resp.StatusCode >= http.StatusInternalServerError, fmt.Errorf("write demo catalogue: %s", resp.Status)
 	}
-	return nil
+	return false, nil
 }
 
 // ignoreEnd drops an error that only says that ctx has ended.

@@ -2,13 +2,20 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/millrace/millrace/internal/browsertest"
 	"github.com/millrace/millrace/internal/event"
@@ -168,6 +175,51 @@ func checkVisitInLake(t *testing.T, dir string, v visit) {
 func TestDemoCatalogue(t *testing.T) {
 	if items, shelves := len(simshop.Catalogue()), len(simshop.Categories()); items != 24 || shelves != 6 {
 		t.Errorf("the demo shop has %d items in %d categories, want 24 in 6", items, shelves)
+	}
+}
+
+// answers is a server in the client's own process that gives one status after the other, 0 for none at all.
+type answers struct{ statuses []int }
+
+func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
+	status := a.statuses[0]
+	a.statuses = a.statuses[1:]
+	if status == 0 {
+		return nil, errors.New("connection refused")
+	}
+	return &http.Response{StatusCode: status, Status: http.StatusText(status), Body: http.NoBody, Request: r}, nil
+}
+
+// TestDemoLeavesTheShopAlone lets the catalogue be refused: the demo tries again where that may help, says once that it
+// gave up, and ends only with the process.
+func TestDemoLeavesTheShopAlone(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		statuses []int
+		gaveUp   bool
+	}{
+		{"at last", []int{0, 503, 500, 200}, false},
+		{"never", []int{503, 503, 503, 503, 503}, true},
+		{"refused", []int{http.StatusForbidden}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := &answers{c.statuses}
+				var log bytes.Buffer
+				d := &demo{
+					waitReady: func(context.Context) error { return nil }, url: "http://shop",
+					client: &http.Client{Transport: server}, log: slog.New(slog.NewTextHandler(&log, nil)),
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				if err := d.Run(ctx); err != nil || ctx.Err() == nil {
+					t.Errorf("ended early, or with an error: %v", err)
+				}
+				if n := strings.Count(log.String(), "level=WARN"); len(server.statuses) != 0 || (n == 1) != c.gaveUp || n > 1 {
+					t.Errorf("answers %v are left, log:\n%s", server.statuses, log.String())
+				}
+			})
+		})
 	}
 }
 

@@ -107,16 +107,18 @@ func New(cfg Config, deps Deps) (*Simulator, error) {
 	}, nil
 }
 
-// Run sends the history and then live visits until the context ends, which is no error. A collector that is down or
-// busy is waited for; one that refuses the key or an event ends the run.
+// Run sends the history and then live visits until the context ends, and returns nil. A collector that is down or busy
+// is waited for. One that refuses the key or an event ends the visits, which is logged, but not Run: a demo that fails
+// must not take down the shop whose process it shares.
 func (s *Simulator) Run(ctx context.Context) error {
-	err := s.run(ctx)
-	if ctx.Err() != nil {
-		return nil
+	if err := s.run(ctx); ctx.Err() == nil {
+		s.log.Warn("simulated shoppers have left", "error", err)
 	}
-	return err
+	<-ctx.Done()
+	return nil
 }
 
+// run lets the shoppers in until the context ends or nothing more can be sent; its error says which.
 func (s *Simulator) run(ctx context.Context) error {
 	past := History(s.cfg.Seed, s.shoppers, s.cfg.SessionsPerDay, s.now())
 	for batch := range slices.Chunk(past, historyBatch) {

@@ -1,10 +1,12 @@
 package simshop_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -74,10 +76,10 @@ func response(r *http.Request, status int, header http.Header, text string) *htt
 	}
 }
 
-func simulator(t *testing.T, cfg simshop.Config, d *door) *simshop.Simulator {
+func simulator(t *testing.T, cfg simshop.Config, d *door, log *slog.Logger) *simshop.Simulator {
 	t.Helper()
 	cfg.URL, cfg.WriteKey = "http://collector/", "pk_demo"
-	s, err := simshop.New(cfg, simshop.Deps{Client: &http.Client{Transport: d}})
+	s, err := simshop.New(cfg, simshop.Deps{Client: &http.Client{Transport: d}, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +90,7 @@ func simulator(t *testing.T, cfg simshop.Config, d *door) *simshop.Simulator {
 func TestSimulatorRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &door{t: t}
-		s := simulator(t, simshop.Config{Seed: seed}, d)
+		s := simulator(t, simshop.Config{Seed: seed}, d, nil)
 		begin := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
@@ -129,7 +131,7 @@ func TestSimulatorWaits(t *testing.T) {
 		}
 		down := func() (int, http.Header, string) { return 0, nil, "" }
 		d := &door{t: t, answers: []func() (int, http.Header, string){down, down, busy, down}}
-		s := simulator(t, simshop.Config{Seed: seed, SessionsPerDay: -1, EventsPerSecond: 1000}, d)
+		s := simulator(t, simshop.Config{Seed: seed, SessionsPerDay: -1, EventsPerSecond: 1000}, d, nil)
 		ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
 		defer cancel()
 		begin := time.Now()
@@ -149,6 +151,7 @@ func TestSimulatorWaits(t *testing.T) {
 	})
 }
 
+// A refusal ends the visits, once and for all and with one word in the log, but not Run: the shop beside it goes on.
 func TestSimulatorGivesUp(t *testing.T) {
 	for name, c := range map[string]struct {
 		status     int
@@ -159,11 +162,24 @@ func TestSimulatorGivesUp(t *testing.T) {
 		"nonsense":  {http.StatusAccepted, `<html>`, "read answer"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := &door{t: t, answers: []func() (int, http.Header, string){func() (int, http.Header, string) { return c.status, nil, c.text }}}
-			err := simulator(t, simshop.Config{Seed: seed}, d).Run(t.Context())
-			if err == nil || !strings.Contains(err.Error(), c.want) || d.requests != 1 {
-				t.Errorf("error %v after %d requests, want %s", err, d.requests, c.want)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				d := &door{t: t, answers: []func() (int, http.Header, string){func() (int, http.Header, string) { return c.status, nil, c.text }}}
+				var log bytes.Buffer
+				s := simulator(t, simshop.Config{Seed: seed}, d, slog.New(slog.NewJSONHandler(&log, nil)))
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				begin := time.Now()
+				if err := s.Run(ctx); err != nil || time.Since(begin) < time.Hour {
+					t.Errorf("ended after %v with %v", time.Since(begin), err)
+				}
+				var line struct{ Level, Error string }
+				if err := json.Unmarshal(log.Bytes(), &line); err != nil { // more than one line is no JSON
+					t.Fatalf("log %q: %v", log.String(), err)
+				}
+				if line.Level != "WARN" || !strings.Contains(line.Error, c.want) || d.requests != 1 {
+					t.Errorf("logged %+v after %d requests, want %s", line, d.requests, c.want)
+				}
+			})
 		})
 	}
 }

@@ -28,9 +28,11 @@ const (
 )
 
 // TopicConfig is the configuration of a topic on the embedded broker: what is older than retention, by the records' own
-// time, or beyond maxBytes in a partition is removed, the last record of a partition excepted. The policy is always
-// delete, because kfake's compaction is not crash safe. After a kill the broker reads every log once into memory, so
-// maxBytes times all partitions bounds that as well as the disk.
+// time, or beyond maxBytes in a partition is removed, the last record of a partition excepted. Neither asks whether
+// anybody has read a record: a producer that runs more than maxBytes ahead of a reader costs the reader what it has not
+// read, so bulk producers must wait for their readers. The policy is always delete, because kfake's compaction is not
+// crash safe. After a kill the broker reads every log once into memory, so maxBytes times all partitions bounds that as
+// well as the disk.
 func TopicConfig(retention time.Duration, maxBytes int64) map[string]string {
 	maxBytes = max(maxBytes, minRetentionBytes)
 	return map[string]string{
