@@ -21,6 +21,7 @@ type dataset struct {
 	snapshot   Snapshot
 	from, to   time.Time // occurred_at of the first and last event that was used
 	rows       int64     // events read
+	older      Older     // what the window left out
 	events     int64     // item interactions kept
 	sessions   int64     // sessions of two or more interactions
 }
@@ -69,6 +70,7 @@ func readDataset(ctx context.Context, cfg Config, source EventSource, report fun
 		return nil, fmt.Errorf("pin snapshot: %w", err)
 	}
 	c := newCollector(cfg.Types)
+	var older Older
 	if !snapshot.Newest.IsZero() {
 		from := snapshot.Newest.Add(-cfg.Window)
 		err = source.Events(ctx, cfg.Site, snapshot, from, func(i *Interaction) error {
@@ -82,8 +84,22 @@ func readDataset(ctx context.Context, cfg Config, source EventSource, report fun
 		if err != nil {
 			return nil, fmt.Errorf("read events: %w", err)
 		}
+		if older, err = source.Older(ctx, cfg.Site, snapshot, from); err != nil {
+			return nil, fmt.Errorf("read events: %w", err)
+		}
 	}
-	return c.dataset(snapshot), nil
+	d := c.dataset(snapshot)
+	d.older = older
+	return d, nil
+}
+
+// note says what the window left out, so that nobody wonders where an old import went; empty when it left out nothing.
+func (o Older) note(window time.Duration) string {
+	if o.Events == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s older events (%s to %s) lie before the window of %s; set trainer.window to train on them",
+		grouped(o.Events), o.First.Format(time.DateOnly), o.Last.Format(time.DateOnly), brief(window))
 }
 
 func newCollector(types []string) *collector {

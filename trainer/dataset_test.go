@@ -170,6 +170,31 @@ func TestOrderOfReadingDoesNotMatter(t *testing.T) {
 	}
 }
 
+// An import older than the window leaves too little to train on; the reason says where it is and what to do.
+func TestOlderEventsAreNoted(t *testing.T) {
+	events := append(planted(600, 1), view("b", "x", testStart.Add(3*DefaultWindow)))
+	want := "3,000 older events (2026-03-01 to 2026-03-05) lie before the window of 8760h; set trainer.window to train on them"
+	var seen []Progress
+	run := func(cfg Config) Result {
+		seen, cfg.Site = nil, testSite
+		result, err := Run(t.Context(), cfg, Deps{
+			Source: &sliceSource{events: events}, Registry: openRegistry(t), Progress: func(p Progress) { seen = append(seen, p) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result
+	}
+	said := func() bool { return slices.ContainsFunc(seen, func(p Progress) bool { return p.Detail == want }) }
+	if result := run(Config{}); result.Version != "" || !strings.HasPrefix(result.Reason, "too little data") ||
+		!strings.HasSuffix(result.Reason, want) || !said() {
+		t.Errorf("result %+v, progress %+v", result, seen)
+	}
+	if result := run(Config{Window: 4 * DefaultWindow}); result.Version == "" || strings.Contains(result.Reason, "older") || said() {
+		t.Errorf("with a window over all: %+v, progress %+v", result, seen)
+	}
+}
+
 func BenchmarkDataset(b *testing.B) {
 	events := planted(20_000, 1)
 	cfg, err := Config{Site: testSite}.withDefaults()

@@ -20,6 +20,16 @@ func gateMetric() eval.Metric { return eval.MRR(MetricDepth) }
 // it stands. What it has seen is left out; if much is left out, the champion knows a fresher world than the candidate.
 const minUnseenShare = 0.9
 
+// What a version must have of the champion's data to replace it by itself. Its own test is made of the items that it
+// knows, so that it cannot show what it lacks: a version of nine items can predict those nine very well.
+const (
+	// minItemShare is of the items. Assortments change, but a shop that drops more than half of what it sells between two
+	// trainings is more likely to have lost its history, or to have recorded something else under its name.
+	minItemShare = 0.5
+	// minEventShare is of the interactions. Seasons change traffic a few times over, not tenfold.
+	minEventShare = 0.1
+)
+
 // verdict is the gate's decision with the figures behind it.
 type verdict struct {
 	gate    registry.Gate
@@ -27,8 +37,10 @@ type verdict struct {
 }
 
 // judge measures the candidate on the test part and decides whether it goes in force. It does unless it is worse than
-// popularity, or than the champion, by more than chance explains: the 95 % interval of the paired difference lies below 0.
-func (r *run) judge(ctx context.Context, split *eval.Dataset, candidate *models, champion *champion) (*verdict, error) {
+// popularity, or than the champion, by more than chance explains: the 95 % interval of the paired difference lies below
+// 0. Nor does it when it was fitted on far less than the champion, whatever the figures say. The reason in the verdict
+// leaves the decision itself to Promoted.
+func (r *run) judge(ctx context.Context, d *dataset, split *eval.Dataset, candidate *models, champion *champion) (*verdict, error) {
 	v := &verdict{
 		gate:    registry.Gate{Promoted: true, Examples: predictions(split.Test)},
 		metrics: map[string]map[string]registry.Metric{},
@@ -49,12 +61,13 @@ func (r *run) judge(ctx context.Context, split *eval.Dataset, candidate *models,
 			v.metrics[name][m.Name] = registry.Metric{Value: i.Value, Low: i.Low, High: i.High}
 		}
 	}
-	reasons := make([]string, 0, 2)
-	against, err := r.compare(outcomes[GatedModel], outcomes[ModelPopularity], "popularity")
+	test := fmt.Sprintf("%d predictions (%s)", v.gate.Examples, split.Split)
+	against, err := r.compare(outcomes[GatedModel], outcomes[ModelPopularity], "popularity", test)
 	if err != nil {
 		return nil, err
 	}
-	reasons, v.gate.Promoted = append(reasons, against.words), !against.lost
+	reasons := []string{against.words}
+	v.gate.Promoted = !against.lost
 	if champion != nil {
 		v.gate.Champion = champion.manifest.Version
 		against, err := r.compareChampion(ctx, split, candidate, champion)
@@ -62,13 +75,32 @@ func (r *run) judge(ctx context.Context, split *eval.Dataset, candidate *models,
 			return nil, err
 		}
 		reasons, v.gate.Promoted = append(reasons, against.words), v.gate.Promoted && !against.lost
+		if words := shortfall(d, champion); words != "" {
+			reasons, v.gate.Promoted = append([]string{words}, reasons...), false
+		}
 	}
-	decision := "promoted"
-	if !v.gate.Promoted {
-		decision = "kept but not promoted"
-	}
-	v.gate.Reason = fmt.Sprintf("%s: over %d predictions (%s) %s", decision, v.gate.Examples, split.Split, strings.Join(reasons, "; "))
+	v.gate.Reason = strings.Join(reasons, "; ")
 	return v, nil
+}
+
+// shortfall says in which way the data is too little beside the champion's; empty where it is not. A damaged champion
+// is no measure: it cannot serve, so anything is better.
+func shortfall(d *dataset, c *champion) string {
+	if c.bundle == nil {
+		return ""
+	}
+	had := c.manifest.Source
+	items := int64(d.log.Vocabulary.Len())
+	const override = "if that is right, put it in force with `millrace models promote VERSION`"
+	switch {
+	case float64(items) < minItemShare*float64(had.Items):
+		return fmt.Sprintf("knows %s items where the champion %s knows %s, less than %g %%; %s",
+			grouped(items), c.manifest.Version, grouped(had.Items), minItemShare*100, override)
+	case float64(d.events) < minEventShare*float64(had.Events):
+		return fmt.Sprintf("learnt from %s item interactions where the champion %s learnt from %s, less than %g %%; %s",
+			grouped(d.events), c.manifest.Version, grouped(had.Events), minEventShare*100, override)
+	}
+	return ""
 }
 
 // comparison is the candidate beside one rival.
@@ -77,7 +109,8 @@ type comparison struct {
 	words string
 }
 
-func (r *run) compare(ours, theirs *eval.Outcome, rival string) (comparison, error) {
+// compare sets the candidate beside a rival on the same test, which is told in words.
+func (r *run) compare(ours, theirs *eval.Outcome, rival, test string) (comparison, error) {
 	name := gateMetric().Name
 	diff, err := eval.Compare(ours, theirs, name, r.cfg.Seed)
 	if err != nil {
@@ -94,8 +127,8 @@ func (r *run) compare(ours, theirs *eval.Outcome, rival string) (comparison, err
 	}
 	return comparison{
 		lost: diff.High < 0,
-		words: fmt.Sprintf("%s %s %s: %s %.4f against %.4f, difference %+.4f (95 %% interval %+.4f to %+.4f)",
-			GatedModel, relation, rival, name, mine, other, diff.Value, diff.Low, diff.High),
+		words: fmt.Sprintf("%s %s over %s: %s %.4f against %.4f, difference %+.4f (95 %% interval %+.4f to %+.4f)",
+			relation, rival, test, name, mine, other, diff.Value, diff.Low, diff.High),
 	}, nil
 }
 
@@ -127,7 +160,7 @@ func (r *run) compareChampion(ctx context.Context, split *eval.Dataset, candidat
 	if err != nil {
 		return comparison{}, err
 	}
-	return r.compare(ours, theirs, rival)
+	return r.compare(ours, theirs, rival, fmt.Sprintf("%d predictions", ours.Predictions()))
 }
 
 // predictions is how many predictions a test makes: all but the first click of each session.

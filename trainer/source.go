@@ -42,4 +42,12 @@ type EventSource interface {
 	// Events calls yield with every event of the site in the snapshot that occurred at from or later, in any order,
 	// until yield returns an error, which it returns.
 	Events(ctx context.Context, site string, s Snapshot, from time.Time, yield func(*Interaction) error) error
+	// Older sums up the events of the site in the snapshot that occurred before a time: those that Events leaves out.
+	Older(ctx context.Context, site string, s Snapshot, before time.Time) (Older, error)
+}
+
+// Older is what a site has from before the training window.
+type Older struct {
+	Events      int64
+	First, Last time.Time // occurred_at; zero when there is none
 }

@@ -3,6 +3,7 @@ package trainer
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -30,24 +31,46 @@ func (s LakeSource) Snapshot(ctx context.Context, site string) (Snapshot, error)
 	if out.ID == 0 {
 		return out, nil
 	}
-	req := lake.ScanRequest{Table: lake.TableEvents, Columns: []string{"occurred_at"}, Site: site, SnapshotID: out.ID}
-	newest, found := arrow.Timestamp(0), false
+	all, err := s.span(ctx, lake.ScanRequest{Site: site, SnapshotID: out.ID})
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("find newest event: %w", err)
+	}
+	out.Newest = all.Last
+	return out, nil
+}
+
+// Older implements EventSource.
+func (s LakeSource) Older(ctx context.Context, site string, at Snapshot, before time.Time) (Older, error) {
+	if at.ID == 0 {
+		return Older{}, nil
+	}
+	older, err := s.span(ctx, lake.ScanRequest{Site: site, SnapshotID: at.ID, To: before})
+	if err != nil {
+		return Older{}, fmt.Errorf("count events before %s: %w", before.Format(time.RFC3339), err)
+	}
+	return older, nil
+}
+
+// span counts the events of a scan and finds the first and the last, from the time column alone.
+func (s LakeSource) span(ctx context.Context, req lake.ScanRequest) (Older, error) {
+	req.Table, req.Columns = lake.TableEvents, []string{"occurred_at"}
+	var out Older
+	first, last := arrow.Timestamp(math.MaxInt64), arrow.Timestamp(math.MinInt64)
 	for batch, err := range s.Lake.Scan(ctx, req) {
 		if err != nil {
-			return Snapshot{}, fmt.Errorf("find newest event: %w", err)
+			return Older{}, err
 		}
 		times, ok := batch.Column(0).(*array.Timestamp)
 		if !ok {
-			return Snapshot{}, fmt.Errorf("column occurred_at is a %s", batch.Column(0).DataType())
+			return Older{}, fmt.Errorf("column occurred_at is a %s", batch.Column(0).DataType())
 		}
 		for _, t := range times.TimestampValues() {
-			if !found || t > newest {
-				newest, found = t, true
-			}
+			first, last = min(first, t), max(last, t)
 		}
+		out.Events += batch.NumRows()
 	}
-	if found {
-		out.Newest = time.UnixMicro(int64(newest)).UTC()
+	if out.Events > 0 {
+		out.First, out.Last = time.UnixMicro(int64(first)).UTC(), time.UnixMicro(int64(last)).UTC()
 	}
 	return out, nil
 }

@@ -100,6 +100,18 @@ func TestLakeSource(t *testing.T) {
 	if read(testStart.Add(time.Minute)); !slices.Equal(got, want[1:]) {
 		t.Fatalf("from a minute later on: %q", got)
 	}
+	for before, want := range map[time.Time]Older{
+		testStart:                    {},
+		testStart.Add(time.Minute):   {Events: 1, First: testStart, Last: testStart},
+		testStart.Add(2 * time.Hour): {Events: 2, First: testStart, Last: testStart.Add(time.Hour)},
+	} {
+		if got, err := source.Older(ctx, testSite, snapshot, before); err != nil || got != want {
+			t.Errorf("before %s: %+v, %v, want %+v", before, got, err, want)
+		}
+	}
+	if got, err := source.Older(ctx, testSite, Snapshot{}, testStart); err != nil || got != (Older{}) {
+		t.Errorf("an empty lake has older events: %+v, %v", got, err)
+	}
 	for site, want := range map[string]int64{testSite: 3, "other": 1, "none": 0} {
 		if n, err := source.Rows(ctx, site); err != nil || n != want {
 			t.Errorf("%s has %d rows, %v, want %d", site, n, err, want)

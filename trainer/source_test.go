@@ -57,6 +57,23 @@ func (s *sliceSource) Events(_ context.Context, _ string, _ Snapshot, from time.
 	return nil
 }
 
+func (s *sliceSource) Older(_ context.Context, _ string, _ Snapshot, before time.Time) (Older, error) {
+	var out Older
+	for _, e := range s.events {
+		if !e.OccurredAt.Before(before) {
+			continue
+		}
+		out.Events++
+		if out.First.IsZero() || e.OccurredAt.Before(out.First) {
+			out.First = e.OccurredAt
+		}
+		if e.OccurredAt.After(out.Last) {
+			out.Last = e.OccurredAt
+		}
+	}
+	return out, nil
+}
+
 // view is one view_item of a browser.
 func view(browser, item string, at time.Time) Interaction {
 	return Interaction{

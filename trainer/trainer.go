@@ -28,7 +28,7 @@ const (
 	MinSessions = 50
 
 	// MinPredictions is how many predictions the test must make for its figures to decide anything.
-	MinPredictions = 30
+	MinPredictions = eval.MinPredictions
 
 	// MetricDepth is the length of the lists that are measured.
 	MetricDepth = 20
@@ -159,6 +159,19 @@ func (r *run) train(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	note := d.older.note(r.cfg.Window)
+	if note != "" {
+		r.at(stageRead, 0.15, "%s", note)
+	}
+	result, err := r.trainOn(ctx, d)
+	if note != "" {
+		result.Reason += "; " + note
+	}
+	return result, err
+}
+
+// trainOn trains on what was read.
+func (r *run) trainOn(ctx context.Context, d *dataset) (Result, error) {
 	result := Result{Rows: d.rows, Metrics: map[string]registry.Metric{}}
 	if d.sessions < MinSessions {
 		result.Reason = fmt.Sprintf("too little data: %d events hold %d sessions of two or more item interactions (%v), and at "+
@@ -184,7 +197,7 @@ func (r *run) train(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	r.at(stageEvaluate, 0.55, "%d predictions", predictions(split.Test))
-	verdict, err := r.judge(ctx, split, candidate, champion)
+	verdict, err := r.judge(ctx, d, split, candidate, champion)
 	if err != nil {
 		return Result{}, err
 	}
