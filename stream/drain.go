@@ -2,14 +2,20 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/millrace/millrace/internal/kafka"
 )
 
+// ErrLost means that retention removed records from the log before the stream had read them.
+var ErrLost = errors.New("retention removed records before they were read")
+
 // Drained returns when everything that stands in the log at the call is applied, readable in the online store and landed
-// in the lake. This process must own all partitions, as `up` does, and Run must be running; ctx bounds the wait.
+// in the lake. It fails with ErrLost where that is so, but for records that were lost during the call. This process must
+// own all partitions, as `up` does, and Run must be running; ctx bounds the wait.
 func (s *Stream) Drained(ctx context.Context) error {
+	lost := s.progress.lose(0)
 	ends := make(map[partitionID]kafka.OffsetRange)
 	for _, topic := range Topics() {
 		ranges, err := s.deps.Log.Offsets(ctx, topic)
@@ -40,8 +46,8 @@ func (s *Stream) Drained(ctx context.Context) error {
 	if err := s.progress.wait(ctx, reached(func(s standing) int64 { return s.landed })); err != nil {
 		return fmt.Errorf("drain stream: events are still landing: %w", err)
 	}
+	if lost = s.progress.lose(0) - lost; lost > 0 {
+		return fmt.Errorf("drain stream: %d offsets are missing: %w", lost, ErrLost)
+	}
 	return nil
 }
-
-// FlushNow commits what was applied so far to the lake without waiting for the next turn.
-func (s *Stream) FlushNow(ctx context.Context) error { return s.landing.flush(ctx) }

@@ -182,6 +182,7 @@ func (p *partition) passed(ctx context.Context, from int64, res kafka.FetchResul
 func (s *Stream) skip(id partitionID, from, to int64) {
 	s.log.Error("events are lost: retention removed them before they were read", "topic", id.topic, "partition", id.partition,
 		"from", from, "to", to, "lost", to-from)
+	s.progress.lose(to - from)
 	s.metrics.lost.WithLabelValues(id.topic, strconv.Itoa(int(id.partition))).Add(float64(to - from))
 }
 

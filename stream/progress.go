@@ -21,6 +21,7 @@ type standing struct {
 type progress struct {
 	mu      sync.Mutex
 	at      map[partitionID]standing
+	lost    int64         // offsets that were gone before they were read, since the process began
 	changed chan struct{} // closed and replaced at every change
 }
 
@@ -41,6 +42,14 @@ func (p *progress) update(id partitionID, change func(*standing)) {
 	p.at[id] = s
 	close(p.changed)
 	p.changed = make(chan struct{})
+}
+
+// lose notes offsets that nobody will ever read, and tells how many there are.
+func (p *progress) lose(offsets int64) (sum int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lost += offsets
+	return p.lost
 }
 
 // drop forgets a partition that is owned no more.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/feature"
@@ -13,6 +14,66 @@ import (
 	"github.com/millrace/millrace/lake"
 )
 
+// restores shares one reading of the lake among the partitions that are restored at the same time: with all states lost,
+// each would read the whole of it.
+type restores struct {
+	token chan struct{} // held by the partition that reads the lake; the others wait for what it finds
+
+	mu     sync.Mutex
+	users  int // partitions that use or wait for past
+	past   *history
+	fences map[lake.FenceKey]lake.Fence // at which past ends
+}
+
+// landedPast returns everything that has landed, sorted, and the fences at which it ends. The caller calls done once, also
+// after an error.
+func (s *Stream) landedPast(ctx context.Context) (past *history, fences map[lake.FenceKey]lake.Fence, done func() error, err error) {
+	r := &s.restores
+	r.mu.Lock()
+	r.users++
+	r.mu.Unlock()
+	select {
+	case r.token <- struct{}{}:
+		defer func() { <-r.token }()
+	case <-ctx.Done():
+		return nil, nil, r.done, ctx.Err()
+	}
+	r.mu.Lock()
+	past, fences = r.past, r.fences
+	r.mu.Unlock()
+	if past != nil {
+		return past, fences, r.done, nil
+	}
+	if fences, err = s.deps.Lake.Next(ctx, lake.TableEvents); err != nil {
+		return nil, nil, r.done, err
+	}
+	past, err = s.collectHistory(ctx, func(at lake.Position) bool {
+		fence, landed := newestFence(fences, at.Partition)
+		return landed && beforeFence(at, fence)
+	})
+	if err != nil {
+		return nil, nil, r.done, err
+	}
+	r.mu.Lock()
+	r.past, r.fences = past, fences
+	r.mu.Unlock()
+	return past, fences, r.done, nil
+}
+
+// done takes a user back; the last one removes the past.
+func (r *restores) done() error {
+	r.mu.Lock()
+	var past *history
+	if r.users--; r.users == 0 {
+		past, r.past, r.fences = r.past, nil, nil
+	}
+	r.mu.Unlock()
+	if past == nil {
+		return nil
+	}
+	return past.close()
+}
+
 // restore makes the state of a partition from what has landed, where the partition has landed before but its state is new:
 // a disk was lost, or the operator moved a state away. A restore that was interrupted goes on.
 func (s *Stream) restore(ctx context.Context, db *state.DB, number int32) error {
@@ -20,19 +81,27 @@ func (s *Stream) restore(ctx context.Context, db *state.DB, number int32) error 
 	if err != nil {
 		return fmt.Errorf("restore state: %w", err)
 	}
-	fence, landed := newestFence(fences, number)
-	if landed {
-		s.log.Info("making the state of features from the lake", "partition", number, "epoch", fence.Epoch, "offset", fence.Next)
-		h, err := s.collectHistory(ctx, func(at lake.Position) bool { return at.Partition == number && beforeFence(at, fence) })
-		if err != nil {
-			return fmt.Errorf("restore state: %w", err)
-		}
-		err = s.replayHistory(ctx, db, h, number, fence)
-		if err := errors.Join(err, h.close()); err != nil {
+	if _, landed := newestFence(fences, number); landed {
+		if err := s.restoreLanded(ctx, db, number); err != nil {
 			return fmt.Errorf("restore state: %w", err)
 		}
 	}
 	return db.Note(noteVersion, strconv.Itoa(feature.Version))
+}
+
+func (s *Stream) restoreLanded(ctx context.Context, db *state.DB, number int32) (err error) {
+	past, fences, done, err := s.landedPast(ctx)
+	defer func() { err = errors.Join(err, done()) }()
+	if err != nil {
+		return err
+	}
+	// What has landed since the past was collected stands in the log still, and is read from there.
+	fence, landed := newestFence(fences, number)
+	if !landed {
+		return nil
+	}
+	s.log.Info("making the state of features from the lake", "partition", number, "epoch", fence.Epoch, "offset", fence.Next)
+	return s.replayHistory(ctx, db, past, number, fence)
 }
 
 // newestFence is how far a partition of the events has landed in its newest epoch.

@@ -110,8 +110,11 @@ type Stream struct {
 
 	drainTimeout time.Duration
 
-	mu   sync.Mutex
-	open map[int32]*partition // partitions of the events topic that this process owns now
+	restores restores
+
+	mu      sync.Mutex
+	running bool                 // Run runs: states belong to its partitions
+	open    map[int32]*partition // partitions of the events topic that this process owns now
 }
 
 // New checks the configuration and returns a stream that does nothing until Run. Close it after Run has returned.
@@ -135,7 +138,7 @@ func New(cfg Config, deps Deps) (*Stream, error) {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Stream{cfg: cfg, deps: deps, log: deps.Logger, cache: state.NewCache(cfg.CacheBytes),
-		progress: newProgress(), drainTimeout: defaultDrainTimeout, open: make(map[int32]*partition)}
+		progress: newProgress(), drainTimeout: defaultDrainTimeout, restores: restores{token: make(chan struct{}, 1)}, open: make(map[int32]*partition)}
 	s.landing = newLanding(deps.Lake, cfg.CommitInterval, s.progress, s.log)
 	var err error
 	if s.metrics, err = newMetrics(deps.Metrics, s.landing); err != nil {
@@ -161,6 +164,8 @@ func (s *Stream) Run(ctx context.Context) error {
 	// Landing and feed outlive the handlers, which flush through them when they are told to stop.
 	services, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	s.run(true)
+	defer s.run(false)
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() error { return s.landing.run(services) })
 	all.Go(func() error { return s.feed.run(services) })
@@ -172,6 +177,12 @@ func (s *Stream) Run(ctx context.Context) error {
 		return fmt.Errorf("stream: %w", err)
 	}
 	return nil
+}
+
+func (s *Stream) run(now bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running = now
 }
 
 // handle owns one assigned partition.

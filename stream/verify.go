@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
@@ -43,27 +46,22 @@ type frozen struct {
 }
 
 // Verify computes every feature again, from the lake up to its fence and from Kafka up to the position of the state, and
-// compares it with the state and the online store at equal positions. It runs beside Run, or alone when the states are not
-// open elsewhere. It needs disk for one partition's state and the landed events, and little memory.
+// compares it with the state and the online store at equal positions. It runs beside Run, which must own every partition
+// (ErrNotOwned), or alone: then the states must not be open elsewhere, and Run must not begin before it ends. It needs disk
+// for one partition's state and the landed events, and little memory.
 func (s *Stream) Verify(ctx context.Context) (report Report, err error) {
 	epoch, ok, err := s.deps.Epochs.TopicEpoch(ctx, event.TopicEvents)
 	if err != nil || !ok {
 		return report, errors.Join(err, errIf(err == nil, "verify features: the events topic is not known yet"))
 	}
-	parts := make(map[int32]*frozen)
+	parts, err := s.freezeAll(ctx, epoch.Partitions)
 	defer func() {
 		for _, f := range parts {
 			err = errors.Join(err, f.close())
 		}
 	}()
-	for number := range epoch.Partitions {
-		f, err := s.freeze(ctx, number)
-		if f != nil {
-			parts[number] = f // also with an error: it holds what must be closed
-		}
-		if err != nil {
-			return report, fmt.Errorf("verify features: %w", err)
-		}
+	if err != nil {
+		return report, fmt.Errorf("verify features: %w", err)
 	}
 	// Fences are read after the states: what lies between them comes from Kafka, what lies behind a state does not count.
 	fences, err := s.deps.Lake.Next(ctx, lake.TableEvents)
@@ -96,10 +94,35 @@ func errIf(condition bool, text string) error {
 	return nil
 }
 
-// freeze takes a snapshot of a partition's state when all of it is published.
+// ErrNotOwned means that a partition is not in the hands of this process at the moment: it is being assigned or opened.
+// Try again a little later.
+var ErrNotOwned = errors.New("partition is not assigned to this process at the moment")
+
+// freezeAll takes snapshots of all partitions. Each comes to the place between two batches in its own time, so they are
+// asked at once. What it returns must be closed, also beside an error.
+func (s *Stream) freezeAll(ctx context.Context, partitions int32) (map[int32]*frozen, error) {
+	parts := make(map[int32]*frozen)
+	var mu sync.Mutex
+	all, ctx := errgroup.WithContext(ctx)
+	for number := range partitions {
+		all.Go(func() error {
+			f, err := s.freeze(ctx, number)
+			if f != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				parts[number] = f
+			}
+			return err
+		})
+	}
+	return parts, all.Wait()
+}
+
+// freeze takes a snapshot of a partition's state when all of it is published. It opens the state itself only where no Run
+// could want it.
 func (s *Stream) freeze(ctx context.Context, number int32) (*frozen, error) {
 	s.mu.Lock()
-	p := s.open[number]
+	p, running := s.open[number], s.running
 	s.mu.Unlock()
 	f := &frozen{}
 	take := func(db *state.DB) (err error) {
@@ -107,7 +130,10 @@ func (s *Stream) freeze(ctx context.Context, number int32) (*frozen, error) {
 		f.Position, f.known, err = f.rows.Position()
 		return err
 	}
-	if p == nil {
+	switch {
+	case p == nil && running:
+		return nil, fmt.Errorf("partition %d: %w", number, ErrNotOwned)
+	case p == nil:
 		db, err := state.Open(s.stateDir(number), state.Options{Cache: s.cache, Log: s.log})
 		if err != nil {
 			return nil, err
@@ -122,7 +148,7 @@ func (s *Stream) freeze(ctx context.Context, number int32) (*frozen, error) {
 	case p.quiet <- func() { err = take(p.db); close(taken) }:
 		<-taken
 	case <-p.done:
-		return nil, fmt.Errorf("partition %d was given up meanwhile", number)
+		return nil, fmt.Errorf("partition %d: %w", number, ErrNotOwned)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
