@@ -9,11 +9,14 @@ import (
 	"io/fs"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/apache/iceberg-go/table"
 	"github.com/google/uuid"
-	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
+	"modernc.org/sqlite" // also the database/sql driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // catalogName is the catalog's name inside the database; engines that open catalog.db ask for it.
@@ -56,7 +59,7 @@ func openCatalog(ctx context.Context, path string) (*catalog, error) {
 		return nil, fmt.Errorf("open catalog %s: %w", path, err)
 	}
 	c := &catalog{db: db}
-	if _, err := db.ExecContext(ctx, catalogSchema); err != nil {
+	if err := c.createTables(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("create catalog %s: %w", path, err), db.Close())
 	}
 	_, err = db.ExecContext(ctx, `INSERT INTO iceberg_namespace_properties VALUES (?, ?, 'exists', 'true') ON CONFLICT DO NOTHING`, catalogName, Namespace)
@@ -64,6 +67,29 @@ func openCatalog(ctx context.Context, path string) (*catalog, error) {
 		return nil, errors.Join(fmt.Errorf("create namespace in catalog %s: %w", path, err), db.Close())
 	}
 	return c, nil
+}
+
+const (
+	// createWait is the pause before a new catalog is tried again, createTries how often: 5 s in all, as busy_timeout.
+	createWait  = 20 * time.Millisecond
+	createTries = 250
+)
+
+// createTables creates what is missing. It waits itself where two processes make one new database: the change to WAL does
+// not heed busy_timeout.
+func (c *catalog) createTables(ctx context.Context) error {
+	for try := 1; ; try++ {
+		_, err := c.db.ExecContext(ctx, catalogSchema)
+		var failed *sqlite.Error
+		if busy := errors.As(err, &failed) && failed.Code() == sqlite3.SQLITE_BUSY; !busy || try == createTries {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(createWait):
+		}
+	}
 }
 
 func (c *catalog) close() error { return c.db.Close() }
@@ -112,7 +138,7 @@ func (c *catalog) load(ctx context.Context, ident table.Identifier, known *table
 		}
 		t, err := table.NewFromLocation(ctx, ident, at, durable, &version{catalog: c})
 		if errors.Is(err, fs.ErrNotExist) {
-			lastErr = fmt.Errorf("read metadata of %s: %w (a lake records absolute paths: was its directory moved?)", strings.Join(ident, "."), err)
+			lastErr = fmt.Errorf("read metadata of %s: %w", strings.Join(ident, "."), err)
 			continue
 		}
 		if err != nil {
@@ -162,13 +188,19 @@ func (v *version) LoadTable(ctx context.Context, ident table.Identifier) (*table
 	return v.load(ctx, ident, nil)
 }
 
-// CommitTable applies the updates to this version and moves the pointer. An error that is not table.ErrCommitFailed
-// leaves open whether the commit happened.
+// CommitTable applies the updates to this version, takes expired snapshots out of the result and moves the pointer. The
+// list of snapshots is written anew by every commit, so it is kept short here, where it costs no version of its own. An
+// error that is not table.ErrCommitFailed leaves open whether the commit happened.
 func (v *version) CommitTable(ctx context.Context, ident table.Identifier, reqs []table.Requirement, updates []table.Update) (table.Metadata, string, error) {
 	for _, r := range reqs {
 		if err := r.Validate(v.meta); err != nil {
 			return nil, "", fmt.Errorf("%w: %w", table.ErrCommitFailed, err)
 		}
+	}
+	// The table's own clock, so that a table that was left alone for a while does not forget what is read right now.
+	now := time.UnixMilli(v.meta.LastUpdatedMillis())
+	if expired := expiredSnapshots(v.meta.Snapshots(), pinnedSnapshots(v.meta), now); len(expired) > 0 {
+		updates = append(slices.Clone(updates), table.NewRemoveSnapshotsUpdate(expired, false))
 	}
 	next, err := table.UpdateTableMetadata(v.meta, updates, v.at)
 	if err != nil {

@@ -176,6 +176,7 @@ func (l *Lake) commitOnce(ctx context.Context, spec tableSpec, t *table.Table, f
 	if err := l.at(stepCommitted); err != nil {
 		return err
 	}
+	l.drop(spec, t, done)
 	l.remember(spec, l.catalog.pin(done.Metadata(), done.MetadataLocation(), spec.ident()))
 	return nil
 }

@@ -20,7 +20,7 @@ import (
 // The log of these tests: partitions 0 to crashPartitions-1, each with offsets 0 to crashRecords-1.
 const (
 	crashPartitions = 3
-	crashRecords    = 200
+	crashRecords    = 100
 )
 
 var (
@@ -95,7 +95,7 @@ func crashingWriter(ctx context.Context, dir string, s sampler, count *writerCou
 		}
 		alive, die := context.WithCancelCause(ctx)
 		l.hook = func(step string) error {
-			switch s.IntN(24) {
+			switch s.IntN(16) {
 			case 0: // the step fails and the writer lives on
 				return fmt.Errorf("%s: %w", step, errFault)
 			case 1: // the writer dies here: it cannot even look what has happened
@@ -174,7 +174,7 @@ func TestKilledWriters(t *testing.T) {
 		var children errgroup.Group
 		var ended [2]bool
 		for i := range ended {
-			commits := 1 + random.IntN(40)
+			commits := 1 + random.IntN(10)
 			children.Go(func() (err error) {
 				ended[i], err = runWriter(t, dir, commits)
 				return err

@@ -94,15 +94,29 @@ func writeGolden(t *testing.T) {
 	}
 }
 
+// A row group ends at its limit of rows. One column shows it as well as fifty, and much faster.
+func TestRowGroupsAreCut(t *testing.T) {
+	type row struct {
+		N int64 `parquet:"n,id(1)"`
+	}
+	var out bytes.Buffer
+	fill := func(r *row, n int64) error { r.N = n; return nil }
+	if err := encode(&out, make([]int64, maxRowGroupRows+10), fill); err != nil {
+		t.Fatal(err)
+	}
+	f, err := parquet.OpenFile(bytes.NewReader(out.Bytes()), int64(out.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if groups := f.Metadata().RowGroups; len(groups) != 2 || groups[0].NumRows != maxRowGroupRows || groups[1].NumRows != 10 {
+		t.Errorf("%d row groups, the first of %d rows", len(groups), groups[0].NumRows)
+	}
+}
+
 // New files keep to the portable profile.
 func TestWrittenProfile(t *testing.T) {
 	var out bytes.Buffer
-	few := newSampler(3).landEvents(0, 0, 100).Events
-	rows := make([]EventRow, maxRowGroupRows+10)
-	for i := range rows {
-		rows[i] = few[i%len(few)]
-	}
-	if err := EncodeEvents(&out, rows); err != nil {
+	if err := EncodeEvents(&out, newSampler(3).landEvents(0, 0, 8*encodeChunkRows).Events); err != nil {
 		t.Fatal(err)
 	}
 	f, err := parquet.OpenFile(bytes.NewReader(out.Bytes()), int64(out.Len()))
@@ -110,8 +124,8 @@ func TestWrittenProfile(t *testing.T) {
 		t.Fatal(err)
 	}
 	groups := f.Metadata().RowGroups
-	if len(groups) != 2 || groups[0].NumRows != maxRowGroupRows {
-		t.Errorf("%d row groups, the first of %d rows", len(groups), groups[0].NumRows)
+	if len(groups) != 1 {
+		t.Errorf("%d row groups", len(groups))
 	}
 	for _, group := range groups {
 		for i := range group.Columns {

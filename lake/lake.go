@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"path"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/apache/iceberg-go/table"
@@ -14,7 +17,7 @@ import (
 // Config says where a lake is.
 type Config struct {
 	// Dir holds catalog.db and a folder per table. It is created when missing. Iceberg metadata records absolute paths, so
-	// a lake stays where it was made.
+	// a lake stays where it was made; Dir may name that place through symbolic links.
 	Dir string
 	// Allocator gives the memory of Arrow record batches; nil means the Go heap.
 	Allocator memory.Allocator
@@ -23,7 +26,7 @@ type Config struct {
 // Lake is an open lake. It is safe for concurrent use; commits of one process run one after the other. Several processes
 // may have the same lake open.
 type Lake struct {
-	dir       string
+	dir       string // absolute and without symbolic links
 	catalog   *catalog
 	allocator memory.Allocator
 
@@ -32,6 +35,10 @@ type Lake struct {
 
 	mu    sync.Mutex
 	known map[string]*table.Table // newest version seen of each table, by name
+	// dropped are the snapshots that this process took out of a table and whose files it has not deleted yet.
+	dropped map[string][]table.Snapshot
+	// sweepDue says from when on a table is to be swept again.
+	sweepDue map[string]time.Time
 
 	// hook, set by tests only, is called at each named step of a commit; its error is returned as if the step had failed.
 	hook func(step string) error
@@ -40,6 +47,10 @@ type Lake struct {
 // ErrNoFence means that a table holds rows but no landed positions, so that nobody can tell which records of Kafka it
 // already has.
 var ErrNoFence = errors.New("the table holds rows but no landed positions")
+
+// ErrMoved means that a lake was opened in another directory than the one its metadata records: it was moved, or it is a
+// copy whose metadata still names the files of the original.
+var ErrMoved = errors.New("the lake is not where it was made")
 
 // Open opens the lake in cfg.Dir and creates its tables where they do not exist.
 func Open(ctx context.Context, cfg Config) (*Lake, error) {
@@ -50,11 +61,18 @@ func Open(ctx context.Context, cfg Config) (*Lake, error) {
 	if err := mkdirDurable(dir); err != nil {
 		return nil, fmt.Errorf("open lake: %w", err)
 	}
+	// The metadata records this path, and maintenance compares it with what it finds on the disk.
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return nil, fmt.Errorf("open lake: %w", err)
+	}
 	cat, err := openCatalog(ctx, filepath.Join(dir, "catalog.db"))
 	if err != nil {
 		return nil, fmt.Errorf("open lake: %w", err)
 	}
-	l := &Lake{dir: dir, catalog: cat, allocator: cfg.Allocator, known: make(map[string]*table.Table)}
+	l := &Lake{
+		dir: dir, catalog: cat, allocator: cfg.Allocator, known: make(map[string]*table.Table),
+		dropped: make(map[string][]table.Snapshot), sweepDue: make(map[string]time.Time),
+	}
 	if l.allocator == nil {
 		l.allocator = memory.DefaultAllocator
 	}
@@ -74,9 +92,9 @@ func (l *Lake) Close() error {
 	return nil
 }
 
-// openTable creates the table if need be and refuses one whose rows have no fence.
+// openTable creates the table if need be and refuses one that lies elsewhere or whose rows have no fence.
 func (l *Lake) openTable(ctx context.Context, spec tableSpec) error {
-	_, err := l.catalog.pointer(ctx, spec.ident())
+	at, err := l.catalog.pointer(ctx, spec.ident())
 	if errors.Is(err, errNoTable) {
 		meta, err := spec.metadata(location(l.tableDir(spec)))
 		if err != nil {
@@ -87,9 +105,14 @@ func (l *Lake) openTable(ctx context.Context, spec tableSpec) error {
 		}
 	} else if err != nil {
 		return err
+	} else if err := l.checkPlace(spec, path.Dir(path.Dir(at))); err != nil { // before the metadata is looked for there
+		return err
 	}
 	t, err := l.current(ctx, spec)
 	if err != nil {
+		return err
+	}
+	if err := l.checkPlace(spec, t.Location()); err != nil {
 		return err
 	}
 	fences, err := readFences(t.Properties())
@@ -101,6 +124,32 @@ func (l *Lake) openTable(ctx context.Context, spec tableSpec) error {
 			"Restore the table's properties from a backup, or roll the table back to a version that has them", ErrNoFence, rows, fencePrefix)
 	}
 	return nil
+}
+
+// checkPlace refuses a table whose recorded location is not the directory that it is opened in: rows would be read from
+// and written to the other place, and maintenance would take the files here for orphans.
+func (l *Lake) checkPlace(spec tableSpec, recorded string) error {
+	from, err := localPath(recorded)
+	if err != nil {
+		return err
+	}
+	here, there := l.tableDir(spec), from
+	if real, err := filepath.EvalSymlinks(from); err == nil {
+		there = real
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("resolve recorded location: %w", err)
+	}
+	if real, err := filepath.EvalSymlinks(here); err == nil {
+		here = real
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("resolve location: %w", err)
+	}
+	if filepath.Clean(there) == here {
+		return nil
+	}
+	made := filepath.Dir(filepath.Dir(filepath.Clean(from)))
+	return fmt.Errorf("%w: the table was made in %s and is opened in %s. Move the lake directory back to %s, or, where nothing "+
+		"is left at that path, put a symbolic link there that leads to %s; nothing was changed", ErrMoved, from, here, made, l.dir)
 }
 
 func (l *Lake) tableDir(spec tableSpec) string { return filepath.Join(l.dir, Namespace, spec.name) }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/apache/iceberg-go/table"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/internal/event"
 )
@@ -176,6 +177,26 @@ func TestStaleVersionCannotCommit(t *testing.T) {
 	}
 	if _, err := tx.Commit(t.Context()); !errors.Is(err, table.ErrCommitFailed) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// Processes that make one new lake at the same time wait for each other.
+func TestOpenNewLakeTogether(t *testing.T) {
+	for range 5 {
+		dir := t.TempDir()
+		var group errgroup.Group
+		for range 6 {
+			group.Go(func() error {
+				l, err := Open(t.Context(), Config{Dir: dir})
+				if err != nil {
+					return err
+				}
+				return l.Close()
+			})
+		}
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/apache/iceberg-go"
@@ -14,27 +12,34 @@ import (
 )
 
 const (
-	// snapshotAge is how long a version of a table can be read after it was replaced.
+	// snapshotAge is how long a version of a table can be read after it was replaced, where commits are few.
 	snapshotAge = time.Hour
+	// snapshotPin is how long it can be read however many commits follow. A training pins a version, scans one column of it
+	// for the newest event (some ten million rows a second) and then plans its second scan: five minutes are enough for a
+	// thousand million rows. A scan that has planned needs its version no more, because data files stay, so a training may
+	// go on for hours.
+	snapshotPin = 5 * time.Minute
 	// snapshotsKept is how many versions stay however old they are.
 	snapshotsKept = 10
-	// snapshotsMax is how many versions stay however young they are, twenty minutes at a commit every five seconds. Every
-	// commit writes the list of all versions anew, so this bounds what a small commit costs. A running scan does not need
-	// its version any more: it has planned, and data files stay.
-	snapshotsMax = 240
-	// orphanAge is how old a file that nothing refers to must be before it goes: far beyond the life of any commit, because
-	// the file of a commit under way looks just the same.
-	orphanAge = 24 * time.Hour
+	// snapshotsMax is how many versions older than snapshotPin push out: five minutes at a commit every five seconds. Every
+	// commit writes the list of all versions anew, about a kilobyte each, so this bounds what a small commit costs.
+	snapshotsMax = 60
 )
 
-// Maintain keeps the tables small for ever: it drops old versions and the manifests that only they used, and deletes the
-// files that broken-off commits and replaced data have left behind. It is safe beside readers and writers of any process.
-// Call it every ten minutes or so: between two calls, metadata grows by
-// about a kilobyte a commit.
+// Maintain tidies the tables: each call drops old versions and the manifests that only they used, and once a day it
+// deletes the files that broken-off commits and ended processes have left behind. It keeps the metadata small, but it does
+// not merge data files: their number grows by one or two a commit, and with it the manifests and the time of the daily
+// sweep. It is safe beside readers and writers of any process. Call it every ten minutes or so.
+//
+// When a table was last swept is remembered by this Lake only: the first sweep comes at the first call sweepDelay or more
+// after the first one, so a process that never lives so long leaves the sweep to others.
 func (l *Lake) Maintain(ctx context.Context, now time.Time) error {
 	for _, spec := range tables() {
 		if err := l.expire(ctx, spec, now); err != nil {
 			return fmt.Errorf("expire snapshots of lake table %s: %w", spec.name, err)
+		}
+		if !l.takeSweep(spec, now) {
+			continue
 		}
 		if err := l.sweep(ctx, spec, now); err != nil {
 			return fmt.Errorf("sweep lake table %s: %w", spec.name, err)
@@ -43,16 +48,18 @@ func (l *Lake) Maintain(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// expire removes old snapshots from the table, then the manifest lists and manifests that no remaining one uses. Data
-// files are left to sweep: they go only when rows were rewritten.
+// expire removes snapshots that have grown old from the table, then the manifest lists and manifests that only those
+// used which this process has dropped since the last call. Data files are left to sweep.
 func (l *Lake) expire(ctx context.Context, spec tableSpec, now time.Time) error {
-	before, after, expired, err := l.commitExpiry(ctx, spec, now)
-	if err != nil || len(expired) == 0 {
+	if err := l.commitExpiry(ctx, spec, now); err != nil {
 		return err
 	}
+	dropped := l.takeDropped(spec)
+	if len(dropped) == 0 {
+		return nil
+	}
 	doomed := make(map[string]bool)
-	for _, id := range expired {
-		s := before.SnapshotByID(id)
+	for _, s := range dropped {
 		doomed[s.ManifestList] = true
 		manifests, err := s.Manifests(durableFS{})
 		if err != nil {
@@ -62,7 +69,11 @@ func (l *Lake) expire(ctx context.Context, spec tableSpec, now time.Time) error 
 			doomed[m.FilePath()] = true
 		}
 	}
-	live, _, err := liveManifests(after.Metadata())
+	t, err := l.current(ctx, spec)
+	if err != nil {
+		return err
+	}
+	live, _, err := liveManifests(t.Metadata())
 	if err != nil {
 		return err
 	}
@@ -77,43 +88,65 @@ func (l *Lake) expire(ctx context.Context, spec tableSpec, now time.Time) error 
 	return nil
 }
 
-// commitExpiry takes the expired snapshots out of the table. On a conflict only this step repeats.
-func (l *Lake) commitExpiry(ctx context.Context, spec tableSpec, now time.Time) (before, after *table.Table, expired []int64, err error) {
-	l.committing.Lock()
-	defer l.committing.Unlock()
-	for range maxCommitTries {
-		before, err = l.current(ctx, spec)
-		if err != nil {
-			return nil, nil, nil, err
+// drop notes which snapshots a commit of this process took out of a table. Their files wait for the next expire; those
+// of a process that ends before are orphans.
+func (l *Lake) drop(spec tableSpec, before, after *table.Table) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range before.Metadata().Snapshots() {
+		if after.SnapshotByID(s.SnapshotID) == nil {
+			l.dropped[spec.name] = append(l.dropped[spec.name], s)
 		}
-		expired = expiredSnapshots(before.Metadata().Snapshots(), pinnedSnapshots(before.Metadata()), now)
-		if len(expired) == 0 {
-			return before, before, nil, nil
-		}
-		at := &version{catalog: l.catalog, meta: before.Metadata(), at: before.MetadataLocation()}
-		updates := []table.Update{table.NewRemoveSnapshotsUpdate(expired, false)}
-		meta, location, commitErr := at.CommitTable(ctx, spec.ident(), nil, updates)
-		if commitErr == nil {
-			after = l.catalog.pin(meta, location, spec.ident())
-			l.remember(spec, after)
-			return before, after, expired, nil
-		}
-		if !errors.Is(commitErr, table.ErrCommitFailed) {
-			return nil, nil, nil, commitErr
-		}
-		err = commitErr
 	}
-	return nil, nil, nil, fmt.Errorf("gave up after %d tries: %w", maxCommitTries, err)
 }
 
-// expiredSnapshots lists what may go: older than snapshotAge or more than snapshotsMax, but never one of the newest
-// snapshotsKept nor a pinned one. Snapshots come in the order of commits.
+func (l *Lake) takeDropped(spec tableSpec) []table.Snapshot {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	dropped := l.dropped[spec.name]
+	delete(l.dropped, spec.name)
+	return dropped
+}
+
+// commitExpiry takes the expired snapshots out of a table that nobody commits to.
+func (l *Lake) commitExpiry(ctx context.Context, spec tableSpec, now time.Time) error {
+	l.committing.Lock()
+	defer l.committing.Unlock()
+	var lastErr error
+	for range maxCommitTries {
+		before, err := l.current(ctx, spec)
+		if err != nil {
+			return err
+		}
+		expired := expiredSnapshots(before.Metadata().Snapshots(), pinnedSnapshots(before.Metadata()), now)
+		if len(expired) == 0 {
+			return nil
+		}
+		at := &version{catalog: l.catalog, meta: before.Metadata(), at: before.MetadataLocation()}
+		meta, location, err := at.CommitTable(ctx, spec.ident(), nil, []table.Update{table.NewRemoveSnapshotsUpdate(expired, false)})
+		if err == nil {
+			after := l.catalog.pin(meta, location, spec.ident())
+			l.drop(spec, before, after)
+			l.remember(spec, after)
+			return nil
+		}
+		if !errors.Is(err, table.ErrCommitFailed) {
+			return err
+		}
+		lastErr = err
+	}
+	return fmt.Errorf("gave up after %d tries: %w", maxCommitTries, lastErr)
+}
+
+// expiredSnapshots lists what may go: older than snapshotAge, or older than snapshotPin with snapshotsMax newer ones, but
+// never one of the newest snapshotsKept nor a pinned one. Snapshots come in the order of commits.
 func expiredSnapshots(snapshots []table.Snapshot, pinned map[int64]bool, now time.Time) []int64 {
-	limit := now.Add(-snapshotAge).UnixMilli()
+	aged, unneeded := now.Add(-snapshotAge).UnixMilli(), now.Add(-snapshotPin).UnixMilli()
 	var out []int64
 	for i, s := range snapshots {
 		newer := len(snapshots) - 1 - i
-		if newer >= snapshotsKept && !pinned[s.SnapshotID] && (s.TimestampMs < limit || newer >= snapshotsMax) {
+		gone := s.TimestampMs < aged || s.TimestampMs < unneeded && newer >= snapshotsMax
+		if gone && newer >= snapshotsKept && !pinned[s.SnapshotID] {
 			out = append(out, s.SnapshotID)
 		}
 	}
@@ -146,91 +179,4 @@ func liveManifests(meta table.Metadata) (names map[string]bool, manifests []iceb
 		}
 	}
 	return names, manifests, nil
-}
-
-// sweep deletes the old files below the table's directory that nothing refers to. The candidates are listed before the
-// table is read, so that a file which is referred to only later is younger than orphanAge.
-func (l *Lake) sweep(ctx context.Context, spec tableSpec, now time.Time) error {
-	old, err := filesBefore(l.tableDir(spec), now.Add(-orphanAge))
-	if err != nil || len(old) == 0 {
-		return err
-	}
-	t, err := l.catalog.load(ctx, spec.ident(), nil)
-	if err != nil {
-		return err
-	}
-	live, err := liveFiles(t)
-	if err != nil {
-		return err
-	}
-	for _, path := range old {
-		if live[path] {
-			continue
-		}
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove orphan: %w", err)
-		}
-	}
-	return nil
-}
-
-// filesBefore lists the files below dir that were last written before the limit.
-func filesBefore(dir string, limit time.Time) ([]string, error) {
-	var out []string
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := d.Info()
-		if errors.Is(err, fs.ErrNotExist) { // another process has just deleted it
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if info.ModTime().Before(limit) {
-			out = append(out, path)
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("list files: %w", err)
-	}
-	return out, nil
-}
-
-// liveFiles names, as local paths, everything that a version of the table refers to.
-func liveFiles(t *table.Table) (map[string]bool, error) {
-	meta := t.Metadata()
-	names, manifests, err := liveManifests(meta)
-	if err != nil {
-		return nil, err
-	}
-	names[t.MetadataLocation()] = true
-	for entry := range meta.PreviousFiles() {
-		names[entry.MetadataFile] = true
-	}
-	for s := range meta.Statistics() {
-		names[s.StatisticsPath] = true
-	}
-	for s := range meta.PartitionStatistics() {
-		names[s.StatisticsPath] = true
-	}
-	for _, m := range manifests {
-		for entry, err := range m.Entries(durableFS{}, true) {
-			if err != nil {
-				return nil, fmt.Errorf("read manifest %s: %w", m.FilePath(), err)
-			}
-			names[entry.DataFile().FilePath()] = true
-		}
-	}
-	live := make(map[string]bool, len(names))
-	for name := range names {
-		path, err := localPath(name)
-		if err != nil {
-			return nil, err
-		}
-		live[path] = true
-	}
-	return live, nil
 }

@@ -1,23 +1,26 @@
 package lake
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
+	"regexp"
+	"strconv"
 	"testing"
 	"time"
 
+	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
 )
 
 // Maintenance forgets old versions and orphans and nothing else.
 func TestMaintain(t *testing.T) {
 	l, s := openTestLake(t), newSampler(31)
-	spec, err := specByName(TableEvents)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const commits = 70 // past a manifest merge
+	spec := eventsSpec(t)
+	mergeEarly(t, l, spec)
+	const commits = snapshotsKept + 8 // manifests merge every few of them
 	for i := range commits {
 		if err := l.Commit(t.Context(), s.landEvents(0, i*2, 2)); err != nil {
 			t.Fatal(err)
@@ -36,8 +39,10 @@ func TestMaintain(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if err := l.Maintain(t.Context(), now); err != nil { // nothing is old yet
-		t.Fatal(err)
+	for _, at := range []time.Time{now.Add(-sweepDelay), now} { // nothing is old yet
+		if err := l.Maintain(t.Context(), at); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if got := snapshotCount(t, l, spec); got != commits {
 		t.Errorf("%d snapshots, want all %d", got, commits)
@@ -51,7 +56,11 @@ func TestMaintain(t *testing.T) {
 	if got := snapshotCount(t, l, spec); got != snapshotsKept {
 		t.Errorf("%d snapshots, want %d", got, snapshotsKept)
 	}
-	checkDirectory(t, l, spec, []string{fresh})
+	// Metadata files that the library leaves behind, if any, are the daily sweep's.
+	if err := l.Maintain(t.Context(), now.Add(2*sweepEvery)); err != nil {
+		t.Fatal(err)
+	}
+	checkDirectory(t, l, spec)
 	if n := countEvents(t, l, ScanRequest{}); n != commits*2 {
 		t.Errorf("%d rows, want %d", n, commits*2)
 	}
@@ -60,6 +69,46 @@ func TestMaintain(t *testing.T) {
 	}
 	if n := countEvents(t, l, ScanRequest{}); n != commits*2+3 {
 		t.Errorf("%d rows after one more commit", n)
+	}
+}
+
+// A commit itself drops the versions that are too many, and the next maintenance deletes what only they used, without a
+// sweep.
+func TestCommitDropsSnapshots(t *testing.T) {
+	l, s := openTestLake(t), newSampler(33)
+	spec := eventsSpec(t)
+	mergeEarly(t, l, spec)
+	const commits = snapshotsKept + 5
+	for i := range commits {
+		if err := l.Commit(t.Context(), s.landEvents(0, i*2, 2)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ageSnapshots(t, l, spec, 2*snapshotAge)
+	before, err := l.current(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Commit(t.Context(), s.landEvents(0, commits*2, 2)); err != nil {
+		t.Fatal(err)
+	}
+	if got := snapshotCount(t, l, spec); got != snapshotsKept+1 {
+		t.Errorf("%d snapshots after the commit, want the newest %d and its own", got, snapshotsKept)
+	}
+	if err := l.Maintain(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range before.Metadata().Snapshots() {
+		path, err := localPath(s.ManifestList)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := i > commits-snapshotsKept; exists(path) != want { // the newest, with the one committed last
+			t.Errorf("the manifest list of version %d exists: %t", i, !want)
+		}
+	}
+	if n := countEvents(t, l, ScanRequest{}); n != commits*2+2 {
+		t.Errorf("%d rows, want %d", n, commits*2+2)
 	}
 }
 
@@ -77,9 +126,12 @@ func TestExpiredSnapshots(t *testing.T) {
 		pinned    map[int64]bool
 		expired   int
 	}{
-		"young":                {snapshots(snapshotsMax, 0), nil, 0},
-		"young, too many":      {snapshots(snapshotsMax+5, 0), nil, 5},
-		"too many, one pinned": {snapshots(snapshotsMax+5, 0), map[int64]bool{3: true}, 4},
+		"young, many":          {snapshots(snapshotsMax+100, 0), nil, 0}, // a training may just have pinned any of them
+		"not needed":           {snapshots(snapshotsMax, snapshotPin), nil, 0},
+		"too many":             {snapshots(snapshotsMax+5, snapshotPin), nil, 5},
+		"too many, one pinned": {snapshots(snapshotsMax+5, snapshotPin), map[int64]bool{3: true}, 4},
+		"some needed":          {snapshots(300, 0), nil, 0},
+		"half needed":          {snapshots(400, 0), nil, 400 - 301},
 		"old":                  {snapshots(50, 2*snapshotAge), nil, 50 - snapshotsKept},
 		"old, few":             {snapshots(snapshotsKept, 2*snapshotAge), nil, 0},
 		"half old":             {snapshots(40, snapshotAge-20*time.Second), nil, 19},
@@ -100,10 +152,7 @@ func TestExpiredSnapshots(t *testing.T) {
 // What a tag points at stays, however old.
 func TestMaintainKeepsTags(t *testing.T) {
 	l, s := openTestLake(t), newSampler(32)
-	spec, err := specByName(TableEvents)
-	if err != nil {
-		t.Fatal(err)
-	}
+	spec := eventsSpec(t)
 	if err := l.Commit(t.Context(), s.landEvents(0, 0, 2)); err != nil {
 		t.Fatal(err)
 	}
@@ -130,30 +179,86 @@ func TestMaintainKeepsTags(t *testing.T) {
 	}
 }
 
-// checkDirectory compares the table's directory with what the table refers to: nothing missing, nothing else but extra.
-func checkDirectory(t *testing.T, l *Lake, spec tableSpec, extra []string) {
+func eventsSpec(t *testing.T) tableSpec {
+	t.Helper()
+	spec, err := specByName(TableEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return spec
+}
+
+// mergeEarly makes commits merge manifests after a few, so that a short test sees it.
+func mergeEarly(t *testing.T, l *Lake, spec tableSpec) {
 	t.Helper()
 	current, err := l.current(t.Context(), spec)
 	if err != nil {
 		t.Fatal(err)
 	}
-	live, err := liveFiles(current)
+	tx := current.NewTransaction()
+	if err := tx.SetProperties(iceberg.Properties{table.ManifestMinMergeCountKey: "5"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ageSnapshots makes the table's versions older than they are; the table's clock, its last update, stays.
+func ageSnapshots(t *testing.T, l *Lake, spec tableSpec, by time.Duration) {
+	t.Helper()
+	current, err := l.current(t.Context(), spec)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path := range live {
+	text, err := json.Marshal(current.Metadata())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = regexp.MustCompile(`"timestamp-ms":\d+`).ReplaceAllFunc(text, func(field []byte) []byte {
+		name, value, _ := bytes.Cut(field, []byte(":"))
+		at, err := strconv.ParseInt(string(value), 10, 64)
+		if err != nil {
+			t.Error(err)
+		}
+		return fmt.Appendf(nil, "%s:%d", name, at-by.Milliseconds())
+	})
+	aged, err := table.ParseMetadataBytes(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := l.catalog.stage(aged, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.catalog.db.ExecContext(t.Context(), `UPDATE iceberg_tables SET metadata_location = ? WHERE table_name = ?`, at, spec.name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// checkDirectory compares the table's directory with what the table refers to: nothing missing, nothing else.
+func checkDirectory(t *testing.T, l *Lake, spec tableSpec) {
+	t.Helper()
+	current, err := l.current(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err := listFiles(l.tableDir(spec), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = referredFiles(current, func(path string, _ bool) error {
 		if !exists(path) {
 			t.Errorf("%s is missing", path)
 		}
-	}
-	files, err := filesBefore(l.tableDir(spec), time.Now().Add(time.Hour))
+		delete(left, path)
+		return nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range files {
-		if !live[path] && !slices.Contains(extra, path) {
-			t.Errorf("%s was left behind", path)
-		}
+	for path := range left {
+		t.Errorf("%s was left behind", path)
 	}
 }
 
@@ -168,11 +273,11 @@ func snapshotCount(t *testing.T, l *Lake, spec tableSpec) int {
 
 func ageFiles(t *testing.T, dir string, to time.Time) {
 	t.Helper()
-	files, err := filesBefore(dir, time.Now().Add(time.Hour))
+	files, err := listFiles(dir, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range files {
+	for path := range files {
 		if err := os.Chtimes(path, to, to); err != nil {
 			t.Fatal(err)
 		}

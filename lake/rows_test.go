@@ -14,8 +14,8 @@ func TestRowsComeBackWhole(t *testing.T) {
 	wantEvents := map[Position]*event.Event{}
 	wantExposures := map[Position]*event.Exposure{}
 	for commit := range 3 {
-		in := s.landEvents(2, commit*2000, 2000)
-		shown := s.landExposures(2, commit*300, 300)
+		in := s.landEvents(2, commit*700, 700)
+		shown := s.landExposures(2, commit*150, 150)
 		in.Exposures, in.Fences = shown.Exposures, append(in.Fences, shown.Fences...)
 		if err := l.Commit(t.Context(), in); err != nil {
 			t.Fatal(err)

@@ -115,14 +115,14 @@ func TestScanAgainstRows(t *testing.T) {
 		}
 	}()
 	s := newSampler(11)
-	rows := map[Position]EventRow{}
-	for _, n := range []int{1, 3000, scanBatchRows + 17} { // a batch boundary inside a file
+	rows := map[Position]oracle{}
+	for _, n := range []int{1, 500, scanBatchRows + 17} { // a batch boundary inside a file
 		in := s.landEvents(3, len(rows), n)
 		if err := l.Commit(t.Context(), in); err != nil {
 			t.Fatal(err)
 		}
 		for _, r := range in.Events {
-			rows[r.At] = r
+			rows[r.At] = newOracle(t, r)
 		}
 	}
 	day := testStart.Add(24 * time.Hour)
@@ -143,10 +143,10 @@ func TestScanAgainstRows(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tc.req.Table = TableEvents
-			want := map[Position]EventRow{}
-			for at, r := range rows {
-				if tc.matches(r) {
-					want[at] = r
+			want := map[Position]oracle{}
+			for at, o := range rows {
+				if tc.matches(o.row) {
+					want[at] = o
 				}
 			}
 			for record, err := range l.Scan(t.Context(), tc.req) {
@@ -163,20 +163,23 @@ func TestScanAgainstRows(t *testing.T) {
 }
 
 // checkRecord compares every cell with the row at the same position and strikes the row off.
-func checkRecord(t *testing.T, record arrow.Record, want map[Position]EventRow) {
+func checkRecord(t *testing.T, record arrow.Record, want map[Position]oracle) {
 	t.Helper()
-	column := func(name string) arrow.Array { return record.Column(record.Schema().FieldIndices(name)[0]) }
+	columns := make(map[string]arrow.Array, len(scanColumns))
+	for i, f := range record.Schema().Fields() {
+		columns[f.Name] = record.Column(i)
+	}
+	column := func(name string) arrow.Array { return columns[name] }
 	for i := range int(record.NumRows()) {
 		at := Position{
 			Topic: column("kafka_topic").(*array.String).Value(i), Epoch: column("kafka_epoch").(*array.Int64).Value(i),
 			Partition: column("kafka_partition").(*array.Int32).Value(i), Offset: column("kafka_offset").(*array.Int64).Value(i),
 		}
-		row, ok := want[at]
+		expected, ok := want[at]
 		if !ok {
 			t.Fatalf("row %v is unwanted or came twice", at)
 		}
 		delete(want, at)
-		expected := newOracle(t, row)
 		for _, path := range scanColumns {
 			if got, want := arrowCell(column(path), i), expected.cell(path); !reflect.DeepEqual(got, want) {
 				t.Fatalf("%s of %v is %#v, want %#v", path, at, got, want)
