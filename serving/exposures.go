@@ -18,7 +18,8 @@ const (
 	exposureBatch = 256
 	// exposureTimeout bounds one batch; a Kafka that is away longer costs exposures, never answers.
 	exposureTimeout = 30 * time.Second
-	// exposureDrain bounds the last batches when serving stops.
+	// exposureDrain bounds the last batches when serving stops, the one under way included: shorter than the 10 s that
+	// supervisors wait before they kill.
 	exposureDrain = 3 * time.Second
 )
 
@@ -45,19 +46,20 @@ func (x *exposures) record(e *event.Exposure) {
 	}
 }
 
-// run sends until ctx ends, and then what is queued.
+// run sends until ctx ends, and then what is under way and what is queued, for at most exposureDrain.
 func (x *exposures) run(ctx context.Context) {
+	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(exposureDrain, stop) })()
 	batch := make([]*event.Exposure, 0, exposureBatch)
 	for {
 		select {
 		case e := <-x.queue:
 			batch = x.fill(append(batch[:0], e))
-			x.send(ctx, batch)
+			x.send(sending, batch)
 		case <-ctx.Done():
-			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), exposureDrain)
-			defer cancel()
 			for batch = x.fill(batch[:0]); len(batch) > 0; batch = x.fill(batch[:0]) {
-				x.send(drain, batch)
+				x.send(sending, batch)
 			}
 			return
 		}
@@ -91,8 +93,7 @@ func (x *exposures) send(ctx context.Context, batch []*event.Exposure) {
 			Headers: []kafka.Header{{Key: event.HeaderSchema, Value: []byte(event.ExposureSchema)}},
 		})
 	}
-	// A batch that is under way when ctx ends is still sent: the drain gives it the time.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exposureTimeout)
+	ctx, cancel := context.WithTimeout(ctx, exposureTimeout)
 	defer cancel()
 	if err := x.produce.Produce(ctx, records); err != nil {
 		x.dropped.Add(float64(len(records)))

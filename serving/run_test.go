@@ -4,15 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
@@ -126,6 +129,43 @@ func TestExposuresNeverHoldAnswersUp(t *testing.T) {
 	if w := h.do(http.MethodPut, "/v1/items/a", `{}`); w.Code != 503 || w.Header().Get("Retry-After") == "" {
 		t.Errorf("write while Kafka refuses: %d %s", w.Code, w.Body)
 	}
+}
+
+// unanswering is a Kafka that is away: whoever produces waits as long as his context lets him.
+type unanswering struct{ asked chan struct{} }
+
+func (u unanswering) Produce(ctx context.Context, _ []kafka.Record) error {
+	u.asked <- struct{}{}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestExposuresStopInTime: stopping takes no longer than the drain although Kafka is away, a batch is under way and
+// others wait, and every exposure is counted.
+func TestExposuresStopInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dropped := prometheus.NewCounter(prometheus.CounterOpts{Name: "dropped"})
+		away := unanswering{asked: make(chan struct{}, 10)}
+		x := newExposures(away, dropped, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { x.run(ctx); close(ended) }()
+		x.record(&event.Exposure{})
+		<-away.asked
+		for range 3 * exposureBatch {
+			x.record(&event.Exposure{})
+		}
+		cancel()
+		stopped := time.Now()
+		<-ended
+		if took := time.Since(stopped); took != exposureDrain {
+			t.Errorf("stopped after %v, the drain is %v", took, exposureDrain)
+		}
+		var m dto.Metric
+		if err := dropped.Write(&m); err != nil || m.GetCounter().GetValue() != 3*exposureBatch+1 {
+			t.Errorf("%v dropped, %v", m.GetCounter().GetValue(), err)
+		}
+	})
 }
 
 // away is an online store that does not answer.
