@@ -130,7 +130,7 @@ func (s *Serving) recommend(ctx context.Context, site string, placement control.
 // prepare gathers what answering needs: the visitor as of now or after its event, the model, the trends.
 func (s *Serving) prepare(ctx context.Context, site string, placement control.Placement, request *Request) (q *query, stale bool) {
 	q = &query{
-		site: site, placement: placement, request: request, limit: min(placement.Limit, MaxLimit), now: s.now().UTC(),
+		site: site, placement: placement, request: request, limit: placement.Limit, now: s.now().UTC(),
 		model: s.models.of(site), trends: s.trends.of(site), catalogue: s.catalogue, static: s.static.of(site),
 	}
 	if request.Limit != nil {

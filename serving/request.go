@@ -9,13 +9,13 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/httpserver"
 )
 
 // Limits of a recommendation request.
 const (
-	MaxLimit        = 100       // a longer list is a page of the catalogue, not a recommendation
 	MaxItemIDs      = 100       // a session or a cart; models look at fewer
 	MaxExcludeIDs   = 1_000     // what a page already shows
 	MaxRequestBytes = 256 << 10 // room for all of the above with ids of MaxIDBytes
@@ -76,8 +76,8 @@ func (q *Request) check() *httpserver.Problem {
 	if p := checkIDs("/exclude_ids", q.ExcludeIDs, MaxExcludeIDs); p != nil {
 		return p
 	}
-	if q.Limit != nil && (*q.Limit < 1 || *q.Limit > MaxLimit) {
-		return invalid("/limit", "limit is %d, it must be 1 to %d", *q.Limit, MaxLimit)
+	if q.Limit != nil && (*q.Limit < 1 || *q.Limit > control.MaxPlacementLimit) {
+		return invalid("/limit", "limit is %d, it must be 1 to %d", *q.Limit, control.MaxPlacementLimit)
 	}
 	if len(q.Fields) > maxFields {
 		return invalid("/fields", "fields names %d fields, the limit is %d", len(q.Fields), maxFields)

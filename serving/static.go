@@ -12,11 +12,13 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/millrace/millrace/internal/control"
 )
 
 const (
 	// staticLength is how many items a list on disk holds: enough that the longest list survives many sold-out items.
-	staticLength = 5 * MaxLimit
+	staticLength = 5 * control.MaxPlacementLimit
 	// staticInterval is the shortest time between two writes of a site's list.
 	staticInterval = time.Minute
 )

@@ -30,7 +30,7 @@ const (
 	// DefaultPlacementLimit is the length of a standard list: three rows of four, or one swipeable shelf.
 	DefaultPlacementLimit = 12
 	// MaxPlacementLimit bounds a list; longer ones are pages of a catalogue, not recommendations.
-	MaxPlacementLimit = 200
+	MaxPlacementLimit = 100
 	// maxSettingsBytes bounds the JSON settings of one placement.
 	maxSettingsBytes = 64 << 10
 	// maxPlacements bounds the placements of all sites, and with them the cache.
