@@ -2,7 +2,7 @@ package serving
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -29,6 +29,18 @@ type Row struct {
 	BaseRevision int64     `json:"base_revision"`
 	Deleted      bool      `json:"deleted,omitempty"`
 	UpdatedAt    time.Time `json:"updated_at"`
+}
+
+// decodeStored reads a row as encodeRow wrote it.
+func decodeStored(value []byte) (*Row, error) {
+	row := new(Row)
+	if err := decodeExact(value, row); err != nil {
+		return nil, err
+	}
+	if row.Site == "" || row.ItemID == "" {
+		return nil, errors.New("it names no site or no item")
+	}
+	return row, nil
 }
 
 // eligible reports whether the row's item may be shown at now.
@@ -75,8 +87,8 @@ func (c *Catalogue) loadBase(ctx context.Context) error {
 		return fmt.Errorf("read applied offsets of %s: %w", event.TopicItems, err)
 	}
 	return c.online.Scan(ctx, onlinestore.CatalogPrefix("")[:len("c/")], func(stored onlinestore.Row) error {
-		row := new(Row)
-		if err := json.Unmarshal(stored.Value, row); err != nil {
+		row, err := decodeStored(stored.Value)
+		if err != nil {
 			return fmt.Errorf("read catalogue row %s: %w", stored.Key, err)
 		}
 		c.mu.Lock()

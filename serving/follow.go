@@ -2,7 +2,6 @@ package serving
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -131,8 +130,8 @@ func (c *Catalogue) apply(ctx context.Context, log *slog.Logger, records []kafka
 	settled := map[string]bool{}
 	c.mu.Lock()
 	for i := range records {
-		row := new(Row)
-		if err := json.Unmarshal(records[i].Value, row); err != nil || row.Site == "" || row.ItemID == "" {
+		row, err := decodeStored(records[i].Value)
+		if err != nil {
 			log.WarnContext(ctx, "a record of the items topic is not a catalogue row and was skipped",
 				"partition", records[i].Partition, "offset", records[i].Offset, "error", err)
 			continue
@@ -169,9 +168,9 @@ func writeID(record *kafka.Record) string {
 func (c *Catalogue) persist(ctx context.Context, log *slog.Logger, partition int32, epoch, next int64, changed []appliedRow) error {
 	rows := make([]onlinestore.Row, 0, len(changed))
 	for _, a := range changed {
-		value, err := json.Marshal(a.row)
+		value, err := encodeRow(a.row)
 		if err != nil {
-			return fmt.Errorf("encode catalogue row %s: %w", a.row.ItemID, err)
+			return err
 		}
 		rows = append(rows, onlinestore.Row{
 			Key: onlinestore.CatalogKey(a.row.Site, a.row.ItemID), Version: itemRowVersion,

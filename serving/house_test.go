@@ -113,8 +113,10 @@ func (h *house) open() *house {
 
 // start opens the Serving and lets it follow the catalogue and send exposures; models and trends move when a test says
 // so, by train and refresh.
-func start(tb testing.TB) *house {
-	h := newHouse(tb).open()
+func start(tb testing.TB) *house { return newHouse(tb).run() }
+
+func (h *house) run() *house {
+	tb := h.open().tb
 	h.must(h.serving.loadCatalogue(tb.Context()))
 	kafkatest.Run(tb, func(ctx context.Context) error { return h.serving.catalogue.follow(ctx, h.serving.log) })
 	kafkatest.Run(tb, func(ctx context.Context) error { h.serving.exposures.run(ctx); return nil })
@@ -179,7 +181,7 @@ func (h *house) put(rows ...string) UpsertReport {
 	for i, row := range rows {
 		raw[i] = json.RawMessage(row)
 	}
-	report, err := h.serving.Catalogue().Upsert(h.tb.Context(), testSite, raw)
+	report, err := h.serving.catalogue.Upsert(h.tb.Context(), testSite, raw)
 	h.must(err)
 	return report
 }

@@ -35,7 +35,7 @@ const (
 
 // Item is one article of the catalogue. Price is in units of Currency (ISO 4217). Available is what decides whether it
 // may be recommended, until ExpiresAt. Of the items that share an ItemGroupID (the variants of one product) a list
-// shows one. Fields are the shop's own: scalars or lists of scalars.
+// shows one. Fields are the shop's own: scalars or lists of scalars, their numbers as the shop wrote them (json.Number).
 type Item struct {
 	ItemID      string         `json:"item_id"`
 	ItemGroupID string         `json:"item_group_id,omitempty"`
@@ -230,65 +230,4 @@ func parseTime(raw json.RawMessage) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	return time.UnixMilli(int64(ms)).UTC(), true
-}
-
-func mergeFields(dst *map[string]any, raw json.RawMessage) *event.Problem {
-	if isNull(raw) {
-		*dst = nil
-		return nil
-	}
-	var patch map[string]json.RawMessage
-	if json.Unmarshal(raw, &patch) != nil {
-		return wrongType("an object")
-	}
-	merged := make(map[string]any, len(*dst)+len(patch))
-	for name, value := range *dst {
-		merged[name] = value
-	}
-	for name, value := range patch {
-		if isNull(value) {
-			delete(merged, name)
-			continue
-		}
-		decoded, p := fieldValue(value)
-		if p == nil && (name == "" || len(name) > event.MaxIDBytes) {
-			p = tooLarge("the name of a field must have 1 to %d bytes", event.MaxIDBytes)
-		}
-		if p != nil {
-			p.Pointer = "/" + escapePointer(name) + p.Pointer
-			return p
-		}
-		merged[name] = decoded
-	}
-	if len(merged) > MaxItemFields {
-		return tooLarge("has %d entries, the limit is %d", len(merged), MaxItemFields)
-	}
-	*dst = merged
-	if len(merged) == 0 {
-		*dst = nil
-	}
-	return nil
-}
-
-// fieldValue accepts a scalar or a list of scalars.
-func fieldValue(raw json.RawMessage) (any, *event.Problem) {
-	if len(raw) > MaxFieldBytes {
-		return nil, tooLarge("has %d bytes, the limit is %d", len(raw), MaxFieldBytes)
-	}
-	var value any
-	if json.Unmarshal(raw, &value) != nil {
-		return nil, wrongType("a string, a number, true, false or a list of them")
-	}
-	entries, isList := value.([]any)
-	if !isList {
-		entries = []any{value}
-	}
-	for _, entry := range entries {
-		switch entry.(type) {
-		case string, float64, bool:
-		default:
-			return nil, wrongType("a string, a number, true, false or a list of them")
-		}
-	}
-	return value, nil
 }

@@ -101,9 +101,6 @@ func New(cfg Config, deps Deps) (*Serving, error) {
 	return s, s.static.load()
 }
 
-// Catalogue is the live catalogue, for the commands that import items.
-func (s *Serving) Catalogue() *Catalogue { return s.catalogue }
-
 // Run loads the catalogue and then follows catalogue, models and trends until ctx ends. It returns an error only where
 // going on would serve a wrong catalogue.
 func (s *Serving) Run(ctx context.Context) error {

@@ -1,14 +1,13 @@
 package serving
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/millrace/millrace/internal/event"
@@ -20,6 +19,13 @@ const (
 	MaxBulkRows = 10_000
 	// MaxBulkBytes bounds the body of a bulk write: MaxBulkRows rows of 3 KiB.
 	MaxBulkBytes = 32 << 20
+
+	// MaxRowBytes bounds a row as it stands in the log. Merging lets one grow beyond MaxItemBytes, the most that a single
+	// input may have; a record that exceeds a batch of Kafka (512 KiB) would be refused with all its neighbours.
+	MaxRowBytes = 256 << 10
+	// maxRoundBytes bounds the rows of one round trip: a small part of what the producer buffers for everybody (64 MiB),
+	// so that a bulk of small changes of large rows is not refused for ever.
+	maxRoundBytes = 8 << 20
 
 	// maxWriteAttempts is how often a write that lost against another writer is merged anew. Losing needs another write
 	// of the same item within the few milliseconds of the round trip, each time.
@@ -60,10 +66,11 @@ const (
 
 // change is one row's worth of a write. index is its place in the request.
 type change struct {
-	index int
-	kind  writeKind
-	id    string
-	patch map[string]json.RawMessage
+	index    int
+	kind     writeKind
+	id       string
+	patch    map[string]json.RawMessage
+	attempts int // that lost against other writers
 }
 
 // Upsert merges rows into a site's catalogue: fields that a row names replace, null clears, the others stay, and an
@@ -84,62 +91,98 @@ func (c *Catalogue) Upsert(ctx context.Context, site string, rows []json.RawMess
 	return report, err
 }
 
-// write carries changes through the log, merging anew those that lost against another writer.
+// write carries changes through the log, in rounds of maxRoundBytes, and merges anew those that lost against another
+// writer.
 func (c *Catalogue) write(ctx context.Context, site string, changes []change, report *UpsertReport) error {
-	for range maxWriteAttempts {
-		staged := c.stage(site, changes, report)
-		if len(staged) == 0 {
-			return nil
+	for len(changes) > 0 {
+		staged, rest, err := c.stage(site, changes, report)
+		if err != nil {
+			return err
 		}
 		lost, err := c.commit(ctx, staged)
 		if err != nil {
 			return err
 		}
-		report.Accepted += len(staged) - len(lost)
-		changes = changes[:0]
-		for _, s := range lost {
-			changes = append(changes, s.change)
+		again := make([]change, 0, len(rest))
+		for i, s := range staged {
+			if !lost[i] {
+				report.Accepted += len(s.changes)
+				continue
+			}
+			for _, ch := range s.changes {
+				if ch.attempts++; ch.attempts < maxWriteAttempts {
+					again = append(again, ch)
+					continue
+				}
+				report.reject(ch, &event.Problem{
+					Code:   CodeConflict,
+					Detail: fmt.Sprintf("other writers changed the item during each of %d attempts; send the row again", maxWriteAttempts),
+				})
+			}
 		}
-	}
-	for _, ch := range changes {
-		report.Rejected = append(report.Rejected, Rejection{Index: ch.index, ItemID: ch.id, Problem: event.Problem{
-			Code:   CodeConflict,
-			Detail: fmt.Sprintf("other writers changed the item during each of %d attempts; send the row again", maxWriteAttempts),
-		}})
+		changes = append(again, rest...)
 	}
 	return nil
 }
 
-// stagedWrite is a change with the row that it makes.
-type stagedWrite struct {
-	change
-	row *Row
+func (r *UpsertReport) reject(ch change, p *event.Problem) {
+	r.Rejected = append(r.Rejected, Rejection{Index: ch.index, ItemID: ch.id, Problem: *p})
 }
 
-// stage works out the row of each change over the rows in force; of several changes of one item each builds on the one
-// before it, which the log keeps in this order.
-func (c *Catalogue) stage(site string, changes []change, report *UpsertReport) []stagedWrite {
-	staged := make([]stagedWrite, 0, len(changes))
-	newest := map[string]*Row{}
-	for _, ch := range changes {
-		current, ok := newest[ch.id]
-		if !ok {
-			current = c.row(site, ch.id)
+// stagedWrite is what one round makes of one item: the row, the same as the log will hold it, and the changes that led
+// to it, in their order.
+type stagedWrite struct {
+	row     *Row
+	value   []byte
+	changes []change
+}
+
+// stage works out the rows that changes make over the rows in force. The changes of one item make one row, whose base is
+// a row in force: were each to build on the one before it, a record of another writer could take the revision of a row
+// that was never in force, and the next change would overwrite it unseen. The rest is what a round has no room for.
+func (c *Catalogue) stage(site string, changes []change, report *UpsertReport) (staged []stagedWrite, rest []change, err error) {
+	places := map[string]int{} // in staged, by item
+	size := 0
+	for i, ch := range changes {
+		if size >= maxRoundBytes {
+			return staged, changes[i:], nil
+		}
+		place, again := places[ch.id]
+		current := c.row(site, ch.id)
+		if again {
+			current = staged[place].row
 		}
 		row, p := ch.apply(site, current)
-		switch {
-		case p != nil:
-			report.Rejected = append(report.Rejected, Rejection{Index: ch.index, ItemID: ch.id, Problem: *p})
-		case row == nil:
+		if p != nil {
+			report.reject(ch, p)
+			continue
+		}
+		if row == nil {
 			report.Accepted++
 			report.Unchanged++
-		default:
-			row.UpdatedAt = c.now().UTC().Truncate(time.Millisecond)
-			newest[ch.id] = row
-			staged = append(staged, stagedWrite{change: ch, row: row})
+			continue
 		}
+		if again {
+			row.BaseRevision, row.Revision = current.BaseRevision, current.Revision
+		}
+		row.UpdatedAt = c.now().UTC().Truncate(time.Millisecond)
+		value, err := encodeRow(row)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(value) > MaxRowBytes {
+			report.reject(ch, tooLarge("with this change the item has %d bytes, the limit is %d; clear some of its fields", len(value), MaxRowBytes))
+			continue
+		}
+		if !again {
+			place = len(staged)
+			places[ch.id], staged = place, append(staged, stagedWrite{})
+		}
+		s := &staged[place]
+		size += len(value) - len(s.value)
+		s.row, s.value, s.changes = row, value, append(s.changes, ch)
 	}
-	return staged
+	return staged, nil, nil
 }
 
 // apply returns the row that a change makes of the current one, nil when nothing would differ.
@@ -171,17 +214,15 @@ func (ch change) apply(site string, current *Row) (*Row, *event.Problem) {
 	return row, nil
 }
 
-// commit sends staged rows to the log and waits until this node has met each of them there; it returns those that
-// another writer's record overtook.
-func (c *Catalogue) commit(ctx context.Context, staged []stagedWrite) (lost []stagedWrite, err error) {
+// commit sends staged rows to the log and waits until this node has met each of them there; it returns the indexes of
+// those that another writer's record overtook.
+func (c *Catalogue) commit(ctx context.Context, staged []stagedWrite) (lost map[int]bool, err error) {
 	records := make([]kafka.Record, len(staged))
 	batch := event.NewID(c.now())
 	ids := make([]string, len(staged))
-	for i, s := range staged {
+	for i := range staged {
 		ids[i] = batch + "/" + strconv.Itoa(i)
-		if records[i], err = itemRecord(s.row, ids[i]); err != nil {
-			return nil, err
-		}
+		records[i] = staged[i].record(ids[i])
 	}
 	outcomes := c.waiters.add(ids)
 	defer c.waiters.remove(ids)
@@ -190,11 +231,12 @@ func (c *Catalogue) commit(ctx context.Context, staged []stagedWrite) (lost []st
 	}
 	timeout := time.NewTimer(inForceTimeout)
 	defer timeout.Stop()
+	lost = map[int]bool{}
 	for range staged {
 		select {
 		case o := <-outcomes:
 			if !o.applied {
-				lost = append(lost, staged[o.index])
+				lost[o.index] = true
 			}
 		case <-timeout.C:
 			return nil, ErrNotInForce
@@ -205,68 +247,25 @@ func (c *Catalogue) commit(ctx context.Context, staged []stagedWrite) (lost []st
 	return lost, nil
 }
 
-func itemRecord(row *Row, writeID string) (kafka.Record, error) {
-	value, err := json.Marshal(row)
-	if err != nil {
-		return kafka.Record{}, fmt.Errorf("encode catalogue row %s: %w", row.ItemID, err)
+// encodeRow is the JSON of a row in the log and in the online store. Markup stays as it is: escaped, as encoding/json
+// does for pages, a description in HTML would grow by half.
+func encodeRow(row *Row) ([]byte, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(row); err != nil {
+		return nil, fmt.Errorf("encode catalogue row %s: %w", row.ItemID, err)
 	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+func (s *stagedWrite) record(writeID string) kafka.Record {
 	return kafka.Record{
-		Topic: event.TopicItems, Partition: -1, Time: row.UpdatedAt,
-		Key: []byte(row.Site + ":" + row.ItemID), Value: value,
+		Topic: event.TopicItems, Partition: -1, Time: s.row.UpdatedAt,
+		Key: []byte(s.row.Site + ":" + s.row.ItemID), Value: s.value,
 		Headers: []kafka.Header{
 			{Key: event.HeaderSchema, Value: []byte(ItemSchema)},
 			{Key: headerWrite, Value: []byte(writeID)},
 		},
-	}, nil
-}
-
-// outcome says of one staged write, by its index, whether its record came into force.
-type outcome struct {
-	index   int
-	applied bool
-}
-
-// waiters are the writes of this node whose records have not come back yet, by write id.
-type waiters struct {
-	mu      sync.Mutex // guards pending
-	pending map[string]waiter
-}
-
-type waiter struct {
-	index int
-	done  chan<- outcome
-}
-
-// add registers write ids; their outcomes come on the channel, which holds all of them.
-func (w *waiters) add(ids []string) <-chan outcome {
-	done := make(chan outcome, len(ids))
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.pending == nil {
-		w.pending = map[string]waiter{}
-	}
-	for i, id := range ids {
-		w.pending[id] = waiter{index: i, done: done}
-	}
-	return done
-}
-
-func (w *waiters) remove(ids []string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, id := range ids {
-		delete(w.pending, id)
-	}
-}
-
-// settle tells the waiters of a fetched batch what became of their records.
-func (w *waiters) settle(applied map[string]bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for id := range maps.Keys(applied) {
-		if waiting, ok := w.pending[id]; ok {
-			delete(w.pending, id)
-			waiting.done <- outcome{index: waiting.index, applied: applied[id]} // never blocks: the channel holds all
-		}
 	}
 }
