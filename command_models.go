@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"text/tabwriter"
 	"time"
 
@@ -31,7 +32,7 @@ func (a *app) modelsCommand() *cobra.Command {
 				return err
 			}
 			if err := models.Promote(cmd.Context(), *site, args[0]); err != nil {
-				return fmt.Errorf("promote model: %w", err)
+				return err
 			}
 			_, err = fmt.Fprintf(a.stdout, "champion %s\n", args[0])
 			return err
@@ -45,7 +46,7 @@ func (a *app) modelsCommand() *cobra.Command {
 			}
 			version, err := models.Rollback(cmd.Context(), *site)
 			if err != nil {
-				return fmt.Errorf("roll back model: %w", err)
+				return err
 			}
 			_, err = fmt.Fprintf(a.stdout, "champion %s\n", version)
 			return err
@@ -65,27 +66,37 @@ func (a *app) modelsListCommand(open func() (*registry.Registry, error), site *s
 			}
 			versions, err := models.List(cmd.Context(), *site)
 			if err != nil {
-				return fmt.Errorf("list models: %w", err)
+				return err
 			}
-			champion, err := models.ChampionVersion(cmd.Context(), *site)
-			if err != nil && !errors.Is(err, registry.ErrNoChampion) {
-				return fmt.Errorf("read champion: %w", err)
+			// Damage to the champion file hides no version: one of them is the way out.
+			champion, damage := models.ChampionVersion(cmd.Context(), *site)
+			if errors.Is(damage, registry.ErrNoChampion) {
+				damage = nil
 			}
 			if asJSON {
-				return json.NewEncoder(a.stdout).Encode(map[string]any{"site": *site, "champion": champion, "models": versions})
+				err = json.NewEncoder(a.stdout).Encode(map[string]any{"site": *site, "champion": champion, "models": versions})
+			} else {
+				err = printModels(a.stdout, versions, champion)
 			}
-			w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "VERSION\tCREATED\tEVENTS\tITEMS\tGATE")
-			for _, m := range versions {
-				mark := ""
-				if m.Version == champion {
-					mark = " (champion)"
-				}
-				fmt.Fprintf(w, "%s%s\t%s\t%d\t%d\t%s\n", m.Version, mark, m.CreatedAt.Format(time.DateTime), m.Source.Events, m.Source.Items, m.Gate.Reason)
-			}
-			return w.Flush()
+			return errors.Join(err, damage)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
+}
+
+func printModels(out io.Writer, versions []registry.Manifest, champion string) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "VERSION\tCREATED\tEVENTS\tITEMS\tGATE")
+	for _, m := range versions {
+		mark, gate := "", m.Gate.Reason
+		if m.Version == champion {
+			mark = " (champion)"
+		}
+		if m.Damaged != "" {
+			gate = "damaged: " + m.Damaged
+		}
+		fmt.Fprintf(w, "%s%s\t%s\t%d\t%d\t%s\n", m.Version, mark, m.CreatedAt.Format(time.DateTime), m.Source.Events, m.Source.Items, gate)
+	}
+	return w.Flush()
 }
