@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -87,6 +88,9 @@ func (a *app) importEventsCommand() *cobra.Command {
 		if ic.Types, err = history.ParseTypes(types); err != nil {
 			return usageError{err}
 		}
+		if err := readable(files); err != nil {
+			return err
+		}
 		return a.withRunning(cmd.Context(), cfg, func(ctx context.Context, running adminClient) error {
 			return a.importEvents(ctx, cfg, ic, running, files, f.asJSON)
 		})
@@ -117,6 +121,10 @@ func (a *app) importEvents(ctx context.Context, cfg *Config, ic importer.Config,
 		}
 		for _, file := range files {
 			summary, err := im.Events(ctx, file)
+			var column *history.MissingColumnError
+			if errors.As(err, &column) {
+				return usageError{err}
+			}
 			if err != nil {
 				return err
 			}
@@ -149,6 +157,9 @@ func (a *app) importItemsCommand() *cobra.Command {
 		if ic.Map, err = importer.ParseItemMapping(f.mapping); err != nil {
 			return usageError{err}
 		}
+		if err := readable(files); err != nil {
+			return err
+		}
 		return a.withRunning(cmd.Context(), cfg, func(ctx context.Context, running adminClient) error {
 			deps := importer.ItemsDeps{Sink: itemSink{running}, Out: a.stderr, Terminal: isTerminal(a.stderr)}
 			for _, file := range files {
@@ -164,6 +175,18 @@ func (a *app) importItemsCommand() *cobra.Command {
 		})
 	}
 	return cmd
+}
+
+// readable reports the first file that cannot be opened, before anything is started for it.
+func readable(files []string) error {
+	for _, name := range files {
+		f, err := os.Open(name)
+		if err != nil {
+			return usageError{fmt.Errorf("import: %w", err)}
+		}
+		f.Close()
+	}
+	return nil
 }
 
 func (a *app) printSummary(asJSON bool, summary fmt.Stringer) error {

@@ -172,7 +172,8 @@ func TestWrongUsage(t *testing.T) {
 	for name, args := range map[string][]string{
 		"unknown command": {"serve"},
 		"unknown flag":    {"up", "--prot", "80"},
-		"missing file":    {"import", "events"},
+		"no file":         {"import", "events"},
+		"missing file":    {"import", "events", "no-such-file.csv"},
 		"bad bench":       {"bench", "everything"},
 	} {
 		t.Run(name, func(t *testing.T) {
