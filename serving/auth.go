@@ -5,16 +5,9 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/httpserver"
-)
-
-const (
-	headerKey    = "X-Millrace-Key"
-	keyParameter = "key"
-	secretPrefix = "sk_"
 )
 
 // Problem types of authorisation.
@@ -22,7 +15,6 @@ const (
 	ProblemMissingKey   = "missing-key"
 	ProblemUnknownKey   = "unknown-key"
 	ProblemSecretKey    = "secret-key-needed"
-	ProblemSecretInURL  = "secret-key-in-url"
 	ProblemNotReadable  = "placement-not-browser-readable"
 	ProblemOrigin       = "origin-not-allowed"
 	ProblemUserToken    = "user-token-needed"
@@ -32,12 +24,17 @@ const (
 	authenticateMessage = `Bearer realm="millrace"`
 )
 
-// authenticate finds the key of a request: `Authorization: Bearer KEY`, the header X-Millrace-Key, or, for public keys,
-// the parameter key.
+// authenticate finds the key that a request gives.
 func authenticate(ctx context.Context, keys Control, r *http.Request) (control.Key, *httpserver.Problem) {
-	secret, p := givenKey(r)
+	secret, p := httpserver.GivenKey(r)
 	if p != nil {
 		return control.Key{}, p
+	}
+	if secret == "" {
+		return control.Key{}, &httpserver.Problem{
+			Type: ProblemMissingKey, Title: "No key", Status: http.StatusUnauthorized,
+			Detail: "the request carries no key", Hint: "send `Authorization: Bearer sk_...`; " + keyHint,
+		}
 	}
 	key, err := keys.Authenticate(ctx, secret)
 	switch {
@@ -50,30 +47,6 @@ func authenticate(ctx context.Context, keys Control, r *http.Request) (control.K
 		return control.Key{}, &httpserver.Problem{
 			Type: ProblemUnavailable, Title: "Keys cannot be checked", Status: http.StatusServiceUnavailable,
 			Detail: "the control store does not answer", Hint: "try again",
-		}
-	}
-	return key, nil
-}
-
-func givenKey(r *http.Request) (string, *httpserver.Problem) {
-	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok && bearer != "" {
-		return bearer, nil
-	}
-	if key := r.Header.Get(headerKey); key != "" {
-		return key, nil
-	}
-	key := r.URL.Query().Get(keyParameter)
-	if strings.HasPrefix(key, secretPrefix) {
-		return "", &httpserver.Problem{
-			Type: ProblemSecretInURL, Title: "Secret key in a URL", Status: http.StatusUnauthorized,
-			Detail: "a secret key must not stand in a URL, where logs and browsers keep it",
-			Hint:   "send it as `Authorization: Bearer sk_...`; this one has been seen and should be replaced",
-		}
-	}
-	if key == "" {
-		return "", &httpserver.Problem{
-			Type: ProblemMissingKey, Title: "No key", Status: http.StatusUnauthorized,
-			Detail: "the request carries no key", Hint: "send `Authorization: Bearer sk_...`; " + keyHint,
 		}
 	}
 	return key, nil
@@ -180,7 +153,7 @@ func preflight(w http.ResponseWriter, r *http.Request) {
 	allowOrigin(w, r)
 	h := w.Header()
 	h.Set("Access-Control-Allow-Methods", "GET, POST")
-	h.Set("Access-Control-Allow-Headers", "Content-Type, "+headerKey)
+	h.Set("Access-Control-Allow-Headers", "Content-Type, "+httpserver.HeaderKey)
 	h.Set("Access-Control-Max-Age", "600")
 	w.WriteHeader(http.StatusNoContent)
 }

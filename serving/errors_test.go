@@ -36,7 +36,7 @@ func TestProblems(t *testing.T) {
 		{"no key", "POST", "/v1/recommend", `{"placement":"home"}`, 401, ProblemMissingKey, "", "millrace keys list", []string{"Authorization", ""}},
 		{"wrong key", "POST", "/v1/recommend", `{"placement":"home"}`, 401, ProblemUnknownKey, "", "millrace keys create", []string{"Authorization", "Bearer sk_wrong"}},
 		{"wrong public key", "GET", "/v1/recommend?placement=home&key=pk_wrong", "", 401, ProblemUnknownKey, "", "revoked", []string{"Authorization", ""}},
-		{"secret key in the URL", "GET", "/v1/recommend?placement=home&key=" + h.secret, "", 401, ProblemSecretInURL, "", "Bearer", []string{"Authorization", ""}},
+		{"secret key in the URL", "GET", "/v1/recommend?placement=home&key=" + h.secret, "", 401, httpserver.ProblemSecretInURL, "", "Bearer", []string{"Authorization", ""}},
 		{"limit 0", "POST", "/v1/recommend", `{"placement":"home","limit":0}`, 400, httpserver.ProblemInvalidField, "/limit", "1 to 100", nil},
 		{"limit 101", "GET", "/v1/recommend?placement=home&limit=101", "", 400, httpserver.ProblemInvalidField, "/limit", "1 to 100", nil},
 		{"limit text", "GET", "/v1/recommend?placement=home&limit=ten", "", 400, httpserver.ProblemInvalidField, "/limit", "ten", nil},
@@ -99,7 +99,7 @@ func TestBrowserKey(t *testing.T) {
 		kind                     string
 	}{
 		{"key in the URL", "POST", "/v1/recommend?key=" + h.public, `{"placement":"home","anonymous_id":"b"}`, []string{"Origin", testOrigin}, 200, ""},
-		{"key in the header", "GET", "/v1/recommend?placement=home", "", []string{"Origin", testOrigin, headerKey, h.public}, 200, ""},
+		{"key in the header", "GET", "/v1/recommend?placement=home", "", []string{"Origin", testOrigin, httpserver.HeaderKey, h.public}, 200, ""},
 		{"same origin, which sends no Origin with GET", "GET", "https://shop.example/v1/recommend?placement=home&key=" + h.public, "",
 			[]string{"Sec-Fetch-Site", "same-origin"}, 200, ""},
 		{"same origin, plain HTTP in a local network", "GET", "/v1/recommend?placement=home&key=" + h.public, "",
@@ -126,7 +126,7 @@ func TestBrowserKey(t *testing.T) {
 	}
 	w := h.do("OPTIONS", "/v1/recommend", "", "Authorization", "", "Origin", testOrigin)
 	if w.Code != http.StatusNoContent || w.Header().Get("Access-Control-Allow-Origin") != testOrigin ||
-		!strings.Contains(w.Header().Get("Access-Control-Allow-Headers"), headerKey) {
+		!strings.Contains(w.Header().Get("Access-Control-Allow-Headers"), httpserver.HeaderKey) {
 		t.Errorf("preflight: %d %v", w.Code, w.Header())
 	}
 }

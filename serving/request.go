@@ -157,7 +157,7 @@ func requestFromQuery(values url.Values) (*Request, *httpserver.Problem) {
 				q.Context = map[string]string{}
 			}
 			q.Context[entry] = given[0]
-		case name != keyParameter && !slices.Contains(queryParameters, name):
+		case name != httpserver.KeyParameter && !slices.Contains(queryParameters, name):
 			return nil, &httpserver.Problem{
 				Type: httpserver.ProblemUnknownField, Title: "Unknown parameter", Status: http.StatusBadRequest,
 				Pointer: "/" + escapePointer(name), Detail: fmt.Sprintf("%q is not a parameter of this request", name),

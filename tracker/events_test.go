@@ -19,6 +19,7 @@ import (
 
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/httpserver"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/kafka/broker"
 )
@@ -173,7 +174,7 @@ func TestConsent(t *testing.T) {
 func TestServerSendsWithSecretKey(t *testing.T) {
 	d := newDoor(t)
 	body := []byte(`{"type":"purchase","user_id":"u","item_id":"a"}`)
-	got := d.do(t, http.MethodPost, "/v1/events", body, headerKey, d.secret, "User-Agent", "Go-http-client/1.1").answer(t)
+	got := d.do(t, http.MethodPost, "/v1/events", body, httpserver.HeaderKey, d.secret, "User-Agent", "Go-http-client/1.1").answer(t)
 	if got.Accepted != 1 {
 		t.Fatalf("answer %+v", got)
 	}
@@ -185,7 +186,28 @@ func TestServerSendsWithSecretKey(t *testing.T) {
 	if e := events[0]; e.UserAgentFamily != "" || e.IsBot || e.NetworkPrefix != "" {
 		t.Errorf("described by the server's connection: %+v", e)
 	}
-	d.do(t, http.MethodPost, "/v1/events", body, headerKey, d.secret, "Origin", shopOrigin).problem(t, http.StatusForbidden, "secret-key-in-browser")
+	d.do(t, http.MethodPost, "/v1/events", body, httpserver.HeaderKey, d.secret, "Origin", shopOrigin).problem(t, http.StatusForbidden, "secret-key-in-browser")
+}
+
+// TestSecretKeyInURL: a secret key that stands in the address is refused, whatever else the request carries, and the
+// page that sent it may read why.
+func TestSecretKeyInURL(t *testing.T) {
+	d := newDoor(t)
+	body := []byte(`{"type":"purchase","user_id":"u","item_id":"a"}`)
+	d.send(t, d.secret, body).problem(t, http.StatusUnauthorized, httpserver.ProblemSecretInURL)
+	d.send(t, d.secret, body, httpserver.HeaderKey, d.secret).problem(t, http.StatusUnauthorized, httpserver.ProblemSecretInURL)
+	refused := d.send(t, d.secret, body, "Origin", shopOrigin)
+	refused.problem(t, http.StatusUnauthorized, httpserver.ProblemSecretInURL)
+	if refused.header.Get("Access-Control-Allow-Origin") != shopOrigin {
+		t.Error("the page cannot read the refusal, and would take it for a broken network")
+	}
+	if records, _ := d.landed(t); len(records) != 0 {
+		t.Errorf("%d events were taken", len(records))
+	}
+	got := d.do(t, http.MethodPost, "/v1/events", body, "Authorization", "Bearer "+d.secret).answer(t)
+	if got.Accepted != 1 {
+		t.Errorf("as a bearer: %+v", got)
+	}
 }
 
 func TestClockSkewOfADay(t *testing.T) {
@@ -310,7 +332,7 @@ func TestCORS(t *testing.T) {
 		if allow := got.header.Get("Access-Control-Allow-Origin"); (allow == c.origin) != c.allowed {
 			t.Errorf("%s: Access-Control-Allow-Origin = %q", c.name, allow)
 		}
-		if c.allowed && !strings.Contains(got.header.Get("Access-Control-Allow-Headers"), headerKey) {
+		if c.allowed && !strings.Contains(got.header.Get("Access-Control-Allow-Headers"), httpserver.HeaderKey) {
 			t.Errorf("%s: allowed headers %q", c.name, got.header.Get("Access-Control-Allow-Headers"))
 		}
 	}

@@ -23,9 +23,6 @@ const (
 	problemUnavailable = "events-not-stored"
 )
 
-// headerKey carries the key of a server; a browser sends it as ?key= because a header would cost a preflight.
-const headerKey = "X-Millrace-Key"
-
 // answer is the body of a 202.
 type answer struct {
 	Accepted   int       `json:"accepted"`
@@ -134,10 +131,7 @@ func (t *Tracker) authenticate(w http.ResponseWriter, r *http.Request) (control.
 	h := w.Header()
 	h.Add("Vary", "Origin")
 	origin := r.Header.Get("Origin")
-	secret := r.Header.Get(headerKey)
-	if secret == "" {
-		secret = r.URL.Query().Get("key")
-	}
+	secret, p := httpserver.GivenKey(r)
 	key, err := control.Key{}, control.ErrUnknownKey
 	if secret != "" {
 		key, err = t.deps.Keys.Authenticate(r.Context(), secret)
@@ -147,10 +141,12 @@ func (t *Tracker) authenticate(w http.ResponseWriter, r *http.Request) (control.
 		allowOrigin(h, origin)
 	}
 	switch {
+	case p != nil:
+		t.refuse(w, r, *p)
 	case secret == "":
 		t.refuse(w, r, httpserver.Problem{
 			Type: problemMissingKey, Title: "Key missing", Status: http.StatusUnauthorized, Detail: "the request carries no key",
-			Hint: "add ?key=pk_... to the address, or the header " + headerKey + "; `millrace keys list` shows the keys",
+			Hint: "add ?key=pk_... to the address, or the header " + httpserver.HeaderKey + "; `millrace keys list` shows the keys",
 		})
 	case errors.Is(err, control.ErrUnknownKey):
 		t.refuse(w, r, httpserver.Problem{
@@ -198,7 +194,7 @@ func (t *Tracker) handlePreflight(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Add("Vary", "Origin")
 	origin := r.Header.Get("Origin")
-	if secret := r.URL.Query().Get("key"); secret != "" {
+	if secret := r.URL.Query().Get(httpserver.KeyParameter); secret != "" {
 		key, err := t.deps.Keys.Authenticate(r.Context(), secret)
 		if err != nil || key.Kind == control.KeySecret || !key.AllowsEvents(origin) {
 			w.WriteHeader(http.StatusNoContent) // without the headers below the browser refuses
@@ -207,7 +203,7 @@ func (t *Tracker) handlePreflight(w http.ResponseWriter, r *http.Request) {
 	}
 	allowOrigin(h, origin)
 	h.Set("Access-Control-Allow-Methods", "POST")
-	h.Set("Access-Control-Allow-Headers", "Content-Type, Content-Encoding, "+headerKey)
+	h.Set("Access-Control-Allow-Headers", "Content-Type, Content-Encoding, "+httpserver.HeaderKey)
 	h.Set("Access-Control-Max-Age", preflightMaxAge)
 	w.WriteHeader(http.StatusNoContent)
 }

@@ -112,16 +112,6 @@ func AccessLog(log *slog.Logger) Middleware {
 	}
 }
 
-// MaxBody caps what a handler may read of a body; reading past it fails and ReadJSON answers 413.
-func MaxBody(maxBytes int64) Middleware {
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			r.Body = http.MaxBytesReader(w, r.Body, maxBytes)
-			next.ServeHTTP(w, r)
-		})
-	}
-}
-
 // statusRecorder remembers what was answered, for the access log.
 type statusRecorder struct {
 	http.ResponseWriter
