@@ -82,13 +82,9 @@ func (t *Tracker) admit(req event.Request, v visit) batch {
 // and must not cost the event's neighbours.
 const codeUnencodable = "unencodable"
 
-// describe adds what the collector knows and takes away what nobody should keep. It comes before Admit, which removes
-// more where the visitor refused personalization.
+// describe adds what the collector knows. It comes before Admit, which removes some of it where the visitor refused
+// personalization.
 func (v visit) describe(e *event.Event) {
 	e.UserAgentFamily, e.Device, e.IsBot = v.agent.family, v.agent.device, v.agent.bot
 	e.NetworkPrefix = v.network
-	if e.Page != nil {
-		e.Page.URL = cleanURL(e.Page.URL)
-		e.Page.Referrer = cleanURL(e.Page.Referrer)
-	}
 }

@@ -14,7 +14,7 @@ type AdmitInput struct {
 	Import     bool      // history from files: no skew, no age limit
 }
 
-// Admit checks what an event means and makes it complete: site, times, id, consent. It serves every door, so that an
+// Admit checks what an event means and makes it complete: site, times, id, clean URLs, consent. It serves every door, so that an
 // imported event obeys the same rules as a live one.
 //
 // A given session_id is kept; an absent one stays absent, because only the reader of a visitor's events in order can
@@ -39,6 +39,9 @@ func (e *Event) Admit(in AdmitInput) *Problem {
 	}
 	if e.EventID == "" {
 		e.EventID = NewID(in.ReceivedAt)
+	}
+	if e.Page != nil {
+		e.Page.URL, e.Page.Referrer = cleanURL(e.Page.URL), cleanURL(e.Page.Referrer)
 	}
 	if !e.Personalized() {
 		e.forgetVisitor()
