@@ -51,7 +51,8 @@ func TestItemsOverHTTP(t *testing.T) {
 	}
 }
 
-// TestItemOfEvents: an item that only events know exists with what they said, and deleting it hides it for good.
+// TestItemOfEvents: an item that only events know exists with what they said, can be changed, and deleting it hides it
+// for good.
 func TestItemOfEvents(t *testing.T) {
 	h := start(t)
 	h.happen(parseEvent(t, "1m a=b type=view_item items=mug category=Kitchen name=Mug"))
@@ -63,6 +64,15 @@ func TestItemOfEvents(t *testing.T) {
 	h.refresh()
 	if got := ids(h.ask(`{"placement":"popular"}`)); !slices.Equal(got, []string{"mug"}) {
 		t.Errorf("popular %v", got)
+	}
+	// A change makes its row, over what events said; from then on the catalogue decides.
+	w = h.do(http.MethodPatch, "/v1/items/mug", `{"available":false}`)
+	item = decode[itemAnswer](t, bytes.NewReader(w.Body.Bytes()))
+	if w.Code != 200 || item.Title != "Mug" || item.Available || item.Source != "catalogue" {
+		t.Fatalf("patch %d %s", w.Code, w.Body)
+	}
+	if got := ids(h.ask(`{"placement":"popular"}`)); len(got) != 0 {
+		t.Errorf("an item that was made unavailable is shown: %v", got)
 	}
 	if w := h.do(http.MethodDelete, "/v1/items/mug", ""); w.Code != 204 {
 		t.Fatalf("delete %d %s", w.Code, w.Body)

@@ -116,13 +116,25 @@ func (s *Serving) handleWriteItem(w http.ResponseWriter, r *http.Request, site s
 		writeProblem(w, r, p)
 		return
 	}
-	kind, status := writeReplace, http.StatusOK
-	if r.Method == http.MethodPatch {
-		kind = writePatch
-	} else if row := s.catalogue.row(site, id); row == nil || row.Deleted {
+	ch, status := change{kind: writeReplace, id: id, patch: patch}, http.StatusOK
+	row := s.catalogue.row(site, id)
+	switch {
+	case r.Method == http.MethodPatch && row == nil: // an item that only events know gets its row from what they said
+		it, err := saidOf(r.Context(), s.online, site, id)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		if it != nil {
+			ch.said = viewOf(nil, it)
+		}
+		ch.kind = writePatch
+	case r.Method == http.MethodPatch:
+		ch.kind = writePatch
+	case row == nil || row.Deleted:
 		status = http.StatusCreated
 	}
-	if !s.writeOne(w, r, site, change{kind: kind, id: id, patch: patch}) {
+	if !s.writeOne(w, r, site, ch) {
 		return
 	}
 	s.answerItem(w, r, site, id, status)

@@ -70,7 +70,8 @@ type change struct {
 	kind     writeKind
 	id       string
 	patch    map[string]json.RawMessage
-	attempts int // that lost against other writers
+	said     *Item // what events said of an item without a row, which a merge starts from; nil where they said nothing
+	attempts int   // that lost against other writers
 }
 
 // Upsert merges rows into a site's catalogue: fields that a row names replace, null clears, the others stay, and an
@@ -200,6 +201,8 @@ func (ch change) apply(site string, current *Row) (*Row, *event.Problem) {
 			return nil, nil
 		}
 		return row, nil
+	case ch.kind == writePatch && current == nil && ch.said != nil:
+		row.Item = *ch.said
 	case ch.kind == writePatch && !live:
 		return nil, &event.Problem{Code: CodeUnknownItem, Detail: errNoRow.Error() + "; PUT creates one"}
 	case ch.kind != writeReplace && live:
