@@ -14,16 +14,14 @@ import (
 const (
 	// snapshotAge is how long a version of a table can be read after it was replaced, where commits are few.
 	snapshotAge = time.Hour
-	// snapshotPin is how long it can be read however many commits follow. A training pins a version, scans one column of it
-	// for the newest event (some ten million rows a second) and then plans its second scan: five minutes are enough for a
-	// thousand million rows. A scan that has planned needs its version no more, because data files stay, so a training may
-	// go on for hours.
-	snapshotPin = 5 * time.Minute
 	// snapshotsKept is how many versions stay however old they are.
 	snapshotsKept = 10
-	// snapshotsMax is how many versions older than snapshotPin push out: five minutes at a commit every five seconds. Every
-	// commit writes the list of all versions anew, about a kilobyte each, so this bounds what a small commit costs.
-	snapshotsMax = 60
+	// snapshotsMax is how many versions stay however young they are: ten minutes at a commit every five seconds, less while
+	// an import commits faster. Every commit writes the list of all versions anew, about a kilobyte each, so this bounds
+	// what a small commit costs, in a burst too. A training needs the version that it has pinned only until it has scanned
+	// one column of it for the newest event and planned its second scan: a scan that has planned needs its version no
+	// more, because data files stay.
+	snapshotsMax = 120
 )
 
 // Maintain tidies the tables: each call drops old versions and the manifests that only they used, and once a day it
@@ -138,15 +136,14 @@ func (l *Lake) commitExpiry(ctx context.Context, spec tableSpec, now time.Time) 
 	return fmt.Errorf("gave up after %d tries: %w", maxCommitTries, lastErr)
 }
 
-// expiredSnapshots lists what may go: older than snapshotAge, or older than snapshotPin with snapshotsMax newer ones, but
-// never one of the newest snapshotsKept nor a pinned one. Snapshots come in the order of commits.
+// expiredSnapshots lists what may go: older than snapshotAge or with snapshotsMax newer ones, but never one of the newest
+// snapshotsKept nor a pinned one. Snapshots come in the order of commits.
 func expiredSnapshots(snapshots []table.Snapshot, pinned map[int64]bool, now time.Time) []int64 {
-	aged, unneeded := now.Add(-snapshotAge).UnixMilli(), now.Add(-snapshotPin).UnixMilli()
+	limit := now.Add(-snapshotAge).UnixMilli()
 	var out []int64
 	for i, s := range snapshots {
 		newer := len(snapshots) - 1 - i
-		gone := s.TimestampMs < aged || s.TimestampMs < unneeded && newer >= snapshotsMax
-		if gone && newer >= snapshotsKept && !pinned[s.SnapshotID] {
+		if newer >= snapshotsKept && !pinned[s.SnapshotID] && (s.TimestampMs < limit || newer >= snapshotsMax) {
 			out = append(out, s.SnapshotID)
 		}
 	}
