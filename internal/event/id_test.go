@@ -75,19 +75,15 @@ func TestCheckType(t *testing.T) {
 
 func TestKey(t *testing.T) {
 	for _, c := range []struct {
-		event   Event
-		key     string
-		profile bool
+		event Event
+		key   string
 	}{
-		{Event{Site: "default", AnonymousID: "b:1", UserID: "u"}, "default:a:b:1", true},
-		{Event{Site: "default", UserID: "u"}, "default:u:u", true},
-		{Event{Site: "default", EventID: "e"}, "default:e:e", false},
+		{Event{Site: "default", AnonymousID: "b:1", UserID: "u"}, "default:a:b:1"},
+		{Event{Site: "default", UserID: "u"}, "default:u:u"},
+		{Event{Site: "default", EventID: "e"}, "default:e:e"},
 	} {
 		if got := c.event.Key(); got != c.key {
 			t.Errorf("Key = %q, want %q", got, c.key)
-		}
-		if site, _, _, ok := SplitKey(c.key); ok != c.profile || site != "default" && ok {
-			t.Errorf("SplitKey(%q) = site %q, ok %v", c.key, site, ok)
 		}
 	}
 }

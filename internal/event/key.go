@@ -1,7 +1,5 @@
 package event
 
-import "strings"
-
 // Key is the Kafka key and the state key of an event: the browser where there is one, so that order and session stay
 // together when the visitor logs in, else the user. An event that lands without ids (personalization refused) has the
 // key <site>:e:<event_id>: it spreads over the partitions and names no profile.
@@ -13,14 +11,4 @@ func (e *Event) Key() string {
 		return e.Site + ":u:" + e.UserID
 	}
 	return e.Site + ":e:" + e.EventID
-}
-
-// SplitKey takes the key of a profile apart; ok is false for any other key. A site never holds a colon, so the id may.
-func SplitKey(key string) (site, kind, id string, ok bool) {
-	site, rest, ok := strings.Cut(key, ":")
-	if !ok {
-		return "", "", "", false
-	}
-	kind, id, ok = strings.Cut(rest, ":")
-	return site, kind, id, ok && site != "" && id != "" && (kind == "a" || kind == "u")
 }
