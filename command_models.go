@@ -89,7 +89,10 @@ func printModels(out io.Writer, versions []registry.Manifest, champion string) e
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "VERSION\tCREATED\tEVENTS\tITEMS\tGATE")
 	for _, m := range versions {
-		mark, gate := "", m.Gate.Reason
+		mark, gate := "", "kept: "+m.Gate.Reason
+		if m.Gate.Promoted {
+			gate = "promoted: " + m.Gate.Reason
+		}
 		if m.Version == champion {
 			mark = " (champion)"
 		}
