@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
@@ -161,9 +160,10 @@ func TestExposuresStopInTime(t *testing.T) {
 		if took := time.Since(stopped); took != exposureDrain {
 			t.Errorf("stopped after %v, the drain is %v", took, exposureDrain)
 		}
-		var m dto.Metric
-		if err := dropped.Write(&m); err != nil || m.GetCounter().GetValue() != 3*exposureBatch+1 {
-			t.Errorf("%v dropped, %v", m.GetCounter().GetValue(), err)
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(dropped)
+		if n, _ := metric(t, registry, "dropped"); n != 3*exposureBatch+1 {
+			t.Errorf("%g dropped", n)
 		}
 	})
 }
