@@ -31,6 +31,7 @@ func TestRecreatedTopicStopsUntilAdopted(t *testing.T) {
 		{"longer with other records", 400, "is another"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			h, old := newHouse(t), newTraffic(1)
 			s := h.start()
 			h.produce(old.next(200)...)
@@ -300,14 +301,14 @@ func (l *countedLake) ScanEvents(ctx context.Context, r lake.ScanRequest, yield 
 func TestLostStateIsMadeFromTheLake(t *testing.T) {
 	h, tr := newHouse(t), newTraffic(7)
 	s := h.start()
-	h.produce(tr.next(400)...)
+	h.produce(tr.next(250)...)
 	s.drain()
 	before := verify(t, s.Stream)
 	s.halt()
 	if err := os.RemoveAll(filepath.Join(h.dir, "state")); err != nil {
 		t.Fatal(err)
 	}
-	h.useLog = trimmedLog{Log: h.client, topic: event.TopicEvents, start: 40}
+	h.useLog = trimmedLog{Log: h.client, topic: event.TopicEvents, start: 20}
 	counted := &countedLake{Lake: h.lake, stream: make(chan *Stream, 1)}
 	h.useLake = counted
 	s = h.start()

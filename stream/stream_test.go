@@ -13,7 +13,7 @@ func TestMain(m *testing.M) {
 func TestEventsBecomeFeaturesAndLand(t *testing.T) {
 	h, tr := newHouse(t), newTraffic(1)
 	s := h.start()
-	for range 5 {
+	for range 3 {
 		h.produce(tr.next(200)...)
 	}
 	s.drain()
