@@ -48,7 +48,9 @@ type modelSummary struct {
 	CreatedAt time.Time                     `json:"created_at"`
 	InForce   bool                          `json:"in_force"` // on this node
 	Champion  bool                          `json:"champion"` // in the registry
-	Reason    string                        `json:"reason"`
+	Promoted  bool                          `json:"promoted"` // by the gate, when it was trained
+	Reason    string                        `json:"reason"`   // of the gate
+	Damaged   string                        `json:"damaged,omitempty"`
 	Models    map[string]registry.ModelInfo `json:"models"`
 }
 
@@ -71,8 +73,8 @@ func (s *Serving) handleModels(w http.ResponseWriter, r *http.Request, site stri
 	loaded := s.models.of(site)
 	for i, m := range list {
 		answer.Models[i] = modelSummary{
-			Version: m.Version, CreatedAt: m.CreatedAt, Champion: m.Version == champion, Reason: m.Gate.Reason, Models: m.Models,
-			InForce: loaded != nil && loaded.Manifest.Version == m.Version,
+			Version: m.Version, CreatedAt: m.CreatedAt, Champion: m.Version == champion, Promoted: m.Gate.Promoted,
+			Reason: m.Gate.Reason, Damaged: m.Damaged, Models: m.Models, InForce: loaded != nil && loaded.Manifest.Version == m.Version,
 		}
 	}
 	s.answer(w, r, http.StatusOK, answer)
