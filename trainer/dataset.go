@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -93,11 +94,21 @@ func readDataset(ctx context.Context, cfg Config, source EventSource, report fun
 	return d, nil
 }
 
-// note says what the window left out, so that nobody wonders where an old import went; empty when it left out nothing.
-func (o Older) note(window time.Duration) string {
-	if o.Events == 0 {
+// allHistory is a window before which nothing happened.
+const allHistory time.Duration = math.MaxInt64
+
+// noteWidened says that the window was given up.
+func (d *dataset) noteWidened(window time.Duration) string {
+	return fmt.Sprintf("the window of %s alone holds %s sessions, so the %s older events (%s to %s) were used too",
+		brief(window), grouped(d.sessions), grouped(d.older.Events), d.older.First.Format(time.DateOnly), d.older.Last.Format(time.DateOnly))
+}
+
+// noteOlder says what the window left out, so that nobody wonders where an old import went; empty when it left out nothing.
+func (d *dataset) noteOlder(window time.Duration) string {
+	if d == nil || d.older.Events == 0 {
 		return ""
 	}
+	o := d.older
 	return fmt.Sprintf("%s older events (%s to %s) lie before the window of %s; set trainer.window to train on them",
 		grouped(o.Events), o.First.Format(time.DateOnly), o.Last.Format(time.DateOnly), brief(window))
 }

@@ -170,10 +170,11 @@ func TestOrderOfReadingDoesNotMatter(t *testing.T) {
 	}
 }
 
-// An import older than the window leaves too little to train on; the reason says where it is and what to do.
+// Where the window holds enough, what lies before it is named; where it holds too little, it is widened to all history.
 func TestOlderEventsAreNoted(t *testing.T) {
-	events := append(planted(600, 1), view("b", "x", testStart.Add(3*DefaultWindow)))
-	want := "3,000 older events (2026-03-01 to 2026-03-05) lie before the window of 8760h; set trainer.window to train on them"
+	old := planted(600, 1)
+	events := append(slices.Clone(old), view("b", "x", testStart.Add(3*DefaultWindow)))
+	want := "the window of 8760h alone holds 0 sessions, so the 3,000 older events (2026-03-01 to 2026-03-05) were used too"
 	var seen []Progress
 	run := func(cfg Config) Result {
 		seen, cfg.Site = nil, testSite
@@ -186,8 +187,12 @@ func TestOlderEventsAreNoted(t *testing.T) {
 		return result
 	}
 	said := func() bool { return slices.ContainsFunc(seen, func(p Progress) bool { return p.Detail == want }) }
-	if result := run(Config{}); result.Version != "" || !strings.HasPrefix(result.Reason, "too little data") ||
-		!strings.HasSuffix(result.Reason, want) || !said() {
+	if result := run(Config{}); !result.Promoted || result.Rows != 3001 || !strings.HasSuffix(result.Reason, want) || !said() {
+		t.Errorf("result %+v, progress %+v", result, seen)
+	}
+	events = append(old, later(planted(300, 2), 3*DefaultWindow)...)
+	want = "3,000 older events (2026-03-01 to 2026-03-05) lie before the window of 8760h; set trainer.window to train on them"
+	if result := run(Config{}); result.Rows != 1500 || !strings.HasSuffix(result.Reason, want) || !said() {
 		t.Errorf("result %+v, progress %+v", result, seen)
 	}
 	if result := run(Config{Window: 4 * DefaultWindow}); result.Version == "" || strings.Contains(result.Reason, "older") || said() {

@@ -155,11 +155,10 @@ func (r *run) at(stage string, done float64, format string, args ...any) {
 
 func (r *run) train(ctx context.Context) (Result, error) {
 	r.at(stageRead, 0, "reading events")
-	d, err := readDataset(ctx, r.cfg, r.deps.Source, func(rows int64) { r.at(stageRead, 0.1, "%d events read", rows) })
+	d, note, err := r.read(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	note := d.older.note(r.cfg.Window)
 	if note != "" {
 		r.at(stageRead, 0.15, "%s", note)
 	}
@@ -168,6 +167,22 @@ func (r *run) train(ctx context.Context) (Result, error) {
 		result.Reason += "; " + note
 	}
 	return result, err
+}
+
+// read reads the window; or all history, where the window alone is too little to train on: a shop that imported an old
+// history and now sees its first visitors has nothing else to learn from. The note says what the window left out, or that
+// it was widened.
+func (r *run) read(ctx context.Context) (d *dataset, note string, err error) {
+	report := func(rows int64) { r.at(stageRead, 0.1, "%d events read", rows) }
+	d, err = readDataset(ctx, r.cfg, r.deps.Source, report)
+	if err != nil || d.older.Events == 0 || d.sessions >= MinSessions {
+		return d, d.noteOlder(r.cfg.Window), err
+	}
+	wide := r.cfg
+	wide.Window = allHistory
+	note = d.noteWidened(r.cfg.Window)
+	d, err = readDataset(ctx, wide, r.deps.Source, report)
+	return d, note, err
 }
 
 // trainOn trains on what was read.
