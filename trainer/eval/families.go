@@ -103,10 +103,40 @@ func (f family[C]) settle(ctx context.Context, d *Dataset, search bool, o tuneOp
 	if err != nil {
 		return chosen, nil, err
 	}
-	if search {
-		f.fit = fit
-		return tune(ctx, &f.space, d.Valid, o)
+	standing, tuning, err := f.standStill(ctx, fit, d.Valid, o.depth, repeats)
+	if err != nil || !search {
+		return standing, tuning, err
 	}
+	f.fit = fit
+	found, tuning, err := tune(ctx, &f.space, d.Valid, o)
+	if err != nil {
+		return chosen, nil, err
+	}
+	// A search of few trials may find less than the defaults already have; it must not cost anything.
+	values := [2]float64{}
+	for i, c := range []C{standing, found} {
+		if values[i], err = f.value(ctx, c, newest(d.Valid, finalPredictions), o.depth); err != nil {
+			return chosen, nil, err
+		}
+	}
+	if values[0] > values[1] {
+		found, tuning.Value = standing, values[0]
+	}
+	return found, tuning, nil
+}
+
+// value is the objective of one setting.
+func (f family[C]) value(ctx context.Context, c C, sessions *model.Sessions, depth int) (float64, error) {
+	scorer, err := f.fit(c)
+	if err != nil {
+		return 0, fmt.Errorf("tune: %w", err)
+	}
+	return reach(ctx, scorer, sessions, depth)
+}
+
+// standStill is the defaults with the repeat policy that the validation part asks for.
+func (f family[C]) standStill(ctx context.Context, fit func(C) (model.Scorer, error), valid *model.Sessions, depth int, repeats func(*C) *model.RepeatPolicy) (C, *Tuning, error) {
+	chosen := f.base
 	policy := repeats(&chosen)
 	present := *policy
 	*policy = model.RepeatsAllowed
@@ -114,7 +144,7 @@ func (f family[C]) settle(ctx context.Context, d *Dataset, search bool, o tuneOp
 	if err != nil {
 		return chosen, nil, fmt.Errorf("choose repeat policy: fit: %w", err)
 	}
-	best, tuning, err := ChooseRepeats(ctx, scorer, present, d.Valid, o.depth)
+	best, tuning, err := ChooseRepeats(ctx, scorer, present, valid, depth)
 	*policy = best
 	return chosen, tuning, err
 }

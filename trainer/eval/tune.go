@@ -149,7 +149,6 @@ func (s *searcher[C]) best(n int) []trial { return slices.Clone(s.done[:min(n, l
 
 // measure fills in the values of a batch, some settings at a time.
 func (s *searcher[C]) measure(ctx context.Context, batch []trial, sessions *model.Sessions) error {
-	metric := objective(s.options.depth)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(s.options.workers)
 	for i := range batch {
@@ -158,19 +157,29 @@ func (s *searcher[C]) measure(ctx context.Context, batch []trial, sessions *mode
 			if err != nil {
 				return fmt.Errorf("tune: %w", err)
 			}
-			outcome, err := NextItem(ctx, scorer, sessions, s.options.depth, []Metric{metric})
+			value, err := reach(ctx, scorer, sessions, s.options.depth)
 			if err != nil {
 				return err
-			}
-			value, ok := outcome.Value(metric.Name)
-			if !ok {
-				return errors.New("tune: the objective was not measured")
 			}
 			batch[i].value = value
 			return nil
 		})
 	}
 	return group.Wait()
+}
+
+// reach is the value of the objective that a scorer reaches.
+func reach(ctx context.Context, scorer model.Scorer, sessions *model.Sessions, depth int) (float64, error) {
+	metric := objective(depth)
+	outcome, err := NextItem(ctx, scorer, sessions, depth, []Metric{metric})
+	if err != nil {
+		return 0, err
+	}
+	value, ok := outcome.Value(metric.Name)
+	if !ok {
+		return 0, errors.New("tune: the objective was not measured")
+	}
+	return value, nil
 }
 
 // sortTrials puts the best first; equal values keep the order of the grid, so that the choice does not hang on chance.
