@@ -91,14 +91,15 @@ func (q *query) reasons(c *candidate) []string {
 		if len(reasons) == maxReasons {
 			break
 		}
-		if reason := q.reason(part); reason != "" && !slices.Contains(reasons, reason) {
+		if reason := q.reason(c.id, part); reason != "" && !slices.Contains(reasons, reason) {
 			reasons = append(reasons, reason)
 		}
 	}
 	return reasons
 }
 
-func (q *query) reason(part contribution) string {
+// reason is what one contribution says for an item, "" where it says nothing.
+func (q *query) reason(id string, part contribution) string {
 	switch part.family {
 	case sourceCategory:
 		return "popular in " + part.origin
@@ -115,8 +116,11 @@ func (q *query) reason(part contribution) string {
 	case sourceCatalogue:
 		return "from the catalogue"
 	}
-	if part.origin == "" {
+	switch part.origin {
+	case "":
 		return ""
+	case id: // visitors of this shop come back to what they have seen
+		return "often viewed again"
 	}
 	name := q.nameOf(part.origin)
 	switch q.placement.Kind {
