@@ -65,7 +65,7 @@ func readEvents(t *testing.T, path, session, item, clock string) []*event.Event 
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
-		t.Skipf("no such data: %v", err)
+		t.Fatalf("no such data: %v", err)
 	}
 	defer f.Close()
 	plain, err := gzip.NewReader(f)
