@@ -205,7 +205,7 @@ func TestDamagedChampionIsReplaced(t *testing.T) {
 // What a search found stays until the next search; only the repeat policy is chosen anew each time.
 func TestTunedParametersAreKept(t *testing.T) {
 	r := openRegistry(t)
-	tuned := train(t, r, Config{Seed: 3, TuneTrials: 8}, planted(300, 1), testStart)
+	tuned := train(t, r, Config{Seed: 3, TuneTrials: 64}, planted(300, 1), testStart)
 	again := train(t, r, Config{Seed: 3}, planted(300, 1), testStart.Add(time.Hour))
 	params := func(version string) vmisknn.Config {
 		m, err := r.Manifest(t.Context(), testSite, version)
