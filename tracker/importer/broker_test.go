@@ -73,7 +73,7 @@ func readAll(t *testing.T, client *kafka.Client) (rows int, ids map[string]bool)
 	return rows, ids
 }
 
-func TestSerenadeThroughBroker(t *testing.T) {
+func TestRealSerenadeThroughBroker(t *testing.T) {
 	path := realData(t, "serenade-clicks/events.csv.gz")
 	client, producer := brokerProducer(t)
 	cfg := importer.Config{

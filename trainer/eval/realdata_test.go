@@ -41,7 +41,7 @@ func atLeast(t *testing.T, r Result, metric string, floor float64) {
 	}
 }
 
-func TestSerenadeFloors(t *testing.T) {
+func TestRealSerenadeFloors(t *testing.T) {
 	r, err := Run(context.Background(), Config{Data: realData(t, "serenade-clicks"), SplitColumn: "split", Tune: true})
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func TestSerenadeFloors(t *testing.T) {
 }
 
 // A dozen trials find little in a space of millions; they must not cost what the defaults have.
-func TestRetailrocketFloors(t *testing.T) {
+func TestRealRetailrocketFloors(t *testing.T) {
 	r, err := Run(context.Background(), Config{Data: realData(t, "retailrocket-sessions"), Tune: true, Trials: 12, Models: []string{ModelVSTAN}})
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ func TestRetailrocketFloors(t *testing.T) {
 }
 
 // The standard parameters must do: visitors of this shop go back and forth, and a list without repeats finds a third less.
-func TestRetailrocketFloorsUntuned(t *testing.T) {
+func TestRealRetailrocketFloorsUntuned(t *testing.T) {
 	r, err := Run(context.Background(), Config{Data: realData(t, "retailrocket-sessions"), SplitColumn: "split", Models: []string{ModelVSTAN}})
 	if err != nil {
 		t.Fatal(err)
