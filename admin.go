@@ -20,6 +20,7 @@ const (
 	adminDrain  = "/admin/stream:drain"
 	adminVerify = "/admin/features:verify"
 	adminItems  = "/admin/items:bulk"
+	adminModels = "/admin/models:refresh"
 )
 
 // adminCallLimit bounds one admin call: verifying or draining a large history takes minutes, never hours.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,7 +26,7 @@ func (a *app) modelsCommand() *cobra.Command {
 		return registry.Open(cfg.path("models"))
 	}
 	cmd.AddCommand(a.modelsListCommand(open, site), &cobra.Command{
-		Use: "promote VERSION", Short: "Put a version in force; serving follows within a second or two", Args: exactArgs("VERSION"),
+		Use: "promote VERSION", Short: "Put a version in force", Args: exactArgs("VERSION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			models, err := open()
 			if err != nil {
@@ -34,6 +35,7 @@ func (a *app) modelsCommand() *cobra.Command {
 			if err := models.Promote(cmd.Context(), *site, args[0]); err != nil {
 				return err
 			}
+			a.announceModels(cmd.Context())
 			_, err = fmt.Fprintf(a.stdout, "champion %s\n", args[0])
 			return err
 		},
@@ -48,11 +50,28 @@ func (a *app) modelsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			a.announceModels(cmd.Context())
 			_, err = fmt.Fprintf(a.stdout, "champion %s\n", version)
 			return err
 		},
 	})
 	return cmd
+}
+
+// announceModels lets the process that runs over the data directory, if there is one, put the champion in force before the
+// command ends. Without the announcement it does so within a second, so a failure is worth a line and no more.
+func (a *app) announceModels(ctx context.Context) {
+	cfg, err := a.installed()
+	if err != nil {
+		return // the command itself has said what is wrong
+	}
+	info, running, err := runningProcess(cfg.DataDir)
+	if err == nil && running {
+		err = adminClient{info}.call(ctx, adminModels, nil, nil)
+	}
+	if err != nil {
+		fmt.Fprintf(a.stderr, "the running process was not told, it sees the model in force by itself: %v\n", err)
+	}
 }
 
 func (a *app) modelsListCommand(open func() (*registry.Registry, error), site *string) *cobra.Command {

@@ -69,6 +69,9 @@ func (a *app) trainCommand() *cobra.Command {
 				if err != nil {
 					return fmt.Errorf("train: %w", err)
 				}
+				if result.Promoted {
+					a.announceModels(cmd.Context())
+				}
 				return a.printTraining(result, asJSON)
 			})
 		},

@@ -54,6 +54,8 @@ type models struct {
 	log      *slog.Logger
 	now      func() time.Time
 
+	refreshes chan chan struct{} // who waits for a poll that begins after asking
+
 	mu    sync.RWMutex // guards sites
 	sites map[string]*siteModel
 }
@@ -80,16 +82,43 @@ func (m *models) all(f func(site string, loaded *loadedModel)) {
 	}
 }
 
-// run polls the champions until ctx ends; the first poll is done before ready is called.
+// run polls the champions until ctx ends, and at once when refresh asks; the first poll is done before ready is called.
 func (m *models) run(ctx context.Context, sites func(context.Context) []string, ready func()) {
+	tick := time.NewTicker(modelPoll)
+	defer tick.Stop()
+	var asked chan struct{}
 	for {
 		for _, site := range sites(ctx) {
 			m.poll(ctx, site)
 		}
 		ready()
-		if pause(ctx, modelPoll) != nil {
+		if asked != nil {
+			close(asked)
+		}
+		select {
+		case <-tick.C:
+			asked = nil
+		case asked = <-m.refreshes:
+		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// refresh returns when a poll that began after the call has ended: the champions of this moment are in force, where they
+// can be.
+func (m *models) refresh(ctx context.Context) error {
+	done := make(chan struct{})
+	select {
+	case m.refreshes <- done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

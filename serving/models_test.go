@@ -2,13 +2,17 @@ package serving
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/internal/kafka/kafkatest"
 	"github.com/millrace/millrace/internal/registry"
 )
 
@@ -140,4 +144,24 @@ func TestAFallbackIsOnlyForTheStart(t *testing.T) {
 	r.poll()
 	r.expect(r.versions[0].Version) // from memory
 	r.reported("version "+r.versions[0].Version+" is in force instead", r.path(newer))
+}
+
+// TestRefreshPutsTheChampionInForce: whoever promoted a version and asked to look finds it in force when the answer comes.
+func TestRefreshPutsTheChampionInForce(t *testing.T) {
+	h := newHouse(t).open()
+	h.must(h.serving.loadCatalogue(t.Context()))
+	kafkatest.Run(t, func(ctx context.Context) error {
+		h.serving.models.run(ctx, func(context.Context) []string { return []string{testSite} }, func() {})
+		return nil
+	})
+	sessions := [][]string{{"tent", "mat"}, {"tent", "mat"}, {"tent", "stove"}}
+	for range 5 {
+		sessions = append(sessions, []string{"tent", "mat"})
+		promoted := h.train(sessions)
+		answer := httptest.NewRecorder()
+		h.router.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/admin/models:refresh", http.NoBody))
+		if inForce := h.serving.models.of(testSite); answer.Code != http.StatusOK || inForce == nil || inForce.Manifest.Version != promoted.Version {
+			t.Fatalf("status %d, in force %v, promoted %s", answer.Code, inForce, promoted.Version)
+		}
+	}
 }

@@ -87,7 +87,9 @@ func New(cfg Config, deps Deps) (*Serving, error) {
 			sites: map[string]*siteItems{}, log: deps.Items, online: deps.Online, control: deps.Control,
 			produce: deps.Producer, now: deps.Now,
 		},
-		models:   &models{registry: deps.Registry, log: deps.Log, now: deps.Now, sites: map[string]*siteModel{}},
+		models: &models{
+			registry: deps.Registry, log: deps.Log, now: deps.Now, refreshes: make(chan chan struct{}), sites: map[string]*siteModel{},
+		},
 		visitors: &visitors{online: deps.Online, waiting: make(chan struct{}, maxWaiting)},
 		static: &staticLists{
 			dir: filepath.Join(cfg.Dir, "static"), log: deps.Log, lists: map[string][]string{}, written: map[string]time.Time{},
@@ -184,4 +186,5 @@ func (s *Serving) Routes(r chi.Router) {
 // AdminRoutes mounts what the command line asks of a running process. The caller authorises every request.
 func (s *Serving) AdminRoutes(r chi.Router) {
 	r.Post("/admin/items:bulk", s.handleAdminBulk)
+	r.Post("/admin/models:refresh", s.handleRefreshModels)
 }

@@ -42,6 +42,16 @@ func (s *Serving) handleFeatures(w http.ResponseWriter, r *http.Request, site st
 	s.answer(w, r, http.StatusOK, found.profile.View(found.profileID))
 }
 
+// handleRefreshModels answers POST /admin/models:refresh once this node has looked for new champions: a command that
+// promoted one ends when it answers.
+func (s *Serving) handleRefreshModels(w http.ResponseWriter, r *http.Request) {
+	if err := s.models.refresh(r.Context()); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.answer(w, r, http.StatusOK, struct{}{})
+}
+
 // modelSummary is one version in GET /v1/models.
 type modelSummary struct {
 	Version   string                        `json:"version"`
