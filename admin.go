@@ -21,6 +21,9 @@ const (
 	adminVerify = "/admin/features:verify"
 	adminItems  = "/admin/items:bulk"
 	adminModels = "/admin/models:refresh"
+
+	adminLetters       = "/admin/deadletters:list"
+	adminReplayLetters = "/admin/deadletters:replay"
 )
 
 // adminCallLimit bounds one admin call: verifying or draining a large history takes minutes, never hours.

@@ -97,7 +97,7 @@ func newRootCommand(a *app) *cobra.Command {
 	a.overrides.String(flags, "log-level", "log.level", "debug, info, warn or error (default info)")
 	root.AddCommand(
 		a.upCommand(), a.importCommand(), a.trainCommand(), a.trainChildCommand(), a.evaluateCommand(),
-		a.modelsCommand(), a.lakeCommand(), a.featuresCommand(), a.topicsCommand(), a.keysCommand(),
+		a.modelsCommand(), a.lakeCommand(), a.featuresCommand(), a.deadLettersCommand(), a.topicsCommand(), a.keysCommand(),
 		a.benchCommand(), a.configCommand(), a.versionCommand(),
 	)
 	return root

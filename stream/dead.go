@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
@@ -69,9 +70,10 @@ func (s *Stream) bury(ctx context.Context, letters []deadLetter) error {
 	return nil
 }
 
-// letter is the record to write for a dead letter. It always fits into a batch of the producer.
+// letter is the record to write for a dead letter. It always fits into a batch of the producer. Its time is when it was
+// written, because retention counts from it: a record with a wrong time must not take its letter along.
 func (d deadLetter) letter() kafka.Record {
-	out := kafka.Record{Topic: event.TopicDead, Partition: -1, Time: d.record.Time, Key: d.record.Key, Value: d.record.Value}
+	out := kafka.Record{Topic: event.TopicDead, Partition: -1, Time: time.Now(), Key: d.record.Key, Value: d.record.Value}
 	head := len(d.record.Key)
 	for _, h := range d.record.Headers {
 		head += letterHeaderBytes + len(h.Key) + len(h.Value)

@@ -85,13 +85,14 @@ type Epochs interface {
 	TopicEpoch(ctx context.Context, topic string) (control.TopicEpoch, bool, error)
 }
 
-// Deps are what a Stream works with. Assigner and Producer are not needed by Verify alone.
+// Deps are what a Stream works with. Assigner and Producer are not needed by Verify alone, Replays only for dead letters.
 type Deps struct {
 	Log      Log
 	Assigner Assigner
 	Producer Producer
 	Lake     Lake
 	Epochs   Epochs
+	Replays  Replays
 	Online   onlinestore.Store
 	Logger   *slog.Logger          // nil discards
 	Metrics  prometheus.Registerer // nil counts for nobody

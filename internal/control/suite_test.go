@@ -23,6 +23,7 @@ func testStore(t *testing.T, open func(t *testing.T) *Store) {
 	t.Run("hold lease", func(t *testing.T) { testHoldLease(t, open(t), open(t)) })
 	t.Run("epochs", func(t *testing.T) { testEpochs(t, open(t), open(t)) })
 	t.Run("imports", func(t *testing.T) { testImports(t, open(t), open(t)) })
+	t.Run("letters", func(t *testing.T) { testLetters(t, open(t), open(t)) })
 }
 
 func must[T any](t *testing.T) func(v T, err error) T {
@@ -356,4 +357,50 @@ func testImports(t *testing.T, a, b *Store) {
 	if _, ok, err := a.ImportProgress(ctx, "other", "d1"); ok || err != nil {
 		t.Fatalf("another site knows the file: %v, %v", ok, err)
 	}
+}
+
+// testLetters: what one process remembers another knows, places differ in each of their parts, and only what retention has
+// removed is forgotten.
+func testLetters(t *testing.T, a, b *Store) {
+	ctx := t.Context()
+	source := RecordPlace{Topic: "millrace.events", Epoch: 2, Partition: 3, Offset: 40}
+	letter := RecordPlace{Topic: "millrace.events.dead", Epoch: 1, Partition: 1, Offset: 7}
+	known := func(s *Store, at RecordPlace) bool { t.Helper(); return must[bool](t)(s.LetterReplayed(ctx, at)) }
+	if known(a, source) {
+		t.Fatal("a letter is known that nobody replayed")
+	}
+	for range 2 { // a replay that died after sending sends and remembers again
+		if err := a.RememberLetters(ctx, []ReplayedLetter{{source, letter}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !known(b, source) {
+		t.Fatal("the other process does not know of the replay")
+	}
+	for name, other := range map[string]RecordPlace{
+		"topic": {"millrace.exposures", 2, 3, 40}, "epoch": {"millrace.events", 1, 3, 40},
+		"partition": {"millrace.events", 2, 2, 40}, "offset": {"millrace.events", 2, 3, 41},
+	} {
+		if known(a, other) {
+			t.Errorf("a record with another %s passes as replayed", name)
+		}
+	}
+	forget := func(before RecordPlace, kept bool) {
+		t.Helper()
+		if err := b.ForgetLetters(ctx, before); err != nil {
+			t.Fatal(err)
+		}
+		if known(a, source) != kept {
+			t.Fatalf("after forgetting before %+v the letter is known: %v", before, !kept)
+		}
+	}
+	forget(RecordPlace{Epoch: 1, Partition: 1, Offset: 7}, true)
+	forget(RecordPlace{Epoch: 2, Partition: 2, Offset: 9}, true)
+	later := letter
+	later.Offset = 8
+	if err := a.RememberLetters(ctx, []ReplayedLetter{{source, later}}); err != nil {
+		t.Fatal(err)
+	}
+	forget(RecordPlace{Epoch: 1, Partition: 1, Offset: 8}, true) // the second letter of the record is there still
+	forget(RecordPlace{Epoch: 2, Partition: 1, Offset: 0}, false)
 }

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/millrace/millrace/internal/httpserver"
+	"github.com/millrace/millrace/stream"
+)
+
+// maxAdminRequestBytes bounds the body of a command's call: a cursor over some thousand partitions.
+const maxAdminRequestBytes = 1 << 20
+
+// listLettersRequest asks for the newest dead letters.
+type listLettersRequest struct {
+	Limit int `json:"limit"`
+}
+
+// streamRoutes are the calls of commands that the stream answers.
+func (s *system) streamRoutes(r chi.Router) {
+	r.Post(adminDrain, func(w http.ResponseWriter, req *http.Request) {
+		s.answer(w, req, struct{}{}, s.stream.Drained(req.Context()))
+	})
+	r.Post(adminVerify, func(w http.ResponseWriter, req *http.Request) {
+		report, err := s.verify(req.Context())
+		s.answer(w, req, report, err)
+	})
+	r.Post(adminLetters, func(w http.ResponseWriter, req *http.Request) {
+		var body listLettersRequest
+		if p := httpserver.ReadJSON(w, req, maxAdminRequestBytes, &body); p != nil {
+			httpserver.WriteProblem(w, req, *p)
+			return
+		}
+		list, err := s.stream.Letters(req.Context(), body.Limit)
+		s.answer(w, req, list, err)
+	})
+	r.Post(adminReplayLetters, func(w http.ResponseWriter, req *http.Request) {
+		var body stream.ReplayRequest
+		if p := httpserver.ReadJSON(w, req, maxAdminRequestBytes, &body); p != nil {
+			httpserver.WriteProblem(w, req, *p)
+			return
+		}
+		report, err := s.stream.ReplayLetters(req.Context(), body)
+		s.answer(w, req, report, err)
+	})
+}
