@@ -20,6 +20,7 @@ var suite = []struct {
 }{
 	{"round trip", testRoundTrip},
 	{"ensure topics", testEnsureTopics},
+	{"grow topic", testGrowTopic},
 	{"offsets", testOffsets},
 	{"long poll", testLongPoll},
 	{"out of range", testOutOfRange},
