@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,20 +14,20 @@ import (
 
 	"github.com/apache/iceberg-go/table"
 	"github.com/google/uuid"
-	"modernc.org/sqlite" // also the database/sql driver "sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/millrace/millrace/internal/sqldb"
 )
 
-// catalogName is the catalog's name inside the database; engines that open catalog.db ask for it.
+// catalogName is the catalog's name inside the database; engines that open it ask for it.
 const catalogName = "millrace"
 
-// catalog is an Iceberg SQL catalog: the two tables of the Iceberg JDBC catalog specification (schema V1), in SQLite, so
-// that pyiceberg, Spark and others can open the same file. It is our own because a commit must be durable in the order
+// catalog is an Iceberg SQL catalog: the two tables of the Iceberg JDBC catalog specification (schema V1), in SQLite or
+// PostgreSQL, so that pyiceberg, Spark and others can open the same database. It is our own because a commit must be durable in the order
 // data, manifests, metadata, pointer, which the library's catalog leaves to the file system, and because the pointer
 // moves here only from exactly the metadata version that a transaction was built on. The library's catalog checks the
 // snapshot only, so two commits that move fences but add no rows could overwrite each other.
 type catalog struct {
-	db *sql.DB
+	db *sqldb.DB
 }
 
 // errNoTable reports that the catalog does not know a table.
@@ -50,46 +49,24 @@ CREATE TABLE IF NOT EXISTS iceberg_namespace_properties (
 	property_value VARCHAR,
 	PRIMARY KEY (catalog_name, namespace, property_key));`
 
-// openCatalog opens or creates the catalog database. Writers of several processes meet here: WAL lets readers go on
-// beside them, a writer takes its lock at BEGIN (immediate) and waits up to 5 s for another.
-func openCatalog(ctx context.Context, path string) (*catalog, error) {
-	dsn := (&url.URL{Scheme: "file", Path: path, RawQuery: "_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate"}).String()
-	db, err := sql.Open("sqlite", dsn)
+// openCatalog opens the catalog database, a file or a URL, and creates what is missing in it. Writers of several processes
+// meet here.
+func openCatalog(ctx context.Context, place string) (*catalog, error) {
+	db, err := sqldb.Open(ctx, place)
 	if err != nil {
-		return nil, fmt.Errorf("open catalog %s: %w", path, err)
+		return nil, fmt.Errorf("open catalog: %w", err)
 	}
-	c := &catalog{db: db}
-	if err := c.createTables(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("create catalog %s: %w", path, err), db.Close())
-	}
-	_, err = db.ExecContext(ctx, `INSERT INTO iceberg_namespace_properties VALUES (?, ?, 'exists', 'true') ON CONFLICT DO NOTHING`, catalogName, Namespace)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("create namespace in catalog %s: %w", path, err), db.Close())
-	}
-	return c, nil
-}
-
-const (
-	// createWait is the pause before a new catalog is tried again, createTries how often: 5 s in all, as busy_timeout.
-	createWait  = 20 * time.Millisecond
-	createTries = 250
-)
-
-// createTables creates what is missing. It waits itself where two processes make one new database: the change to WAL does
-// not heed busy_timeout.
-func (c *catalog) createTables(ctx context.Context) error {
-	for try := 1; ; try++ {
-		_, err := c.db.ExecContext(ctx, catalogSchema)
-		var failed *sqlite.Error
-		if busy := errors.As(err, &failed) && failed.Code() == sqlite3.SQLITE_BUSY; !busy || try == createTries {
+	err = db.Alone(ctx, func(tx *sqldb.Tx) error {
+		if _, err := tx.ExecContext(ctx, catalogSchema); err != nil {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(createWait):
-		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO iceberg_namespace_properties VALUES (?, ?, 'exists', 'true') ON CONFLICT DO NOTHING`, catalogName, Namespace)
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("create catalog: %w", err), db.Close())
 	}
+	return &catalog{db: db}, nil
 }
 
 func (c *catalog) close() error { return c.db.Close() }

@@ -87,9 +87,9 @@ func checkExactlyOnce(t *testing.T, l *Lake) {
 type writerCount struct{ commits, moved, faults, crashes int }
 
 // crashingWriter opens the lake and lands until a fault kills it, again and again, until nothing is left to land.
-func crashingWriter(ctx context.Context, dir string, s sampler, count *writerCount) error {
+func crashingWriter(ctx context.Context, cfg Config, s sampler, count *writerCount) error {
 	for {
-		l, err := Open(ctx, Config{Dir: dir})
+		l, err := Open(ctx, cfg)
 		if err != nil {
 			return err
 		}
@@ -135,19 +135,21 @@ func crashingWriter(ctx context.Context, dir string, s sampler, count *writerCou
 
 // Three writers that all believe they own every partition, on one catalog, failing at every step of a commit: nothing is
 // lost and nothing lands twice.
-func TestConcurrentCrashingWriters(t *testing.T) {
+func TestConcurrentCrashingWriters(t *testing.T) { onEachCatalog(t, testConcurrentCrashingWriters) }
+
+func testConcurrentCrashingWriters(t *testing.T, fresh func() Config) {
+	cfg := fresh()
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	dir := t.TempDir()
 	group, ctx := errgroup.WithContext(t.Context())
 	var counts [3]writerCount
 	for w := range counts {
-		group.Go(func() error { return crashingWriter(ctx, dir, newSampler(uint64(100+w)), &counts[w]) })
+		group.Go(func() error { return crashingWriter(ctx, cfg, newSampler(uint64(100+w)), &counts[w]) })
 	}
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("per writer: %+v", counts)
-	l, err := Open(t.Context(), Config{Dir: dir})
+	l, err := Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,17 +159,24 @@ func TestConcurrentCrashingWriters(t *testing.T) {
 	}
 }
 
-// writerEnv makes the test binary a writer on the lake that it names.
-const writerEnv = "MILLRACE_TEST_LAKE_WRITER"
+// The test binary becomes a writer on the lake that these name.
+const (
+	writerEnv  = "MILLRACE_TEST_LAKE_WRITER"
+	catalogEnv = "MILLRACE_TEST_LAKE_CATALOG"
+)
 
 // TestKilledWriters starts real processes and kills them with SIGKILL while they commit.
 func TestKilledWriters(t *testing.T) {
 	if dir := os.Getenv(writerEnv); dir != "" {
-		writeUntilKilled(t, dir)
+		writeUntilKilled(t, Config{Dir: dir, Catalog: os.Getenv(catalogEnv)})
 		return
 	}
-	dir := t.TempDir()
-	l := openLakeAt(t, dir)
+	onEachCatalog(t, testKilledWriters)
+}
+
+func testKilledWriters(t *testing.T, fresh func() Config) {
+	cfg := fresh()
+	l := openLake(t, cfg)
 	random := rand.New(rand.NewPCG(5, 5))
 	kills := 0
 	for drained := false; !drained; {
@@ -176,7 +185,7 @@ func TestKilledWriters(t *testing.T) {
 		for i := range ended {
 			commits := 1 + random.IntN(10)
 			children.Go(func() (err error) {
-				ended[i], err = runWriter(t, dir, commits)
+				ended[i], err = runWriter(t, cfg, commits)
 				return err
 			})
 		}
@@ -200,9 +209,9 @@ func TestKilledWriters(t *testing.T) {
 
 // runWriter runs a writer process and kills it after so many commits, at whatever it is doing then; ended reports that it
 // had landed everything before.
-func runWriter(t *testing.T, dir string, commits int) (ended bool, err error) {
+func runWriter(t *testing.T, cfg Config, commits int) (ended bool, err error) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledWriters$", "-test.v")
-	cmd.Env = append(os.Environ(), writerEnv+"="+dir)
+	cmd.Env = append(os.Environ(), writerEnv+"="+cfg.Dir, catalogEnv+"="+cfg.Catalog)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return false, err
@@ -236,8 +245,8 @@ func runWriter(t *testing.T, dir string, commits int) (ended bool, err error) {
 	return ended, err
 }
 
-func writeUntilKilled(t *testing.T, dir string) {
-	l := openLakeAt(t, dir)
+func writeUntilKilled(t *testing.T, cfg Config) {
+	l := openLake(t, cfg)
 	s := newSampler(uint64(os.Getpid()))
 	for {
 		err := landSome(t.Context(), l, s)

@@ -16,9 +16,11 @@ import (
 
 // Config says where a lake is.
 type Config struct {
-	// Dir holds catalog.db and a folder per table. It is created when missing. Iceberg metadata records absolute paths, so
-	// a lake stays where it was made; Dir may name that place through symbolic links.
+	// Dir holds a folder per table. It is created when missing. Iceberg metadata records absolute paths, so a lake stays
+	// where it was made; Dir may name that place through symbolic links.
 	Dir string
+	// Catalog is the URL of the PostgreSQL database that holds the catalog; empty means SQLite, in catalog.db below Dir.
+	Catalog string
 	// Allocator gives the memory of Arrow record batches; nil means the Go heap.
 	Allocator memory.Allocator
 }
@@ -65,7 +67,11 @@ func Open(ctx context.Context, cfg Config) (*Lake, error) {
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return nil, fmt.Errorf("open lake: %w", err)
 	}
-	cat, err := openCatalog(ctx, filepath.Join(dir, "catalog.db"))
+	place := cfg.Catalog
+	if place == "" {
+		place = filepath.Join(dir, "catalog.db")
+	}
+	cat, err := openCatalog(ctx, place)
 	if err != nil {
 		return nil, fmt.Errorf("open lake: %w", err)
 	}

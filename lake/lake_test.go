@@ -72,8 +72,10 @@ func TestInfoNewestEpoch(t *testing.T) {
 	}
 }
 
-func TestCommitRepeatedLandsOnce(t *testing.T) {
-	l, s := openTestLake(t), newSampler(3)
+func TestCommitRepeatedLandsOnce(t *testing.T) { onEachCatalog(t, testCommitRepeatedLandsOnce) }
+
+func testCommitRepeatedLandsOnce(t *testing.T, fresh func() Config) {
+	l, s := openLake(t, fresh()), newSampler(3)
 	in := s.landEvents(1, 0, 25)
 	for range 3 {
 		if err := l.Commit(t.Context(), in); err != nil {
@@ -86,7 +88,11 @@ func TestCommitRepeatedLandsOnce(t *testing.T) {
 }
 
 func TestCommitFromElsewhereIsRefused(t *testing.T) {
-	l, s := openTestLake(t), newSampler(4)
+	onEachCatalog(t, testCommitFromElsewhereIsRefused)
+}
+
+func testCommitFromElsewhereIsRefused(t *testing.T, fresh func() Config) {
+	l, s := openLake(t, fresh()), newSampler(4)
 	if err := l.Commit(t.Context(), s.landEvents(1, 0, 25)); err != nil {
 		t.Fatal(err)
 	}
@@ -158,8 +164,10 @@ func TestOpenRefusesRowsWithoutFence(t *testing.T) {
 
 // A commit that was built on an older version must not go through, even when no snapshot lies between: two writers that
 // only move fences would overwrite each other.
-func TestStaleVersionCannotCommit(t *testing.T) {
-	l := openTestLake(t)
+func TestStaleVersionCannotCommit(t *testing.T) { onEachCatalog(t, testStaleVersionCannotCommit) }
+
+func testStaleVersionCannotCommit(t *testing.T, fresh func() Config) {
+	l := openLake(t, fresh())
 	spec, err := specByName(TableEvents)
 	if err != nil {
 		t.Fatal(err)
@@ -181,13 +189,15 @@ func TestStaleVersionCannotCommit(t *testing.T) {
 }
 
 // Processes that make one new lake at the same time wait for each other.
-func TestOpenNewLakeTogether(t *testing.T) {
+func TestOpenNewLakeTogether(t *testing.T) { onEachCatalog(t, testOpenNewLakeTogether) }
+
+func testOpenNewLakeTogether(t *testing.T, fresh func() Config) {
 	for range 5 {
-		dir := t.TempDir()
+		cfg := fresh()
 		var group errgroup.Group
 		for range 6 {
 			group.Go(func() error {
-				l, err := Open(t.Context(), Config{Dir: dir})
+				l, err := Open(t.Context(), cfg)
 				if err != nil {
 					return err
 				}

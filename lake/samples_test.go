@@ -18,7 +18,12 @@ func openTestLake(t testing.TB) *Lake {
 
 func openLakeAt(t testing.TB, dir string) *Lake {
 	t.Helper()
-	l, err := Open(t.Context(), Config{Dir: dir})
+	return openLake(t, Config{Dir: dir})
+}
+
+func openLake(t testing.TB, cfg Config) *Lake {
+	t.Helper()
+	l, err := Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

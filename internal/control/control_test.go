@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/millrace/millrace/internal/sqldb/postgrestest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -34,6 +36,19 @@ func TestSQLite(t *testing.T) {
 		dir := filepath.Dir(t.TempDir())
 		return openAt(t, filepath.Join(dir, "a control?store#1.db"))
 	})
+}
+
+func TestPostgres(t *testing.T) {
+	server := postgrestest.Start(t)
+	places := map[string]string{} // one database per subtest, as TestSQLite has one directory
+	testStore(t, func(t *testing.T) *Store {
+		if places[t.Name()] == "" {
+			places[t.Name()] = server.Database(t)
+		}
+		return openAt(t, places[t.Name()])
+	})
+	t.Run("concurrent open", func(t *testing.T) { testConcurrentOpen(t, server.Database(t)) })
+	t.Run("newer schema", func(t *testing.T) { testNewerSchema(t, server.Database(t)) })
 }
 
 func TestFileIsPrivate(t *testing.T) {
@@ -85,7 +100,10 @@ func TestSecretsAreNotStored(t *testing.T) {
 }
 
 func TestNewerSchemaIsRefused(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "control.db")
+	testNewerSchema(t, filepath.Join(t.TempDir(), "control.db"))
+}
+
+func testNewerSchema(t *testing.T, path string) {
 	s := openAt(t, path)
 	if _, err := s.db.ExecContext(t.Context(), `INSERT INTO schema_version (version) VALUES (99)`); err != nil {
 		t.Fatal(err)
@@ -136,9 +154,12 @@ func locksOn(t *testing.T, path string) int {
 	return n
 }
 
-// Several processes start at once on a fresh directory: one migrates, all open.
 func TestConcurrentOpen(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "control.db")
+	testConcurrentOpen(t, filepath.Join(t.TempDir(), "control.db"))
+}
+
+// Several processes start at once on an empty store: one migrates, all open.
+func testConcurrentOpen(t *testing.T, path string) {
 	const processes = 6
 	errs := make(chan error, processes)
 	for range processes {

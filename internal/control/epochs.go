@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/millrace/millrace/internal/sqldb"
 )
 
 var (
@@ -71,7 +73,7 @@ func (s *Store) TopicEpoch(ctx context.Context, topic string) (e TopicEpoch, ok 
 // had to be created again is a *TopicRecreatedError, at this and every later start, until AdoptTopic.
 func (s *Store) EnsureEpoch(ctx context.Context, topic string, partitions int32, created bool) (TopicEpoch, error) {
 	var e TopicEpoch
-	err := s.inTx(ctx, func(tx *sql.Tx) error {
+	err := s.db.InTx(ctx, func(tx *sqldb.Tx) error {
 		var err error
 		e, err = readEpoch(ctx, tx, topic)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -101,7 +103,7 @@ func (s *Store) AdoptTopic(ctx context.Context, topic string, partitions int32) 
 		return TopicEpoch{}, fmt.Errorf("adopt topic %s: %d partitions", topic, partitions)
 	}
 	var e TopicEpoch
-	err := s.inTx(ctx, func(tx *sql.Tx) error {
+	err := s.db.InTx(ctx, func(tx *sqldb.Tx) error {
 		known, err := readEpoch(ctx, tx, topic)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
@@ -115,7 +117,7 @@ func (s *Store) AdoptTopic(ctx context.Context, topic string, partitions int32) 
 	return e, nil
 }
 
-// queryer is what *sql.DB and *sql.Tx have in common for reading one row.
+// queryer is what *sqldb.DB and *sqldb.Tx have in common for reading one row.
 type queryer interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
@@ -132,7 +134,7 @@ func readEpoch(ctx context.Context, q queryer, topic string) (TopicEpoch, error)
 	return e, nil
 }
 
-func writeEpoch(ctx context.Context, tx *sql.Tx, e TopicEpoch) error {
+func writeEpoch(ctx context.Context, tx *sqldb.Tx, e TopicEpoch) error {
 	_, err := tx.ExecContext(ctx,
 		`INSERT INTO topic_epochs (topic, epoch, partitions, updated_at, recreated_at) VALUES (?, ?, ?, ?, ?)
 		 ON CONFLICT (topic) DO UPDATE SET epoch = excluded.epoch, partitions = excluded.partitions,
@@ -146,19 +148,3 @@ func writeEpoch(ctx context.Context, tx *sql.Tx, e TopicEpoch) error {
 
 // storedNow is the time as it reads back from the store.
 func storedNow() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
-
-// inTx runs work in one write transaction.
-func (s *Store) inTx(ctx context.Context, work func(tx *sql.Tx) error) error {
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	defer func() { _ = tx.Rollback() }() // a no-op after Commit
-	if err := work(tx); err != nil {
-		return err
-	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	return nil
-}

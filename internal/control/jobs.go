@@ -79,8 +79,11 @@ func (s *Store) StartJob(ctx context.Context, kind, site, detail string) (Job, e
 	if err := event.CheckSite(site); err != nil {
 		return Job{}, fmt.Errorf("start job: %w", err)
 	}
-	now := storedNow()
-	_, err := s.db.ExecContext(ctx, `DELETE FROM jobs WHERE started_at < ? AND expires_at < ?`,
+	now, err := s.now(ctx)
+	if err != nil {
+		return Job{}, fmt.Errorf("start job: %w", err)
+	}
+	_, err = s.db.ExecContext(ctx, `DELETE FROM jobs WHERE started_at < ? AND expires_at < ?`,
 		millis(now.Add(-JobRetention)), millis(now))
 	if err != nil {
 		return Job{}, fmt.Errorf("forget old jobs: %w", err)
@@ -98,7 +101,10 @@ func (s *Store) StartJob(ctx context.Context, kind, site, detail string) (Job, e
 
 // UpdateJob records progress and keeps the job alive for another JobTTL. ErrJobEnded tells the owner to stop.
 func (s *Store) UpdateJob(ctx context.Context, id string, p JobProgress) error {
-	now := time.Now()
+	now, err := s.now(ctx)
+	if err != nil {
+		return fmt.Errorf("update job %s: %w", clip(id), err)
+	}
 	res, err := s.db.ExecContext(ctx,
 		`UPDATE jobs SET progress = ?, stage = ?, detail = ?, updated_at = ?, expires_at = ? WHERE id = ? AND state = ?`,
 		min(max(p.Progress, 0), 1), p.Stage, p.Detail, millis(now), millis(now.Add(JobTTL)), id, string(JobRunning))
@@ -117,7 +123,11 @@ func (s *Store) FinishJob(ctx context.Context, id string, o JobOutcome) error {
 			return fmt.Errorf("encode result of job %s: %w", clip(id), err)
 		}
 	}
-	now := millis(time.Now())
+	ended, err := s.now(ctx)
+	if err != nil {
+		return fmt.Errorf("finish job %s: %w", clip(id), err)
+	}
+	now := millis(ended)
 	res, err := s.db.ExecContext(ctx,
 		`UPDATE jobs SET state = ?, detail = ?, result = ?, progress = CASE WHEN ? = 'done' THEN 1 ELSE progress END,
 		 updated_at = ?, ended_at = ? WHERE id = ? AND state = ?`,
@@ -130,7 +140,10 @@ func (s *Store) Jobs(ctx context.Context, f JobFilter) ([]Job, error) {
 	if f.Limit <= 0 {
 		f.Limit = DefaultJobs
 	}
-	now := millis(time.Now())
+	now, err := s.now(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read jobs: %w", err)
+	}
 	// A lost job is failed in every reading although no one wrote it down: reading does not write.
 	rows, err := s.db.QueryContext(ctx,
 		`SELECT id, kind, site, shown, progress, stage, CASE WHEN shown = state THEN detail ELSE ? END,
@@ -138,7 +151,7 @@ func (s *Store) Jobs(ctx context.Context, f JobFilter) ([]Job, error) {
 		 FROM (SELECT jobs.*, CASE WHEN state = 'running' AND expires_at <= ? THEN 'failed' ELSE state END AS shown FROM jobs) AS j
 		 WHERE (? = '' OR kind = ?) AND (? = '' OR site = ?) AND (? = '' OR shown = ?)
 		 ORDER BY started_at DESC, id DESC LIMIT ?`,
-		lostDetail, now, f.Kind, f.Kind, f.Site, f.Site, string(f.State), string(f.State), f.Limit)
+		lostDetail, millis(now), f.Kind, f.Kind, f.Site, f.Site, string(f.State), string(f.State), f.Limit)
 	if err != nil {
 		return nil, fmt.Errorf("read jobs: %w", err)
 	}

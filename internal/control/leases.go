@@ -34,7 +34,7 @@ func (e *LeaseHeldError) Error() string {
 // Is makes errors.Is(err, ErrLeaseHeld) true.
 func (e *LeaseHeldError) Is(target error) bool { return target == ErrLeaseHeld }
 
-// Lease is the right to do one named thing until ExpiresAt. Token grows by one with every holder that a name has had:
+// Lease is the right to do one named thing until ExpiresAt, on the clock of the database. Token grows by one with every holder that a name has had:
 // a store that keeps the highest token it has seen can refuse the writes of a holder that was replaced (fencing).
 type Lease struct {
 	Name      string
@@ -46,9 +46,12 @@ type Lease struct {
 // AcquireLease takes the lease if nobody holds it, else it returns a *LeaseHeldError. Holder is a description for
 // people, like "pid 4711": one that asks twice is refused the second time.
 func (s *Store) AcquireLease(ctx context.Context, name, holder string, ttl time.Duration) (Lease, error) {
-	now := time.Now()
+	now, err := s.db.Now(ctx)
+	if err != nil {
+		return Lease{}, fmt.Errorf("acquire lease %s: %w", name, err)
+	}
 	l := Lease{Name: name, Holder: holder, ExpiresAt: now.Add(ttl).UTC().Truncate(time.Millisecond)}
-	err := s.db.QueryRowContext(ctx,
+	err = s.db.QueryRowContext(ctx,
 		`INSERT INTO leases (name, holder, token, expires_at) VALUES (?, ?, 1, ?)
 		 ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, token = leases.token + 1, expires_at = excluded.expires_at
 		 WHERE leases.expires_at <= ? RETURNING token`,
@@ -71,7 +74,10 @@ func (s *Store) AcquireLease(ctx context.Context, name, holder string, ttl time.
 
 // RenewLease extends a lease that has not run out, else it returns ErrLeaseLost.
 func (s *Store) RenewLease(ctx context.Context, l Lease, ttl time.Duration) (Lease, error) {
-	now := time.Now()
+	now, err := s.db.Now(ctx)
+	if err != nil {
+		return l, fmt.Errorf("renew lease %s: %w", l.Name, err)
+	}
 	l.ExpiresAt = now.Add(ttl).UTC().Truncate(time.Millisecond)
 	res, err := s.db.ExecContext(ctx,
 		`UPDATE leases SET expires_at = ? WHERE name = ? AND token = ? AND expires_at > ?`,
@@ -91,13 +97,14 @@ func (s *Store) ReleaseLease(ctx context.Context, l Lease) error {
 // HoldLease acquires the lease, runs work while renewing it, and releases it. When the lease is lost the context of
 // work is cancelled and HoldLease returns ErrLeaseLost; when it is held by another, work never runs.
 func (s *Store) HoldLease(ctx context.Context, name, holder string, ttl time.Duration, work func(context.Context, Lease) error) error {
+	ends := time.Now().Add(ttl) // on this process's clock; the database counts from a moment later
 	lease, err := s.AcquireLease(ctx, name, holder, ttl)
 	if err != nil {
 		return err
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	renewCtx, stopRenewing := context.WithCancel(groupCtx)
-	group.Go(func() error { return s.renewUntilDone(renewCtx, lease, ttl) })
+	group.Go(func() error { return s.renewUntilDone(renewCtx, lease, ends, ttl) })
 	group.Go(func() error {
 		defer stopRenewing()
 		return work(groupCtx, lease)
@@ -109,7 +116,7 @@ func (s *Store) HoldLease(ctx context.Context, name, holder string, ttl time.Dur
 
 // renewUntilDone renews the lease until the context ends. A renewal that fails for another reason than loss is tried
 // again at the next tick, as long as the lease lasts.
-func (s *Store) renewUntilDone(ctx context.Context, lease Lease, ttl time.Duration) error {
+func (s *Store) renewUntilDone(ctx context.Context, lease Lease, ends time.Time, ttl time.Duration) error {
 	ticker := time.NewTicker(ttl / renewalsPerLease)
 	defer ticker.Stop()
 	for {
@@ -118,13 +125,16 @@ func (s *Store) renewUntilDone(ctx context.Context, lease Lease, ttl time.Durati
 			return nil
 		case <-ticker.C:
 		}
-		renewed, err := s.RenewLease(ctx, lease, ttl)
+		asked := time.Now()
+		inTime, cancel := context.WithDeadline(ctx, ends)
+		_, err := s.RenewLease(inTime, lease, ttl)
+		cancel()
 		switch {
 		case err == nil:
-			lease = renewed
+			ends = asked.Add(ttl)
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, ErrLeaseLost) || !time.Now().Before(lease.ExpiresAt):
+		case errors.Is(err, ErrLeaseLost) || !time.Now().Before(ends):
 			return err
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/millrace/millrace/internal/sqldb"
 )
 
 // RecordPlace names a record of a topic in one of the topic's lives.
@@ -40,7 +42,7 @@ func (s *Store) LetterReplayed(ctx context.Context, source RecordPlace) (bool, e
 // writing the first and moving on, the later letter is kept.
 func (s *Store) RememberLetters(ctx context.Context, letters []ReplayedLetter) error {
 	now := millis(time.Now())
-	err := s.inTx(ctx, func(tx *sql.Tx) error {
+	err := s.db.InTx(ctx, func(tx *sqldb.Tx) error {
 		for _, l := range letters {
 			_, err := tx.ExecContext(ctx,
 				`INSERT INTO replayed_letters (topic, epoch, partition_number, record_offset, letter_epoch, letter_partition, letter_offset, replayed_at)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +22,7 @@ func testStore(t *testing.T, open func(t *testing.T) *Store) {
 	t.Run("leases", func(t *testing.T) { testLeases(t, open(t), open(t)) })
 	t.Run("lease race", func(t *testing.T) { testLeaseRace(t, open(t), open(t)) })
 	t.Run("hold lease", func(t *testing.T) { testHoldLease(t, open(t), open(t)) })
+	t.Run("epoch race", func(t *testing.T) { testEpochRace(t, open(t), open(t)) })
 	t.Run("epochs", func(t *testing.T) { testEpochs(t, open(t), open(t)) })
 	t.Run("imports", func(t *testing.T) { testImports(t, open(t), open(t)) })
 	t.Run("letters", func(t *testing.T) { testLetters(t, open(t), open(t)) })
@@ -315,6 +317,40 @@ func testEpochs(t *testing.T, a, b *Store) {
 	}
 	if _, err := a.AdoptTopic(ctx, "events", 0); err == nil {
 		t.Fatal("adopted a topic without partitions")
+	}
+}
+
+// testEpochRace lets many starts meet: of those that find the topic recreated and those that adopt it, each takes effect
+// whole, so that epochs count exactly the adoptions.
+func testEpochRace(t *testing.T, a, b *Store) {
+	const starts, adoptions = 12, 6
+	ctx := t.Context()
+	errs := make(chan error, starts+adoptions)
+	for i := range starts {
+		s := []*Store{a, b}[i%2]
+		go func() {
+			e, err := s.EnsureEpoch(ctx, "fresh", 16, i%4 == 0)
+			if err == nil && e.Epoch != 1 || err != nil && !errors.Is(err, ErrTopicRecreated) {
+				errs <- fmt.Errorf("start %d: %+v, %w", i, e, err)
+				return
+			}
+			errs <- nil
+		}()
+	}
+	for i := range adoptions {
+		s := []*Store{a, b}[i%2]
+		go func() {
+			_, err := s.AdoptTopic(ctx, "adopted", 16)
+			errs <- err
+		}()
+	}
+	for range starts + adoptions {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if e, _, err := a.TopicEpoch(ctx, "adopted"); err != nil || e.Epoch != adoptions {
+		t.Errorf("%d adoptions gave %+v, %v", adoptions, e, err)
 	}
 }
 
