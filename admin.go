@@ -22,6 +22,8 @@ const (
 	adminItems  = "/admin/items:bulk"
 	adminModels = "/admin/models:refresh"
 
+	adminRebuild       = "/admin/features:rebuild"
+	adminRebuildStatus = "/admin/features:rebuild-status"
 	adminLetters       = "/admin/deadletters:list"
 	adminReplayLetters = "/admin/deadletters:replay"
 )

@@ -5,6 +5,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/httpserver"
 	"github.com/millrace/millrace/stream"
 )
@@ -17,6 +18,11 @@ type listLettersRequest struct {
 	Limit int `json:"limit"`
 }
 
+// rebuildStatusRequest asks how far the rebuild of a generation has come.
+type rebuildStatusRequest struct {
+	Generation int64 `json:"generation"`
+}
+
 // streamRoutes are the calls of commands that the stream answers.
 func (s *system) streamRoutes(r chi.Router) {
 	r.Post(adminDrain, func(w http.ResponseWriter, req *http.Request) {
@@ -25,6 +31,23 @@ func (s *system) streamRoutes(r chi.Router) {
 	r.Post(adminVerify, func(w http.ResponseWriter, req *http.Request) {
 		report, err := s.verify(req.Context())
 		s.answer(w, req, report, err)
+	})
+	r.Post(adminRebuild, func(w http.ResponseWriter, req *http.Request) {
+		var status stream.RebuildStatus
+		generation, err := s.control.RequestRebuild(req.Context(), event.TopicEvents)
+		if err == nil {
+			status, err = s.stream.RebuildStatus(req.Context(), generation)
+		}
+		s.answer(w, req, status, err)
+	})
+	r.Post(adminRebuildStatus, func(w http.ResponseWriter, req *http.Request) {
+		var body rebuildStatusRequest
+		if p := httpserver.ReadJSON(w, req, maxAdminRequestBytes, &body); p != nil {
+			httpserver.WriteProblem(w, req, *p)
+			return
+		}
+		status, err := s.stream.RebuildStatus(req.Context(), body.Generation)
+		s.answer(w, req, status, err)
 	})
 	r.Post(adminLetters, func(w http.ResponseWriter, req *http.Request) {
 		var body listLettersRequest

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,7 +12,7 @@ import (
 )
 
 func (a *app) featuresCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "features", Short: "Check the online features", Args: exactArgs(), RunE: showHelp}
+	cmd := &cobra.Command{Use: "features", Short: "Check the online features, or make them again", Args: exactArgs(), RunE: showHelp}
 	asJSON := false
 	verify := &cobra.Command{
 		Use:   "verify",
@@ -33,8 +34,76 @@ func (a *app) featuresCommand() *cobra.Command {
 		},
 	}
 	verify.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
-	cmd.AddCommand(verify)
+	cmd.AddCommand(verify, a.rebuildCommand())
 	return cmd
+}
+
+func (a *app) rebuildCommand() *cobra.Command {
+	asJSON := false
+	cmd := &cobra.Command{
+		Use:   "rebuild",
+		Short: "Make every feature again from lake and log beside the live ones, and swap; events go on meanwhile",
+		Args:  exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := a.installed()
+			if err != nil {
+				return err
+			}
+			started := time.Now()
+			var status stream.RebuildStatus
+			err = a.withRunning(cmd.Context(), cfg, func(ctx context.Context, running adminClient) error {
+				status, err = a.followRebuild(ctx, running)
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("rebuild features: %w", err)
+			}
+			if asJSON {
+				return json.NewEncoder(a.stdout).Encode(map[string]any{"generation": status.Generation, "partitions": status.Partitions,
+					"seconds": time.Since(started).Seconds()})
+			}
+			_, err = fmt.Fprintf(a.stdout, "%d partitions made again in %s\n", status.Partitions, time.Since(started).Round(time.Millisecond))
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return cmd
+}
+
+// rebuildLook is how often a rebuild is asked how far it has come, and rebuildTell how often that is told.
+const (
+	rebuildLook = 200 * time.Millisecond
+	rebuildTell = 2 * time.Second
+)
+
+// followRebuild asks for a rebuild and tells how it goes until it is done. Once asked for, it does not depend on this
+// command: a process that dies goes on with it at its next start.
+func (a *app) followRebuild(ctx context.Context, running adminClient) (status stream.RebuildStatus, err error) {
+	if err := running.call(ctx, adminRebuild, nil, &status); err != nil {
+		return status, err
+	}
+	body, err := json.Marshal(rebuildStatusRequest{Generation: status.Generation})
+	if err != nil {
+		return status, err
+	}
+	look := time.NewTicker(rebuildLook)
+	defer look.Stop()
+	told := time.Now()
+	for status.Done < status.Partitions {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return status, ctx.Err()
+		}
+		if err := running.call(ctx, adminRebuildStatus, body, &status); err != nil {
+			return status, err
+		}
+		if time.Since(told) >= rebuildTell {
+			told = time.Now()
+			fmt.Fprintf(a.stderr, "%d of %d partitions, %d of %d landed events\n", status.Done, status.Partitions, status.Replayed, status.Landed)
+		}
+	}
+	return status, nil
 }
 
 func (a *app) printVerification(report stream.Report, asJSON bool) error {

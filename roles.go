@@ -88,7 +88,7 @@ func (s *system) buildRoles() (err error) {
 	}
 	s.stream, err = stream.New(stream.Config{StateDir: s.cfg.path("state"), CommitInterval: s.cfg.Stream.CommitInterval}, stream.Deps{
 		Log: s.kafka, Assigner: kafka.NewGroup(s.kafka, kafka.GroupConfig{Group: stream.Group, Topics: stream.Topics()}),
-		Producer: s.producer, Lake: s.lake, Epochs: s.control, Replays: s.control, Online: s.online,
+		Producer: s.producer, Lake: s.lake, Epochs: s.control, Replays: s.control, Rebuilds: s.control, Online: s.online,
 		Metrics: s.metrics, Logger: telemetry.Component(s.log, "stream"),
 	})
 	if err != nil {

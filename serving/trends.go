@@ -3,6 +3,7 @@ package serving
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -185,7 +186,8 @@ type aggregate struct {
 	feature.ItemAggregate
 }
 
-// readAggregates merges the shares below a prefix by item. Shares of one item follow each other in the store.
+// readAggregates merges the shares below a prefix by item. Shares of one item follow each other in the store. Shares of
+// another feature version count as not there until the stream has replaced them.
 func readAggregates(ctx context.Context, online OnlineStore, prefix string) ([]aggregate, error) {
 	var all []aggregate
 	err := online.Scan(ctx, prefix, func(row onlinestore.Row) error {
@@ -194,6 +196,9 @@ func readAggregates(ctx context.Context, online OnlineStore, prefix string) ([]a
 			return err
 		}
 		decoded, err := feature.DecodeItemAggregate(row.Value)
+		if errors.Is(err, feature.ErrVersion) {
+			return nil
+		}
 		if err != nil {
 			return fmt.Errorf("read %s: %w", row.Key, err)
 		}

@@ -3,6 +3,7 @@ package serving
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -112,13 +113,17 @@ func (v *visitors) merge(ctx context.Context, found *visitor, partial onlinestor
 	return nil
 }
 
-// read reads one partial, nil where there is none.
+// read reads one partial, nil where there is none. One of another feature version counts as none: the stream is replacing
+// it, and until then the visitor gets the list of somebody new.
 func (v *visitors) read(ctx context.Context, partial onlinestore.Partial) (*feature.Profile, bool, error) {
 	row, ok, err := v.online.Get(ctx, onlinestore.ProfileKey(partial))
 	if err != nil || !ok {
 		return nil, false, wrap(err, "read a profile")
 	}
 	profile, err := feature.DecodeProfile(row.Value)
+	if errors.Is(err, feature.ErrVersion) {
+		return nil, false, nil
+	}
 	return profile, err == nil, wrap(err, "read a profile")
 }
 

@@ -3,6 +3,7 @@ package stream
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/feature"
@@ -76,23 +77,57 @@ func (a *applier) apply(e *event.Event, at state.Position) (duplicate bool, err 
 	if again {
 		return false, nil
 	}
-	if ms := e.OccurredAt.UnixMilli(); ms > clock {
-		if _, ok := a.moved[e.Site]; !ok {
-			a.moved[e.Site] = clock
-		}
-		clock = ms
-		a.clocks[e.Site] = clock
+	a.work.seen[who] = first{at: at, clock: a.moveClock(e, clock)}
+	return false, a.applyFeatures(e, at)
+}
+
+// applyEarlier takes an event of an earlier epoch from the lake, where the topic may have had other partitions. It landed,
+// so it was no duplicate then, and is none now; the clock that decided so cannot be told any more, because it was that of
+// all the partition's events. Rows that it changes get the position base. Its id is kept as long as that of any event, counted
+// from when it was received: the site's clock may have come further by what other partitions bring.
+func (a *applier) applyEarlier(e *event.Event, at, base state.Position) error {
+	if a.position.Before(base) {
+		a.position = base
 	}
-	a.work.seen[who] = first{at: at, clock: clock}
+	clock, err := a.clock(e.Site)
+	if err != nil {
+		return err
+	}
+	clock = a.moveClock(e, clock)
+	imported := e.Source == event.SourceImport
+	if seen := min(clock, e.ReceivedAt.UnixMilli()); imported || clock-seen < forgottenAfter.Milliseconds() {
+		a.work.seen[state.Identity{Site: e.Site, ID: state.NewEventID(e.EventID), Import: imported}] = first{at: at, clock: seen}
+	}
+	return a.applyFeatures(e, base)
+}
+
+// forgottenAfter is an age at which no lookup asks for an id any more, see package state.
+const forgottenAfter = 2*state.DedupWindow + 24*time.Hour
+
+// moveClock moves the site's clock to an event, unless it stands further, and returns it.
+func (a *applier) moveClock(e *event.Event, clock int64) int64 {
+	ms := e.OccurredAt.UnixMilli()
+	if ms <= clock {
+		return clock
+	}
+	if _, ok := a.moved[e.Site]; !ok {
+		a.moved[e.Site] = clock
+	}
+	a.clocks[e.Site] = ms
+	return ms
+}
+
+// applyFeatures changes the rows that an event changes.
+func (a *applier) applyFeatures(e *event.Event, at state.Position) error {
 	if feature.FeedsProfile(e) {
 		if err := a.applyProfile(e, at); err != nil {
-			return false, err
+			return err
 		}
 	}
 	if feature.FeedsItems(e) {
-		return false, a.applyItems(e, at)
+		return a.applyItems(e, at)
 	}
-	return false, nil
+	return nil
 }
 
 // first looks for an event in the batch, then in the state.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/state"
@@ -16,15 +17,19 @@ import (
 // historyBatch is how many landed events are sorted in one batch.
 const historyBatch = 1000
 
-// history is what has landed, sorted by partition and position. The lake gives rows in the order of commits and files; the
+// history is what has landed, sorted by owning partition and position. The lake gives rows in the order of commits and files; the
 // order that features depend on is that of the log. It is sorted on disk, so that memory does not grow with the lake.
 type history struct {
-	dir string
-	db  *state.DB
+	dir   string
+	db    *state.DB
+	total int64 // events
+
+	replayed atomic.Int64 // of them, by the states that are made of it
 }
 
-// collectHistory reads the landed events that keep wants, from one version of the lake after another commit or more.
-func (s *Stream) collectHistory(ctx context.Context, keep func(lake.Position) bool) (h *history, err error) {
+// collectHistory reads the landed events that keep wants, from one version of the lake after another commit or more, and
+// sorts them by the partition that they belong to in a layout.
+func (s *Stream) collectHistory(ctx context.Context, in layout, keep func(at lake.Position, owner int32) bool) (h *history, err error) {
 	if err := os.MkdirAll(s.cfg.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("sort history: %w", err)
 	}
@@ -45,14 +50,18 @@ func (s *Stream) collectHistory(ctx context.Context, keep func(lake.Position) bo
 	batch, inBatch, total := db.NewBatch(), 0, int64(0)
 	defer func() { batch.Discard() }()
 	err = s.deps.Lake.ScanEvents(ctx, lake.ScanRequest{Table: lake.TableEvents}, func(r lake.EventRow) error {
-		if r.At.Topic != event.TopicEvents || !keep(r.At) {
+		if r.At.Topic != event.TopicEvents {
+			return nil
+		}
+		owner := in.owner(r.Event, r.At)
+		if !keep(r.At, owner) {
 			return nil
 		}
 		value, err := event.Marshal(r.Event)
 		if err != nil {
 			return err
 		}
-		batch.Set(historyKey(r.At), value)
+		batch.Set(historyKey(owner, r.At), value)
 		total++
 		if inBatch++; inBatch < historyBatch {
 			return nil
@@ -67,6 +76,7 @@ func (s *Stream) collectHistory(ctx context.Context, keep func(lake.Position) bo
 	if err := db.Commit(batch, state.Position{Offset: total}); err != nil {
 		return nil, fmt.Errorf("sort history: %w", err)
 	}
+	h.total = total
 	return h, nil
 }
 
@@ -106,19 +116,21 @@ func (h *history) close() error {
 	return errors.Join(h.db.Close(), os.RemoveAll(h.dir))
 }
 
-// historyKey is partition, epoch and offset, each big endian: keys sort as the log does.
-func historyKey(at lake.Position) string {
-	b := binary.BigEndian.AppendUint64([]byte(historyPrefix(at.Partition)), uint64(at.Epoch))
+// historyKey is the owning partition, then epoch, partition and offset of the record, each big endian: keys sort as the
+// log does, and where several partitions of an earlier epoch come together, one after the other.
+func historyKey(owner int32, at lake.Position) string {
+	b := binary.BigEndian.AppendUint64([]byte(historyPrefix(owner)), uint64(at.Epoch))
+	b = binary.BigEndian.AppendUint32(b, uint32(at.Partition))
 	return string(binary.BigEndian.AppendUint64(b, uint64(at.Offset)))
 }
 
-func historyPrefix(partition int32) string {
-	return string(binary.BigEndian.AppendUint32(nil, uint32(partition)))
+func historyPrefix(owner int32) string {
+	return string(binary.BigEndian.AppendUint32(nil, uint32(owner)))
 }
 
 func parseHistoryKey(key string) (state.Position, error) {
-	if len(key) != 20 {
+	if len(key) != 24 {
 		return state.Position{}, fmt.Errorf("history key of %d bytes", len(key))
 	}
-	return state.Position{Epoch: int64(binary.BigEndian.Uint64([]byte(key[4:12]))), Offset: int64(binary.BigEndian.Uint64([]byte(key[12:])))}, nil
+	return state.Position{Epoch: int64(binary.BigEndian.Uint64([]byte(key[4:12]))), Offset: int64(binary.BigEndian.Uint64([]byte(key[16:])))}, nil
 }

@@ -105,12 +105,12 @@ func (h *house) stream() *Stream {
 	h.t.Helper()
 	h.metrics = prometheus.NewRegistry()
 	s, err := New(Config{StateDir: filepath.Join(h.dir, "state"), CommitInterval: 20 * time.Millisecond, CheckpointInterval: 50 * time.Millisecond,
-		CacheBytes: 1 << 20}, Deps{Log: h.useLog, Assigner: h.assigner, Producer: h.useOutput, Lake: h.useLake, Epochs: h.control, Replays: h.control,
+		CacheBytes: 1 << 20}, Deps{Log: h.useLog, Assigner: h.assigner, Producer: h.useOutput, Lake: h.useLake, Epochs: h.control, Replays: h.control, Rebuilds: h.control,
 		Online: h.useOnline, Logger: h.log, Metrics: h.metrics})
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	s.drainTimeout = h.drainTimeout
+	s.drainTimeout, s.rebuildPoll = h.drainTimeout, 10*time.Millisecond
 	return s
 }
 

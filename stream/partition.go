@@ -20,13 +20,17 @@ const batchRecords = 1000
 // partition is one partition of the events topic while this process owns it. One goroutine runs it.
 type partition struct {
 	s       *Stream
+	number  int32
 	origin  origin
 	db      *state.DB
 	applier *applier
 	commit  func(next int64)
-	// quiet takes functions that must see the partition between two batches; done is closed when nobody takes them.
-	quiet chan func()
-	done  chan struct{}
+	basis   basis // what its state was made for; Stream.mu guards it, because others look
+	// quiet takes functions that must see the partition between two batches; done is closed when nobody takes them. A
+	// function that leaves the partition unfit to go on sets failed.
+	quiet  chan func(context.Context)
+	done   chan struct{}
+	failed error
 
 	checkpoint checkpoint
 	// halfway is true while a committed batch is not wholly published. It stays true when that fails, and then the outbox
@@ -37,20 +41,28 @@ type partition struct {
 // handleEvents owns a partition of the events topic until ctx ends.
 func (s *Stream) handleEvents(ctx context.Context, number int32, commit func(next int64)) (err error) {
 	id := partitionID{event.TopicEvents, number}
-	db, err := s.openState(ctx, number)
+	db, made, err := s.openState(ctx, number)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	p := &partition{s: s, db: db, commit: commit, quiet: make(chan func()), done: make(chan struct{})}
+	p := &partition{s: s, number: number, db: db, basis: made, commit: commit, quiet: make(chan func(context.Context)), done: make(chan struct{})}
+	defer func() {
+		if p.db != nil { // the state that is in force by then
+			err = errors.Join(err, p.db.Close())
+		}
+	}()
 	p.checkpoint = newCheckpoint(s, db)
 	defer close(p.done)
-	if err := s.publishAgain(ctx, number, db, &p.checkpoint); err != nil {
+	sweep, err := p.publishState(ctx)
+	if err != nil {
 		return err
 	}
-	s.own(number, p)
+	if s.own(number, p); sweep {
+		s.sweeper.want(number)
+	}
 	defer func() {
 		s.own(number, nil)
+		s.sweeper.done(number)
 		s.landing.end(p.origin.fenceKey())
 		s.progress.drop(id)
 		s.metrics.dropLag(id)
@@ -63,7 +75,7 @@ func (s *Stream) handleEvents(ctx context.Context, number int32, commit func(nex
 			break
 		}
 	}
-	if err != nil && ctx.Err() == nil {
+	if p.failed != nil || err != nil && ctx.Err() == nil {
 		p.checkpoint.wait()
 		return err
 	}
@@ -84,6 +96,21 @@ func (p *partition) drain(ctx context.Context) {
 	if err != nil {
 		p.s.log.Warn("partition was not flushed; its next owner reads a little again", "topic", p.origin.id.topic,
 			"partition", p.origin.id.partition, "error", err)
+	}
+}
+
+// ask runs f in the partition's goroutine, between two batches, when all that was applied is published, and returns what it
+// returns. It fails with ErrNotOwned when the partition is given up first.
+func (p *partition) ask(ctx context.Context, f func(context.Context) error) (err error) {
+	taken := make(chan struct{})
+	select {
+	case p.quiet <- func(ctx context.Context) { err = f(ctx); close(taken) }:
+		<-taken
+		return err
+	case <-p.done:
+		return fmt.Errorf("partition %d: %w", p.number, ErrNotOwned)
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -191,7 +218,9 @@ func (s *Stream) skip(id partitionID, from, to int64) {
 func (p *partition) between(ctx context.Context) error {
 	select {
 	case f := <-p.quiet:
-		f()
+		if f(ctx); p.failed != nil {
+			return p.failed
+		}
 	default:
 	}
 	if p.s.landing.rewound(p.origin.fenceKey()) {

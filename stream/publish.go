@@ -4,39 +4,37 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
-	"github.com/millrace/millrace/internal/feature"
+	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/onlinestore"
 	"github.com/millrace/millrace/internal/state"
 )
 
-// Notes in the state of a partition.
-const (
-	noteMarker  = "online/marker"   // identity of the online store that has every row of this state
-	noteVersion = "feature/version" // version that computed the rows
-)
+// publishState brings the online store up to a state that was opened or made. What an earlier state has left there is
+// removed afterwards, beside the partition, if that is due; else the state is reported.
+func (p *partition) publishState(ctx context.Context) (sweep bool, err error) {
+	if err := p.s.publishAgain(ctx, p.number, p.db, &p.checkpoint); err != nil {
+		return false, err
+	}
+	due, err := p.db.Meta(noteSweep)
+	if err != nil {
+		return false, err
+	}
+	if due != "" {
+		return true, p.s.at(stepPublished)
+	}
+	return false, p.s.report(ctx, p.number, p.basis)
+}
 
-// openState opens the state of a partition; it is made from the lake where there is none, or one of another version.
-func (s *Stream) openState(ctx context.Context, number int32) (*state.DB, error) {
-	db, err := state.Open(s.stateDir(number), state.Options{Cache: s.cache, Log: s.log})
-	if err != nil {
-		return nil, err
+// report tells what the state of a partition was made for, unless that is known.
+func (s *Stream) report(ctx context.Context, number int32, made basis) error {
+	reported, err := s.deps.Rebuilds.ReportedStates(ctx, event.TopicEvents)
+	if err != nil || reported[number] == made {
+		return err
 	}
-	version, err := db.Meta(noteVersion)
-	if err == nil && version != "" && version != strconv.Itoa(feature.Version) {
-		err = fmt.Errorf("the state of partition %d holds features of version %s, this program computes version %d: "+
-			"move %s away, it is made again from the lake", number, version, feature.Version, s.stateDir(number))
-	}
-	if err == nil && version == "" {
-		err = s.restore(ctx, db, number)
-	}
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return db, nil
+	return s.deps.Rebuilds.ReportState(ctx, event.TopicEvents, number, made)
 }
 
 // publishAgain brings the online store up to the state: the rows in the outbox, or all of them where the store is another
@@ -158,6 +156,16 @@ func (c *checkpoint) next() uint32 {
 
 // make makes a checkpoint now. No other may be running.
 func (c *checkpoint) make(ctx context.Context) error { return c.s.makeDurable(ctx, c.db, c.next()) }
+
+// finish returns how the running checkpoint ended, when it has.
+func (c *checkpoint) finish() error {
+	c.wait()
+	if !c.running {
+		return nil
+	}
+	c.running = false
+	return <-c.result
+}
 
 // wait returns when no checkpoint runs.
 func (c *checkpoint) wait() { c.group.Wait() }

@@ -4,68 +4,93 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 
 	"github.com/millrace/millrace/internal/event"
-	"github.com/millrace/millrace/internal/feature"
-	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/state"
 	"github.com/millrace/millrace/lake"
 )
 
-// restores shares one reading of the lake among the partitions that are restored at the same time: with all states lost,
-// each would read the whole of it.
+// restores shares one reading of the lake among the partitions that are made at the same time: with all states lost, each
+// would read the whole of it.
 type restores struct {
 	token chan struct{} // held by the partition that reads the lake; the others wait for what it finds
 
-	mu     sync.Mutex
-	users  int // partitions that use or wait for past
-	past   *history
-	fences map[lake.FenceKey]lake.Fence // at which past ends
+	mu    sync.Mutex
+	pasts map[layout]*sharedPast
 }
 
-// landedPast returns everything that has landed, sorted, and the fences at which it ends. The caller calls done once, also
-// after an error.
-func (s *Stream) landedPast(ctx context.Context) (past *history, fences map[lake.FenceKey]lake.Fence, done func() error, err error) {
+// sharedPast is everything that has landed, sorted for one layout, and the fences at which it ends.
+type sharedPast struct {
+	users  int // partitions that use it or wait for it
+	past   *history
+	fences map[lake.FenceKey]lake.Fence
+}
+
+func newRestores() restores {
+	return restores{token: make(chan struct{}, 1), pasts: make(map[layout]*sharedPast)}
+}
+
+// landedPast returns everything that has landed and the fences at which it ends. The caller calls done once, also after
+// an error.
+func (s *Stream) landedPast(ctx context.Context, in layout) (past *history, fences map[lake.FenceKey]lake.Fence, done func() error, err error) {
 	r := &s.restores
 	r.mu.Lock()
-	r.users++
+	shared := r.pasts[in]
+	if shared == nil {
+		shared = &sharedPast{}
+		r.pasts[in] = shared
+	}
+	shared.users++
 	r.mu.Unlock()
+	done = func() error { return r.done(in) }
 	select {
 	case r.token <- struct{}{}:
 		defer func() { <-r.token }()
 	case <-ctx.Done():
-		return nil, nil, r.done, ctx.Err()
+		return nil, nil, done, ctx.Err()
 	}
 	r.mu.Lock()
-	past, fences = r.past, r.fences
+	past, fences = shared.past, shared.fences
 	r.mu.Unlock()
 	if past != nil {
-		return past, fences, r.done, nil
+		return past, fences, done, nil
 	}
 	if fences, err = s.deps.Lake.Next(ctx, lake.TableEvents); err != nil {
-		return nil, nil, r.done, err
+		return nil, nil, done, err
 	}
-	past, err = s.collectHistory(ctx, func(at lake.Position) bool {
-		fence, landed := newestFence(fences, at.Partition)
-		return landed && beforeFence(at, fence)
+	past, err = s.collectHistory(ctx, in, func(at lake.Position, _ int32) bool {
+		fence, landed := fences[lake.FenceKey{Topic: at.Topic, Epoch: at.Epoch, Partition: at.Partition}]
+		return landed && at.Epoch <= in.epoch && at.Offset < fence.Next
 	})
 	if err != nil {
-		return nil, nil, r.done, err
+		return nil, nil, done, err
 	}
 	r.mu.Lock()
-	r.past, r.fences = past, fences
+	shared.past, shared.fences = past, fences
 	r.mu.Unlock()
-	return past, fences, r.done, nil
+	return past, fences, done, nil
+}
+
+// progress tells how many landed events the states that are made now have applied, of how many.
+func (r *restores) progress(in layout) (replayed, total int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if shared := r.pasts[in]; shared != nil && shared.past != nil {
+		return shared.past.replayed.Load(), shared.past.total
+	}
+	return 0, 0
 }
 
 // done takes a user back; the last one removes the past.
-func (r *restores) done() error {
+func (r *restores) done(in layout) error {
 	r.mu.Lock()
 	var past *history
-	if r.users--; r.users == 0 {
-		past, r.past, r.fences = r.past, nil, nil
+	if shared := r.pasts[in]; shared.users > 1 {
+		shared.users--
+	} else {
+		past = shared.past
+		delete(r.pasts, in)
 	}
 	r.mu.Unlock()
 	if past == nil {
@@ -74,111 +99,33 @@ func (r *restores) done() error {
 	return past.close()
 }
 
-// restore makes the state of a partition from what has landed, where the partition has landed before but its state is new:
-// a disk was lost, or the operator moved a state away. A restore that was interrupted goes on.
-func (s *Stream) restore(ctx context.Context, db *state.DB, number int32) error {
-	fences, err := s.deps.Lake.Next(ctx, lake.TableEvents)
-	if err != nil {
-		return fmt.Errorf("restore state: %w", err)
-	}
-	if _, landed := newestFence(fences, number); landed {
-		if err := s.restoreLanded(ctx, db, number); err != nil {
-			return fmt.Errorf("restore state: %w", err)
-		}
-	}
-	return db.Note(noteVersion, strconv.Itoa(feature.Version))
-}
-
-func (s *Stream) restoreLanded(ctx context.Context, db *state.DB, number int32) (err error) {
-	past, fences, done, err := s.landedPast(ctx)
-	defer func() { err = errors.Join(err, done()) }()
-	if err != nil {
-		return err
-	}
-	// What has landed since the past was collected stands in the log still, and is read from there.
-	fence, landed := newestFence(fences, number)
-	if !landed {
-		return nil
-	}
-	s.log.Info("making the state of features from the lake", "partition", number, "epoch", fence.Epoch, "offset", fence.Next)
-	return s.replayHistory(ctx, db, past, number, fence)
-}
-
-// newestFence is how far a partition of the events has landed in its newest epoch.
-func newestFence(fences map[lake.FenceKey]lake.Fence, number int32) (newest lake.Fence, ok bool) {
-	for key, f := range fences {
-		if key.Topic == event.TopicEvents && key.Partition == number && (!ok || f.Epoch > newest.Epoch) {
-			newest, ok = f, true
-		}
-	}
-	return newest, ok
-}
-
-func beforeFence(at lake.Position, f lake.Fence) bool {
-	return at.Epoch < f.Epoch || at.Epoch == f.Epoch && at.Offset < f.Next
-}
-
 // replayHistory applies the landed events of a partition to a state and puts its position at the fence.
-func (s *Stream) replayHistory(ctx context.Context, db *state.DB, h *history, number int32, fence lake.Fence) error {
-	a, err := newApplier(db, number)
+func (s *Stream) replayHistory(ctx context.Context, db *state.DB, h *history, in layout, fence lake.Fence) error {
+	a, err := newApplier(db, fence.Partition)
 	if err != nil {
 		return err
 	}
-	n := 0
-	err = h.replay(number, func(e *event.Event, at state.Position) error {
-		if _, err := a.apply(e, at); err != nil {
-			return err
-		}
-		if n++; n < batchRecords && !a.full() {
-			return nil
-		}
+	n := int64(0)
+	commit := func() error {
+		h.replayed.Add(n)
 		n = 0
-		if err := ctx.Err(); err != nil {
+		_, err := a.commit(0)
+		return errors.Join(err, ctx.Err())
+	}
+	err = h.replay(fence.Partition, func(e *event.Event, at state.Position) (err error) {
+		if at.Epoch < in.epoch {
+			err = a.applyEarlier(e, at, in.base())
+		} else {
+			_, err = a.apply(e, at)
+		}
+		if n++; err != nil || n < batchRecords && !a.full() {
 			return err
 		}
-		_, err := a.commit(0)
-		return err
+		return commit()
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("apply landed events: %w", err)
 	}
 	a.advance(state.Position{Epoch: fence.Epoch, Offset: fence.Next - 1, Hash: fence.Hash})
-	_, err = a.commit(0)
-	return err
-}
-
-// replayLog applies what stands in the log between two positions of one epoch to a state.
-func (s *Stream) replayLog(ctx context.Context, db *state.DB, id partitionID, epoch, from, to int64) error {
-	a, err := newApplier(db, id.partition)
-	if err != nil {
-		return err
-	}
-	for from < to {
-		res, err := s.deps.Log.Fetch(ctx, kafka.FetchRequest{Topic: id.topic, Partition: id.partition, Offset: from})
-		if err != nil {
-			return fmt.Errorf("read the log again: %w", err)
-		}
-		for i := range res.Records {
-			r := &res.Records[i]
-			if r.Offset >= to {
-				break
-			}
-			at := state.Position{Epoch: epoch, Offset: r.Offset}
-			if e, poison := decodeEvent(r); poison != nil {
-				a.advance(at)
-			} else if _, err := a.apply(e, at); err != nil {
-				return err
-			}
-			if a.full() {
-				if _, err := a.commit(0); err != nil {
-					return err
-				}
-			}
-		}
-		if _, err := a.commit(0); err != nil {
-			return err
-		}
-		from = res.Next
-	}
-	return nil
+	return commit()
 }

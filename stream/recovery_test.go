@@ -288,7 +288,10 @@ func (l *countedLake) ScanEvents(ctx context.Context, r lake.ScanRequest, yield 
 		waiting := func() int {
 			s.restores.mu.Lock()
 			defer s.restores.mu.Unlock()
-			return s.restores.users
+			for _, shared := range s.restores.pasts {
+				return shared.users
+			}
+			return 0
 		}
 		for waiting() < testPartitions && ctx.Err() == nil {
 			runtime.Gosched()

@@ -93,6 +93,7 @@ type Deps struct {
 	Lake     Lake
 	Epochs   Epochs
 	Replays  Replays
+	Rebuilds Rebuilds
 	Online   onlinestore.Store
 	Logger   *slog.Logger          // nil discards
 	Metrics  prometheus.Registerer // nil counts for nobody
@@ -111,7 +112,11 @@ type Stream struct {
 
 	drainTimeout time.Duration
 
-	restores restores
+	restores    restores
+	builds      chan struct{} // holds one token for each state that is being made
+	sweeper     *sweeper
+	rebuildPoll time.Duration
+	hook        func(step string) error // tests kill the process here
 
 	mu      sync.Mutex
 	running bool                 // Run runs: states belong to its partitions
@@ -123,8 +128,8 @@ func New(cfg Config, deps Deps) (*Stream, error) {
 	if cfg.StateDir == "" {
 		return nil, errors.New("configure stream: no directory for its state")
 	}
-	if deps.Log == nil || deps.Lake == nil || deps.Epochs == nil || deps.Online == nil {
-		return nil, errors.New("configure stream: log, lake, epochs and online store are required")
+	if deps.Log == nil || deps.Lake == nil || deps.Epochs == nil || deps.Rebuilds == nil || deps.Online == nil {
+		return nil, errors.New("configure stream: log, lake, epochs, rebuilds and online store are required")
 	}
 	if cfg.CommitInterval == 0 {
 		cfg.CommitInterval = DefaultCommitInterval
@@ -139,7 +144,9 @@ func New(cfg Config, deps Deps) (*Stream, error) {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Stream{cfg: cfg, deps: deps, log: deps.Logger, cache: state.NewCache(cfg.CacheBytes),
-		progress: newProgress(), drainTimeout: defaultDrainTimeout, restores: restores{token: make(chan struct{}, 1)}, open: make(map[int32]*partition)}
+		progress: newProgress(), drainTimeout: defaultDrainTimeout, restores: newRestores(), builds: make(chan struct{}, concurrentBuilds),
+		rebuildPoll: defaultRebuildPoll, open: make(map[int32]*partition)}
+	s.sweeper = newSweeper()
 	s.landing = newLanding(deps.Lake, cfg.CommitInterval, s.progress, s.log)
 	var err error
 	if s.metrics, err = newMetrics(deps.Metrics, s.landing); err != nil {
@@ -170,6 +177,8 @@ func (s *Stream) Run(ctx context.Context) error {
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() error { return s.landing.run(services) })
 	all.Go(func() error { return s.feed.run(services) })
+	all.Go(func() error { return s.watchRebuilds(services) })
+	all.Go(func() error { return s.runSweeps(services) })
 	all.Go(func() error {
 		defer stop()
 		return s.deps.Assigner.Run(ctx, s.handle)

@@ -9,9 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
@@ -37,24 +34,20 @@ func (r *Report) differ(format string, args ...any) {
 	}
 }
 
-// frozen is the state of a partition at one moment between two batches.
-type frozen struct {
-	state.Position
-	known bool
-	rows  *state.Snapshot
-	close func() error
-}
-
 // Verify computes every feature again, from the lake up to its fence and from Kafka up to the position of the state, and
 // compares it with the state and the online store at equal positions. It runs beside Run, which must own every partition
 // (ErrNotOwned), or alone: then the states must not be open elsewhere, and Run must not begin before it ends. It needs disk
 // for one partition's state and the landed events, and little memory.
 func (s *Stream) Verify(ctx context.Context) (report Report, err error) {
-	epoch, ok, err := s.deps.Epochs.TopicEpoch(ctx, event.TopicEvents)
-	if err != nil || !ok {
-		return report, errors.Join(err, errIf(err == nil, "verify features: the events topic is not known yet"))
+	in, err := s.layoutNow(ctx)
+	if err != nil {
+		return report, fmt.Errorf("verify features: %w", err)
 	}
-	parts, err := s.freezeAll(ctx, epoch.Partitions)
+	// While rows of an earlier state are being removed the online store is known to differ.
+	if err := s.sweeper.idle(ctx); err != nil {
+		return report, fmt.Errorf("verify features: %w", err)
+	}
+	parts, err := s.freezeAll(ctx, in)
 	defer func() {
 		for _, f := range parts {
 			err = errors.Join(err, f.close())
@@ -68,20 +61,20 @@ func (s *Stream) Verify(ctx context.Context) (report Report, err error) {
 	if err != nil {
 		return report, fmt.Errorf("verify features: %w", err)
 	}
-	h, err := s.collectHistory(ctx, func(at lake.Position) bool {
-		f, fence := parts[at.Partition], fences[lake.FenceKey{Topic: at.Topic, Epoch: at.Epoch, Partition: at.Partition}]
+	h, err := s.collectHistory(ctx, in, func(at lake.Position, owner int32) bool {
+		f, fence := parts[owner], fences[lake.FenceKey{Topic: at.Topic, Epoch: at.Epoch, Partition: at.Partition}]
 		return f != nil && (state.Position{Epoch: at.Epoch, Offset: at.Offset}).Before(f.Position) && at.Offset < fence.Next
 	})
 	if err != nil {
 		return report, fmt.Errorf("verify features: %w", err)
 	}
 	defer func() { err = errors.Join(err, h.close()) }()
-	for number := range epoch.Partitions {
-		if err := s.verifyPartition(ctx, number, parts[number], fences, h, &report); err != nil {
+	for number := range in.partitions {
+		if err := s.verifyPartition(ctx, number, in, parts[number], fences, h, &report); err != nil {
 			return report, fmt.Errorf("verify features of partition %d: %w", number, err)
 		}
 	}
-	if err := s.verifyOnline(ctx, parts, epoch.Partitions, &report); err != nil {
+	if err := s.verifyOnline(ctx, parts, in.partitions, &report); err != nil {
 		return report, fmt.Errorf("verify online store: %w", err)
 	}
 	return report, nil
@@ -94,70 +87,8 @@ func errIf(condition bool, text string) error {
 	return nil
 }
 
-// ErrNotOwned means that a partition is not in the hands of this process at the moment: it is being assigned or opened.
-// Try again a little later.
-var ErrNotOwned = errors.New("partition is not assigned to this process at the moment")
-
-// freezeAll takes snapshots of all partitions. Each comes to the place between two batches in its own time, so they are
-// asked at once. What it returns must be closed, also beside an error.
-func (s *Stream) freezeAll(ctx context.Context, partitions int32) (map[int32]*frozen, error) {
-	parts := make(map[int32]*frozen)
-	var mu sync.Mutex
-	all, ctx := errgroup.WithContext(ctx)
-	for number := range partitions {
-		all.Go(func() error {
-			f, err := s.freeze(ctx, number)
-			if f != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				parts[number] = f
-			}
-			return err
-		})
-	}
-	return parts, all.Wait()
-}
-
-// freeze takes a snapshot of a partition's state when all of it is published. It opens the state itself only where no Run
-// could want it.
-func (s *Stream) freeze(ctx context.Context, number int32) (*frozen, error) {
-	s.mu.Lock()
-	p, running := s.open[number], s.running
-	s.mu.Unlock()
-	f := &frozen{}
-	take := func(db *state.DB) (err error) {
-		f.rows = db.Snapshot()
-		f.Position, f.known, err = f.rows.Position()
-		return err
-	}
-	switch {
-	case p == nil && running:
-		return nil, fmt.Errorf("partition %d: %w", number, ErrNotOwned)
-	case p == nil:
-		db, err := state.Open(s.stateDir(number), state.Options{Cache: s.cache, Log: s.log})
-		if err != nil {
-			return nil, err
-		}
-		err = take(db)
-		f.close = func() error { return errors.Join(f.rows.Close(), db.Close()) }
-		return f, err
-	}
-	var err error
-	taken := make(chan struct{})
-	select {
-	case p.quiet <- func() { err = take(p.db); close(taken) }:
-		<-taken
-	case <-p.done:
-		return nil, fmt.Errorf("partition %d: %w", number, ErrNotOwned)
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	f.close = f.rows.Close
-	return f, err
-}
-
 // verifyPartition computes one partition again and compares.
-func (s *Stream) verifyPartition(ctx context.Context, number int32, f *frozen, fences map[lake.FenceKey]lake.Fence, h *history, report *Report) (err error) {
+func (s *Stream) verifyPartition(ctx context.Context, number int32, in layout, f *frozen, fences map[lake.FenceKey]lake.Fence, h *history, report *Report) (err error) {
 	if !f.known {
 		return nil
 	}
@@ -178,7 +109,7 @@ func (s *Stream) verifyPartition(ctx context.Context, number int32, f *frozen, f
 		fence = lake.Fence{Topic: id.topic, Epoch: f.Epoch, Partition: number, Next: ranges[number].Start}
 	}
 	fence.Next = min(fence.Next, f.Offset)
-	if err := s.replayHistory(ctx, again, h, number, fence); err != nil {
+	if err := s.replayHistory(ctx, again, h, in, fence); err != nil {
 		return err
 	}
 	if err := s.replayLog(ctx, again, id, f.Epoch, fence.Next, f.Offset); err != nil {

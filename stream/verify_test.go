@@ -141,14 +141,14 @@ func TestPartitionsAreFrozenAtOnce(t *testing.T) {
 				t.Error(err)
 			}
 		}()
-		parts[n] = &partition{s: s, db: db, quiet: make(chan func()), done: make(chan struct{})}
+		parts[n] = &partition{s: s, db: db, quiet: make(chan func(context.Context)), done: make(chan struct{})}
 		s.own(n, parts[n])
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	frozen := make(chan error, 1)
 	go func() {
-		parts, err := s.freezeAll(ctx, testPartitions)
+		parts, err := s.freezeAll(ctx, layout{1, testPartitions})
 		if len(parts) != testPartitions {
 			err = errors.Join(err, errors.New("a snapshot is missing"))
 		}
@@ -160,7 +160,7 @@ func TestPartitionsAreFrozenAtOnce(t *testing.T) {
 	for n := testPartitions - 1; n >= 0; n-- {
 		select {
 		case f := <-parts[n].quiet:
-			f()
+			f(ctx)
 		case err := <-frozen:
 			t.Fatal(err)
 		}

@@ -25,6 +25,7 @@ func testStore(t *testing.T, open func(t *testing.T) *Store) {
 	t.Run("epoch race", func(t *testing.T) { testEpochRace(t, open(t), open(t)) })
 	t.Run("epochs", func(t *testing.T) { testEpochs(t, open(t), open(t)) })
 	t.Run("imports", func(t *testing.T) { testImports(t, open(t), open(t)) })
+	t.Run("rebuilds", func(t *testing.T) { testRebuilds(t, open(t), open(t)) })
 	t.Run("letters", func(t *testing.T) { testLetters(t, open(t), open(t)) })
 }
 
@@ -439,4 +440,33 @@ func testLetters(t *testing.T, a, b *Store) {
 	}
 	forget(RecordPlace{Epoch: 1, Partition: 1, Offset: 8}, true) // the second letter of the record is there still
 	forget(RecordPlace{Epoch: 2, Partition: 1, Offset: 0}, false)
+}
+
+// testRebuilds: every request counts, whichever process makes it, and the last report of a partition holds.
+func testRebuilds(t *testing.T, a, b *Store) {
+	ctx := t.Context()
+	if g := must[int64](t)(a.WantedRebuild(ctx, "events")); g != 0 {
+		t.Fatalf("generation %d is wanted before anybody asked", g)
+	}
+	for want, s := range []*Store{a, b, a} {
+		if g := must[int64](t)(s.RequestRebuild(ctx, "events")); g != int64(want)+1 {
+			t.Fatalf("request %d gave generation %d", want+1, g)
+		}
+	}
+	if g := must[int64](t)(b.WantedRebuild(ctx, "events")); g != 3 {
+		t.Fatalf("generation %d is wanted after three requests", g)
+	}
+	if g := must[int64](t)(b.WantedRebuild(ctx, "other")); g != 0 {
+		t.Fatalf("another topic wants generation %d", g)
+	}
+	last := StateBasis{Version: 2, Epoch: 3, Generation: 3}
+	for _, basis := range []StateBasis{{Version: 1, Epoch: 1}, last} {
+		if err := a.ReportState(ctx, "events", 4, basis); err != nil {
+			t.Fatal(err)
+		}
+	}
+	states := must[map[int32]StateBasis](t)(b.ReportedStates(ctx, "events"))
+	if len(states) != 1 || states[4] != last {
+		t.Fatalf("reported %+v, want partition 4 with %+v", states, last)
+	}
 }
