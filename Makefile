@@ -10,7 +10,7 @@ GOLANGCI_VERSION := v2.15.0
 export MILLRACE_NODE_MODULES ?= $(CACHE)/node/node_modules
 export MILLRACE_KAFKA_LIBS ?= $(CACHE)/kafka
 
-.PHONY: up build test test-go test-data test-setup lint clean generate
+.PHONY: up build test test-go test-data test-long test-setup lint clean generate
 
 up: build ## build everything and start it with the demo shop
 	@exec ./$(BIN) up --demo $(ARGS)
@@ -32,6 +32,9 @@ test-go: ## everything but the real histories, under the race detector
 # find on the planted ones, so these run without it.
 test-data: ## quality on real click histories, where MILLRACE_TEST_DATA names their folder
 	$(GO) test -timeout 20m -count=1 -run '^TestReal' ./trainer/... ./tracker/importer
+
+test-long: test-setup ## what takes minutes: real clusters whose brokers and processes are killed and frozen
+	MILLRACE_TEST_LONG=1 $(GO) test -v -count=1 -timeout 60m -run '^TestLong' ./...
 
 lint: ## formatting, vet and golangci-lint
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
