@@ -18,6 +18,7 @@ if [ ! -d "$MILLRACE_NODE_MODULES/playwright-core" ]; then
 	fi
 fi
 command -v "${MILLRACE_CHROMIUM:-chromium}" >/dev/null 2>&1 || missing "chromium is missing (install it, or name it in MILLRACE_CHROMIUM)"
+command -v redis-server >/dev/null 2>&1 || missing "redis-server is missing (install Redis or Valkey for the suite of the shared online store)"
 
 if [ ! -d "$MILLRACE_KAFKA_LIBS" ]; then
 	if command -v mvn >/dev/null 2>&1 && command -v java >/dev/null 2>&1; then

@@ -1,7 +1,7 @@
 // Package onlinestore holds the online features and the catalogue as serving reads them: whole rows that replace each
 // other, ordered by their position in Kafka. The store is a base, not a cache: the stream writes every changed row to it,
-// serving starts from it. Embedded is the adapter of one process; the contract of every adapter is the suite in
-// onlinestoretest.
+// serving starts from it. Embedded is the adapter of one process, Redis that of several; the contract of every adapter is the
+// suite in onlinestoretest.
 package onlinestore
 
 import (
@@ -30,6 +30,10 @@ func (r Row) Before(o Row) bool {
 // ErrClosed is returned by every method after Close.
 var ErrClosed = errors.New("online store is closed")
 
+// ErrUnavailable is wrapped by every error that passes by itself: the store is out of reach, restarts, or moves its data.
+// A writer waits and tries again, a reader goes on without. Every other error needs an operator.
+var ErrUnavailable = errors.New("online store is unavailable")
+
 // Store is what serving reads and the stream writes. Its methods may be called from many goroutines at once.
 type Store interface {
 	// Put replaces rows. A row that is older than the stored one of its key is ignored; one of the same position
@@ -44,10 +48,10 @@ type Store interface {
 	// Delete removes keys; absent ones are no error.
 	Delete(ctx context.Context, keys ...string) error
 	// Sync returns when everything put or deleted before survives what the adapter promises to survive (for the embedded
-	// one: a power cut).
+	// one: a power cut; for Redis: nothing, see Redis.Sync).
 	Sync(ctx context.Context) error
-	// Marker is the store's identity: a random id made when the store was. A writer that meets another marker than last
-	// time knows that the store was lost and publishes everything again.
+	// Marker is the store's identity, made when the store was. A writer that meets another marker than last time knows
+	// that rows may be lost and publishes everything again.
 	Marker(ctx context.Context) (string, error)
 	Close() error
 }

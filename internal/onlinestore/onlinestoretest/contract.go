@@ -24,6 +24,7 @@ func Run(t *testing.T, open func(t *testing.T) onlinestore.Store, reopen func(t 
 		{"PutCopies", putCopies},
 		{"ScanEndsAtThePrefix", scanEndsAtThePrefix},
 		{"ScanStopsAtAnError", scanStopsAtAnError},
+		{"ScanWhileWriting", scanWhileWriting},
 		{"Delete", deleteRows},
 		{"ConcurrentPutsNeverGoBack", concurrentPuts},
 		{"CancelledContext", cancelled},
@@ -139,6 +140,38 @@ func scanStopsAtAnError(t *testing.T, s onlinestore.Store) {
 	err := s.Scan(t.Context(), "a", func(onlinestore.Row) error { calls++; return stop })
 	if !errors.Is(err, stop) || calls != 1 {
 		t.Fatalf("scan: %v after %d calls, want the callback's error after 1", err, calls)
+	}
+}
+
+// scanWhileWriting would fail for an adapter that counts its way through pages: rows are put and deleted before and behind
+// the place of the scan, which must meet each row that was there all the time, once and in order.
+func scanWhileWriting(t *testing.T, s onlinestore.Store) {
+	const stay = 1500
+	key := func(n int, kind string) string { return fmt.Sprintf("i/s:item:%06d%s", n, kind) }
+	var rows []onlinestore.Row
+	for n := range stay {
+		rows = append(rows, onlinestore.Row{Key: key(n, "stays")}, onlinestore.Row{Key: key(n, "goes")})
+	}
+	put(t, s, rows...)
+	n := 0
+	err := s.Scan(t.Context(), "i/s:item:", func(r onlinestore.Row) error {
+		switch want := key(n, "stays"); {
+		case r.Key == want:
+			n++
+		case n < stay && r.Key > want:
+			return fmt.Errorf("%s came before %s", r.Key, want)
+		}
+		if n%100 == 0 {
+			return errors.Join(s.Delete(t.Context(), key(n/2, "goes"), key(n+1, "goes"), key(n+300, "goes")),
+				s.Put(t.Context(), []onlinestore.Row{{Key: key(n/2, "came")}, {Key: key(n+300, "came")}}))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n != stay {
+		t.Fatalf("the scan met %d of %d rows that were there all the time", n, stay)
 	}
 }
 
