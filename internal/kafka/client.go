@@ -30,11 +30,15 @@ var ErrClientClosed = errors.New("kafka client is closed")
 type Config struct {
 	Brokers  []string // host:port of some brokers; the rest is discovered
 	ClientID string   // shows in the brokers' logs and quotas
+	TLS      bool     // encrypt, and check the brokers' certificates
+	TLSCA    string   // file with the PEM certificates to trust; "" trusts the system's
+	SASL     SASL
 }
 
 // Client talks to one cluster. It is safe for concurrent use.
 type Client struct {
 	cfg       Config
+	security  security
 	addr      net.Addr
 	transport *kafkago.Transport
 	api       *kafkago.Client
@@ -58,6 +62,10 @@ func NewClient(cfg Config) (*Client, error) {
 			return nil, fmt.Errorf("kafka client: broker address %q: %w", b, err)
 		}
 	}
+	secure, err := newSecurity(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("kafka client: %w", err)
+	}
 	encoder, err := newEncoder()
 	if err != nil {
 		return nil, fmt.Errorf("kafka client: %w", err)
@@ -68,11 +76,13 @@ func NewClient(cfg Config) (*Client, error) {
 	}
 	registerFetch()
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &Client{cfg: cfg, addr: kafkago.TCP(cfg.Brokers...), closed: ctx, cancel: cancel, encoder: encoder, decoder: decoder}
+	c := &Client{cfg: cfg, security: secure, addr: kafkago.TCP(cfg.Brokers...), closed: ctx, cancel: cancel, encoder: encoder, decoder: decoder}
 	c.transport = &kafkago.Transport{
 		ClientID:    cfg.ClientID,
 		DialTimeout: dialTimeout,
 		MetadataTTL: metadataTTL,
+		TLS:         secure.tls,
+		SASL:        secure.sasl,
 		Context:     ctx,
 	}
 	c.api = &kafkago.Client{Addr: c.addr, Transport: c.transport}
@@ -85,14 +95,19 @@ func (c *Client) Close() {
 	c.cancel()
 }
 
-// retry is the function retry with the usual budget, until the client is closed.
+// retry is the function retry with the usual budget, until the client is closed. Its error names the setting to look at,
+// where one is to blame.
 func (c *Client) retry(ctx context.Context, f func(context.Context) error) error {
-	return retry(ctx, retryFor, func(ctx context.Context) error {
+	err := retry(ctx, retryFor, func(ctx context.Context) error {
 		if c.closed.Err() != nil {
 			return ErrClientClosed
 		}
 		return f(ctx)
 	})
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	return c.explain(err)
 }
 
 // roundTrip sends one message and answers the response of the type T registered for it.

@@ -66,7 +66,7 @@ func (g *Group) Run(ctx context.Context, handle Handler) error {
 	cg, err := kafkago.NewConsumerGroup(kafkago.ConsumerGroupConfig{
 		ID:                g.cfg.Group,
 		Brokers:           g.client.cfg.Brokers,
-		Dialer:            &kafkago.Dialer{ClientID: g.client.cfg.ClientID, Timeout: dialTimeout, DualStack: true},
+		Dialer:            g.client.dialer(),
 		Topics:            g.cfg.Topics,
 		HeartbeatInterval: g.cfg.HeartbeatInterval,
 		SessionTimeout:    g.cfg.SessionTimeout,
@@ -116,11 +116,11 @@ func (g *Group) follow(ctx context.Context, cg *kafkago.ConsumerGroup, handle Ha
 			troubleSince = time.Time{}
 			g.start(ctx, gen, handle, failed)
 		case !Transient(err):
-			return fmt.Errorf("join group %s: %w", g.cfg.Group, err)
+			return fmt.Errorf("join group %s: %w", g.cfg.Group, g.client.explain(err))
 		case troubleSince.IsZero():
 			troubleSince = time.Now()
 		case time.Since(troubleSince) > retryFor:
-			return fmt.Errorf("join group %s: gave up after %v: %w", g.cfg.Group, retryFor, err)
+			return fmt.Errorf("join group %s: gave up after %v: %w", g.cfg.Group, retryFor, g.client.explain(err))
 		}
 	}
 }
