@@ -19,11 +19,13 @@ import (
 )
 
 // Landing is what a writer has consumed since its last commit: the rows to keep, and how far it has read each partition.
-// Rows must lie within the fences; fences without rows are fine (everything was a duplicate).
+// Rows must lie within the fences; fences without rows are fine (everything was a duplicate). Gaps lie within them too: the
+// offsets that no row will ever come from, because the log had lost them.
 type Landing struct {
 	Events    []EventRow
 	Exposures []ExposureRow
 	Fences    []Fence
+	Gaps      []Gap
 }
 
 // Steps of a commit at which a test may inject a fault.
@@ -89,6 +91,12 @@ func (in Landing) check() error {
 		}
 		return nil
 	}
+	for _, g := range in.Gaps {
+		f, ok := fences[FenceKey{g.Topic, g.Epoch, g.Partition}]
+		if !ok || g.From < f.From || g.To > f.Next || g.From >= g.To {
+			return fmt.Errorf("gap of %s/%d from %d to %d (epoch %d) is outside the landing's fences", g.Topic, g.Partition, g.From, g.To, g.Epoch)
+		}
+	}
 	for i := range in.Events {
 		if err := covered(in.Events[i].At, TableEvents); err != nil {
 			return err
@@ -130,41 +138,57 @@ func (l *Lake) commitTable(ctx context.Context, spec tableSpec, in Landing, fenc
 				return err
 			}
 		}
-		if lastErr = l.commitOnce(ctx, spec, t, files, have, fences); lastErr == nil {
+		if lastErr = l.commitOnce(ctx, spec, t, landed{files, fences, in.Gaps}, have); lastErr == nil {
 			return nil
 		}
 	}
 	return fmt.Errorf("gave up after %d tries: %w", maxCommitTries, lastErr)
 }
 
-// commitOnce is one transaction on one version of the table: files and fences together, or neither.
-func (l *Lake) commitOnce(ctx context.Context, spec tableSpec, t *table.Table, files []string, have map[FenceKey]Fence, fences []Fence) error {
+// landed is one table's share of a landing, its rows written to files.
+type landed struct {
+	files  []string
+	fences []Fence
+	gaps   []Gap // of all tables
+}
+
+// commitOnce is one transaction on one version of the table: files, fences and gaps together, or nothing.
+func (l *Lake) commitOnce(ctx context.Context, spec tableSpec, t *table.Table, in landed, have map[FenceKey]Fence) error {
 	if err := l.at(stepFilesWritten); err != nil {
 		return err
 	}
-	props := make(iceberg.Properties, len(fences))
-	for _, f := range fences {
+	props := make(iceberg.Properties, len(in.fences))
+	for _, f := range in.fences {
 		key, value := f.property()
 		props[key] = value
 		have[f.Key()] = f
+	}
+	remove, err := noteGaps(t.Properties(), props, slices.DeleteFunc(slices.Clone(in.gaps), func(g Gap) bool { return g.Topic != spec.topic }))
+	if err != nil {
+		return err
 	}
 	tx := t.NewTransaction()
 	// The pin turns off the library's own silent retry on a newer snapshot.
 	if err := tx.AssertRefSnapshotID(table.MainBranch); err != nil {
 		return fmt.Errorf("pin snapshot: %w", err)
 	}
-	if len(files) > 0 {
+	if len(in.files) > 0 {
 		summary, err := summarizeFences(have)
 		if err != nil {
 			return err
 		}
 		// Duplicates are ignored because looking for them reads every manifest; names are used once, and the fence decides.
-		if err := tx.AddFiles(ctx, files, iceberg.Properties{fencesSummary: summary}, true); err != nil {
+		if err := tx.AddFiles(ctx, in.files, iceberg.Properties{fencesSummary: summary}, true); err != nil {
 			return fmt.Errorf("add files: %w", err)
 		}
 	}
 	if err := tx.SetProperties(props); err != nil {
 		return fmt.Errorf("set fences: %w", err)
+	}
+	if len(remove) > 0 {
+		if err := tx.RemoveProperties(remove); err != nil {
+			return fmt.Errorf("remove old gaps: %w", err)
+		}
 	}
 	if err := l.at(stepStaged); err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 )
 
 // TableInfo describes the current version of one table. Rows, Files and Bytes count live data files; NextOffsets are the
-// landed offsets by partition number in the newest life of the topic.
+// landed offsets by partition number in the newest life of the topic. Gaps are the newest losses, the oldest of them first.
 type TableInfo struct {
 	Name             string           `json:"name"`
 	Rows             int64            `json:"rows"`
@@ -19,6 +19,7 @@ type TableInfo struct {
 	SnapshotID       int64            `json:"snapshot_id,omitempty"` // 0 before the first landing of a row
 	MetadataLocation string           `json:"metadata_location"`
 	NextOffsets      map[string]int64 `json:"next_offsets"`
+	Gaps             []Gap            `json:"gaps"`
 }
 
 // Info describes every table of the lake.
@@ -40,6 +41,9 @@ func (l *Lake) Info(ctx context.Context) ([]TableInfo, error) {
 		}
 		fences, err := readFences(t.Properties())
 		if err != nil {
+			return nil, fmt.Errorf("describe lake table %s: %w", spec.name, err)
+		}
+		if info.Gaps, err = readGaps(t.Properties()); err != nil {
 			return nil, fmt.Errorf("describe lake table %s: %w", spec.name, err)
 		}
 		epoch := int64(0)

@@ -52,7 +52,9 @@ func (s *Stream) landExposures(ctx context.Context, o origin, commit func(next i
 		case ctx.Err() != nil:
 			return nil
 		case errors.As(err, &below):
-			s.skip(id, next, below.Start)
+			if err := s.skip(ctx, o, next, below.Start); err != nil {
+				return err
+			}
 			next = below.Start
 			continue
 		case err != nil:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -52,6 +53,7 @@ type share struct {
 	hash       uint64
 	events     []lake.EventRow
 	exposures  []lake.ExposureRow
+	gaps       []lake.Gap
 	rows       int
 	bytes      int
 	rewind     bool
@@ -93,13 +95,14 @@ func (l *landing) broadcast() {
 }
 
 // handover is what a partition adds: rows below next (in order), and the hash of the record before next. bytes is the size
-// of their records.
+// of their records. Where lost is set the log holds nothing below next any more, and that is why no rows come.
 type handover struct {
 	events    []lake.EventRow
 	exposures []lake.ExposureRow
 	next      int64
 	hash      uint64
 	bytes     int
+	lost      bool
 }
 
 // add takes rows over. Rows below what the partition has handed over before are left out: they have landed, or will. It
@@ -113,7 +116,7 @@ func (l *landing) add(ctx context.Context, key lake.FenceKey, h handover) error 
 			return errRewind
 		}
 		if l.rows < landingFull*landingRows && l.bytes < landingFull*landingBytes {
-			l.take(s, h)
+			l.take(key, s, h)
 			l.mu.Unlock()
 			return nil
 		}
@@ -128,9 +131,12 @@ func (l *landing) add(ctx context.Context, key lake.FenceKey, h handover) error 
 }
 
 // take appends to a share. The caller holds mu.
-func (l *landing) take(s *share, h handover) {
+func (l *landing) take(key lake.FenceKey, s *share, h handover) {
 	if h.next <= s.next {
 		return
+	}
+	if h.lost {
+		s.gaps = append(s.gaps, lake.Gap{Topic: key.Topic, Epoch: key.Epoch, Partition: key.Partition, From: s.next, To: h.next, At: time.Now().UTC()})
 	}
 	rows := 0
 	for _, r := range h.events {
@@ -269,6 +275,7 @@ func (l *landing) collect() (lake.Landing, map[lake.FenceKey]*share) {
 		}
 		in.Events = append(in.Events, s.events...)
 		in.Exposures = append(in.Exposures, s.exposures...)
+		in.Gaps = append(in.Gaps, s.gaps...)
 		in.Fences = append(in.Fences, lake.Fence{Topic: key.Topic, Epoch: key.Epoch, Partition: key.Partition,
 			From: s.from, Next: s.next, Hash: s.hash})
 		shares[key] = s
@@ -288,6 +295,7 @@ func (l *landing) landed(in lake.Landing, shares map[lake.FenceKey]*share) {
 		}
 		s.events = append([]lake.EventRow(nil), s.events[events[f.Key()]:]...)
 		s.exposures = append([]lake.ExposureRow(nil), s.exposures[exposures[f.Key()]:]...)
+		s.gaps = slices.DeleteFunc(slices.Clone(s.gaps), func(g lake.Gap) bool { return g.To <= f.Next })
 		rows := len(s.events) + len(s.exposures)
 		// Bytes are not known row by row; the average is near enough for a bound.
 		bytes := 0

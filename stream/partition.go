@@ -166,7 +166,9 @@ func (p *partition) loop(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case errors.As(err, &below):
-			p.s.skip(id, next, below.Start)
+			if err := p.s.skip(ctx, p.origin, next, below.Start); err != nil {
+				return err
+			}
 			next = below.Start
 			continue
 		case err != nil:
@@ -205,12 +207,17 @@ func (p *partition) passed(ctx context.Context, from int64, res kafka.FetchResul
 	return nil
 }
 
-// skip counts and reports offsets that are gone.
-func (s *Stream) skip(id partitionID, from, to int64) {
-	s.log.Error("events are lost: retention removed them before they were read", "topic", id.topic, "partition", id.partition,
+// skip passes over offsets that are gone: it counts and reports them, and lets the lake keep a mark.
+func (s *Stream) skip(ctx context.Context, o origin, from, to int64) error {
+	s.log.Error("events are lost: retention removed them before they were read", "topic", o.id.topic, "partition", o.id.partition,
 		"from", from, "to", to, "lost", to-from)
 	s.progress.lose(to - from)
-	s.metrics.lost.WithLabelValues(id.topic, strconv.Itoa(int(id.partition))).Add(float64(to - from))
+	s.metrics.lost.WithLabelValues(o.id.topic, strconv.Itoa(int(o.id.partition))).Add(float64(to - from))
+	if err := s.landing.add(ctx, o.fenceKey(), handover{next: to, lost: true}); err != nil {
+		return err
+	}
+	s.progress.update(o.id, func(at *standing) { at.applied = max(at.applied, to) })
+	return nil
 }
 
 // between does what must happen between two batches: answer who waits for quiet, notice that the lake has moved, and make

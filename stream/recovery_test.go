@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -133,6 +134,35 @@ func TestLostOffsetsAreCounted(t *testing.T) {
 	if lost := metric(t, h.metrics, "millrace_lost_offsets_total"); lost != 2 {
 		t.Fatalf("%v lost offsets counted, want 2", lost)
 	}
+	h.checkGaps(1, 3)
+	s.halt()
+	h.produce(visitor("e4"), visitor("e5"))
+	h.useLog = trimmedLog{Log: h.client, topic: event.TopicEvents, start: 6} // nothing is left that would show where to go on
+	s = h.start()
+	if err := s.Drained(t.Context()); err != nil && !errors.Is(err, ErrLost) {
+		t.Fatal(err)
+	}
+	h.checkGaps(1, 3, 4, 6)
+	verify(t, s.Stream)
+}
+
+// checkGaps asks that the events table has marks of exactly these gaps, given as from and to.
+func (h *house) checkGaps(want ...int64) {
+	h.t.Helper()
+	tables, err := h.lake.Info(h.t.Context())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var got []int64
+	for _, g := range tables[0].Gaps {
+		got = append(got, g.From, g.To)
+		if g.Topic != event.TopicEvents || g.Epoch != 1 || g.Partition != kafka.PartitionFor([]byte("default:a:b1"), testPartitions) || time.Since(g.At) > time.Minute {
+			h.t.Errorf("a gap is marked as %+v", g)
+		}
+	}
+	if !slices.Equal(got, want) {
+		h.t.Fatalf("the lake marks the gaps %v, want %v", got, want)
+	}
 }
 
 // calledLog says when the log's offsets are asked for.
@@ -157,6 +187,8 @@ func TestDrainTellsOfLoss(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	services := make(chan error, 1)
 	go func() { services <- s.landing.run(ctx) }()
+	o := origin{id: partitionID{event.TopicEvents, 0}, epoch: 1}
+	s.landing.begin(o.fenceKey(), 0, 0)
 	drain := func(lost int64) error {
 		drained := make(chan error, 1)
 		go func() { drained <- s.Drained(ctx) }()
@@ -164,7 +196,9 @@ func TestDrainTellsOfLoss(t *testing.T) {
 			<-log.called
 		}
 		if lost > 0 {
-			s.skip(partitionID{event.TopicEvents, 0}, 0, lost)
+			if err := s.skip(ctx, o, 0, lost); err != nil {
+				t.Error(err)
+			}
 		}
 		for _, topic := range Topics() {
 			for p := range int32(testPartitions) {
