@@ -86,9 +86,12 @@ func (s *system) buildRoles() (err error) {
 	if err != nil {
 		return fmt.Errorf("build tracker: %w", err)
 	}
-	s.stream, err = stream.New(stream.Config{StateDir: s.cfg.path("state"), CommitInterval: s.cfg.Stream.CommitInterval}, stream.Deps{
-		Log: s.kafka, Assigner: kafka.NewGroup(s.kafka, kafka.GroupConfig{Group: stream.Group, Topics: stream.Topics()}),
-		Producer: s.producer, Lake: s.lake, Epochs: s.control, Replays: s.control, Rebuilds: s.control, Online: s.online,
+	states := s.cfg.path("state")
+	group := kafka.NewGroup(s.kafka, kafka.GroupConfig{
+		Group: stream.Group, Topics: stream.Topics(), Held: func() map[string][]int32 { return stream.Held(states) },
+	})
+	s.stream, err = stream.New(stream.Config{StateDir: states, CommitInterval: s.cfg.Stream.CommitInterval}, stream.Deps{
+		Log: s.kafka, Assigner: group, Producer: s.producer, Lake: s.lake, Epochs: s.control, Replays: s.control, Rebuilds: s.control, Online: s.online,
 		Metrics: s.metrics, Logger: telemetry.Component(s.log, "stream"),
 	})
 	if err != nil {

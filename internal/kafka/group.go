@@ -31,7 +31,10 @@ type GroupConfig struct {
 	Topics            []string
 	SessionTimeout    time.Duration
 	HeartbeatInterval time.Duration
-	Log               *slog.Logger // rebalances and failed commits; nil is silent
+	// Held says for which partitions this process holds state, by topic; they are given to it before others as far as an
+	// even share allows. It is called at every rebalance. nil holds nothing.
+	Held func() map[string][]int32
+	Log  *slog.Logger // rebalances and failed commits; nil is silent
 }
 
 // Handler processes one partition until ctx ends, which is when the partition is revoked or Run is asked to stop, and
@@ -41,8 +44,9 @@ type Handler func(ctx context.Context, topic string, partition int32, commit fun
 
 // Group is a member of a consumer group. It uses the group for assignments only: handlers fetch for themselves.
 type Group struct {
-	client *Client
-	cfg    GroupConfig
+	client   *Client
+	cfg      GroupConfig
+	balancer *stickyBalancer
 }
 
 // NewGroup returns a member that joins when Run is called.
@@ -56,7 +60,7 @@ func NewGroup(c *Client, cfg GroupConfig) *Group {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Group{client: c, cfg: cfg}
+	return &Group{client: c, cfg: cfg, balancer: &stickyBalancer{held: cfg.Held}}
 }
 
 // Run joins the group and runs handle in one goroutine per assigned partition, again after every rebalance. It returns
@@ -68,6 +72,7 @@ func (g *Group) Run(ctx context.Context, handle Handler) error {
 		Brokers:           g.client.cfg.Brokers,
 		Dialer:            g.client.dialer(),
 		Topics:            g.cfg.Topics,
+		GroupBalancers:    []kafkago.GroupBalancer{g.balancer},
 		HeartbeatInterval: g.cfg.HeartbeatInterval,
 		SessionTimeout:    g.cfg.SessionTimeout,
 		RebalanceTimeout:  g.cfg.SessionTimeout,
@@ -127,6 +132,7 @@ func (g *Group) follow(ctx context.Context, cg *kafkago.ConsumerGroup, handle Ha
 
 // start runs the handlers of one generation under its supervision: the generation does not end before they return.
 func (g *Group) start(ctx context.Context, gen *kafkago.Generation, handle Handler, failed *failure) {
+	g.balancer.took(gen)
 	g.cfg.Log.Info("joined consumer group", "group", g.cfg.Group, "generation", gen.ID, "assigned", assigned(gen))
 	gen.Start(func(ended context.Context) {
 		ctx, cancel := context.WithCancel(ctx)

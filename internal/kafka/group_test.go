@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -136,5 +137,25 @@ func testGroupHandlerError(t *testing.T, brokers []string) {
 	}
 	if len(stopped) != 2 {
 		t.Fatalf("%d neighbours had stopped when Run returned, want 2", len(stopped))
+	}
+}
+
+// Partitions go where their state is, whoever joins first.
+func testGroupSticky(t *testing.T, brokers []string) {
+	c := kafkatest.Dial(t, brokers)
+	kafkatest.Topic(t, c, "group-sticky", 4)
+	o := newOwners(t)
+	for member, held := range map[string][]int32{"a": {1, 3}, "b": {0, 2}} {
+		g := kafka.NewGroup(c, kafka.GroupConfig{
+			Group: "sticky", Topics: []string{"group-sticky"}, HeartbeatInterval: 50 * time.Millisecond,
+			Held: func() map[string][]int32 { return map[string][]int32{"group-sticky": held} },
+		})
+		kafkatest.Run(t, func(ctx context.Context) error { return g.Run(ctx, o.handler(member)) })
+	}
+	o.await(map[string]int{"a": 2, "b": 2})
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if want := map[int32]string{0: "b", 1: "a", 2: "b", 3: "a"}; !maps.Equal(o.holder, want) {
+		t.Errorf("partitions are held by %v, want %v", o.holder, want)
 	}
 }

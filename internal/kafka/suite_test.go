@@ -33,6 +33,7 @@ var suite = []struct {
 	{"produce drains", testProduceDrains},
 	{"unknown partition", testUnknownPartition},
 	{"group rebalance", testGroupRebalance},
+	{"group sticky", testGroupSticky},
 	{"group handler error", testGroupHandlerError},
 }
 
