@@ -18,7 +18,7 @@ type metrics struct {
 	skipped    prometheus.Counter
 }
 
-func newMetrics(reg prometheus.Registerer, l *landing) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, l *landing, online *patient) (*metrics, error) {
 	m := &metrics{
 		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "millrace_consumer_lag_records", Help: "Records in the log that the group has not applied yet.",
@@ -50,7 +50,10 @@ func newMetrics(reg prometheus.Registerer, l *landing) (*metrics, error) {
 	age := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "millrace_lake_commit_age_seconds", Help: "How long the oldest row that has not landed waits for its commit; 0 when none waits.",
 	}, func() float64 { return l.age().Seconds() })
-	for _, c := range []prometheus.Collector{m.lag, m.freshness, m.applied, m.duplicates, m.dead, m.lost, m.skipped, age} {
+	away := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "millrace_online_store_away_seconds", Help: "How long publication has been waiting for the online store; 0 while it answers.",
+	}, func() float64 { return online.away().Seconds() })
+	for _, c := range []prometheus.Collector{away, m.lag, m.freshness, m.applied, m.duplicates, m.dead, m.lost, m.skipped, age} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

@@ -32,7 +32,8 @@ type partition struct {
 	done   chan struct{}
 	failed error
 
-	checkpoint checkpoint
+	checkpoint    checkpoint
+	republication republication
 	// halfway is true while a committed batch is not wholly published. It stays true when that fails, and then the outbox
 	// must not be dropped.
 	halfway bool
@@ -75,6 +76,7 @@ func (s *Stream) handleEvents(ctx context.Context, number int32, commit func(nex
 			break
 		}
 	}
+	p.republication.end()
 	if p.failed != nil || err != nil && ctx.Err() == nil {
 		p.checkpoint.wait()
 		return err
@@ -220,8 +222,8 @@ func (s *Stream) skip(ctx context.Context, o origin, from, to int64) error {
 	return nil
 }
 
-// between does what must happen between two batches: answer who waits for quiet, notice that the lake has moved, and make
-// a checkpoint when it is time.
+// between does what must happen between two batches: answer who waits for quiet, notice that the lake has moved or that the
+// online store was lost, and make a checkpoint when it is time.
 func (p *partition) between(ctx context.Context) error {
 	select {
 	case f := <-p.quiet:
@@ -232,6 +234,9 @@ func (p *partition) between(ctx context.Context) error {
 	}
 	if p.s.landing.rewound(p.origin.fenceKey()) {
 		return errRewind
+	}
+	if err := p.republishIfLost(ctx); err != nil {
+		return err
 	}
 	return p.checkpoint.ifDue(ctx)
 }

@@ -15,7 +15,7 @@ import (
 // publishState brings the online store up to a state that was opened or made. What an earlier state has left there is
 // removed afterwards, beside the partition, if that is due; else the state is reported.
 func (p *partition) publishState(ctx context.Context) (sweep bool, err error) {
-	if err := p.s.publishAgain(ctx, p.number, p.db, &p.checkpoint); err != nil {
+	if p.republication.marker, err = p.s.publishAgain(ctx, p.number, p.db, &p.checkpoint); err != nil {
 		return false, err
 	}
 	due, err := p.db.Meta(noteSweep)
@@ -38,29 +38,25 @@ func (s *Stream) report(ctx context.Context, number int32, made basis) error {
 }
 
 // publishAgain brings the online store up to the state: the rows in the outbox, or all of them where the store is another
-// than last time.
-func (s *Stream) publishAgain(ctx context.Context, number int32, db *state.DB, c *checkpoint) error {
-	marker, err := s.deps.Online.Marker(ctx)
-	if err != nil {
-		return fmt.Errorf("read marker of online store: %w", err)
+// than last time. It returns the marker of the store.
+func (s *Stream) publishAgain(ctx context.Context, number int32, db *state.DB, c *checkpoint) (marker string, err error) {
+	if marker, err = s.deps.Online.Marker(ctx); err != nil {
+		return "", fmt.Errorf("read marker of online store: %w", err)
 	}
 	known, err := db.Meta(noteMarker)
 	if err != nil {
-		return err
+		return "", err
 	}
-	put := func(rows []onlinestore.Row) error { return s.deps.Online.Put(ctx, rows) }
-	rows := &rowBuffer{put: put}
 	if known != marker {
-		if err := db.Scan("", func(key string, value []byte) error { return rows.add(key, value) }); err != nil {
-			return err
+		if err := errors.Join(s.publishAll(ctx, number, db, marker), db.Note(noteMarker, marker)); err != nil {
+			return "", err
 		}
-		if err := errors.Join(rows.flush(), s.deps.Online.Sync(ctx), db.Note(noteMarker, marker)); err != nil {
-			return fmt.Errorf("publish all rows again: %w", err)
-		}
+	} else if err := s.declareComplete(ctx, number, db, marker); err != nil {
+		return "", err
 	}
-	rows.put = func(rows []onlinestore.Row) error {
-		return errors.Join(put(rows), s.feed.add(ctx, number, rows))
-	}
+	rows := &rowBuffer{put: func(rows []onlinestore.Row) error {
+		return errors.Join(s.deps.Online.Put(ctx, rows), s.feed.add(ctx, number, rows))
+	}}
 	if err := db.Outbox(func(round uint32, key string) error {
 		c.round, c.dirty = max(c.round, round), true
 		value, ok, err := db.Get(key)
@@ -69,12 +65,12 @@ func (s *Stream) publishAgain(ctx context.Context, number int32, db *state.DB, c
 		}
 		return rows.add(key, value)
 	}); err != nil {
-		return err
+		return "", err
 	}
 	if err := rows.flush(); err != nil {
-		return fmt.Errorf("publish the outbox again: %w", err)
+		return "", fmt.Errorf("publish the outbox again: %w", err)
 	}
-	return nil
+	return marker, nil
 }
 
 // rowBufferRows is how many rows are put at once when many are published again.

@@ -154,6 +154,8 @@ func (p *partition) swap(ctx context.Context, b *built) error {
 // change closes the live state, puts the next one in its place and publishes it.
 func (p *partition) change(ctx context.Context, made basis) error {
 	old := p.db
+	p.republication.end()
+	p.republication = republication{} // all rows of the new state are published below
 	if err := p.checkpoint.finish(); err != nil {
 		return err
 	}

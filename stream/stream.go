@@ -116,11 +116,13 @@ type Stream struct {
 	builds      chan struct{} // holds one token for each state that is being made
 	sweeper     *sweeper
 	rebuildPoll time.Duration
+	markerPoll  time.Duration
 	hook        func(step string) error // tests kill the process here
 
 	mu      sync.Mutex
 	running bool                 // Run runs: states belong to its partitions
 	open    map[int32]*partition // partitions of the events topic that this process owns now
+	marker  string               // of the online store, as seen last; "" before the first look
 }
 
 // New checks the configuration and returns a stream that does nothing until Run. Close it after Run has returned.
@@ -143,13 +145,15 @@ func New(cfg Config, deps Deps) (*Stream, error) {
 	if deps.Logger == nil {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
+	online := &patient{Store: deps.Online, log: deps.Logger}
+	deps.Online = online
 	s := &Stream{cfg: cfg, deps: deps, log: deps.Logger, cache: state.NewCache(cfg.CacheBytes),
 		progress: newProgress(), drainTimeout: defaultDrainTimeout, restores: newRestores(), builds: make(chan struct{}, concurrentBuilds),
-		rebuildPoll: defaultRebuildPoll, open: make(map[int32]*partition)}
+		rebuildPoll: defaultRebuildPoll, markerPoll: defaultMarkerPoll, open: make(map[int32]*partition)}
 	s.sweeper = newSweeper()
 	s.landing = newLanding(deps.Lake, cfg.CommitInterval, s.progress, s.log)
 	var err error
-	if s.metrics, err = newMetrics(deps.Metrics, s.landing); err != nil {
+	if s.metrics, err = newMetrics(deps.Metrics, s.landing, online); err != nil {
 		s.cache.Close()
 		return nil, err
 	}
@@ -179,6 +183,7 @@ func (s *Stream) Run(ctx context.Context) error {
 	all.Go(func() error { return s.feed.run(services) })
 	all.Go(func() error { return s.watchRebuilds(services) })
 	all.Go(func() error { return s.runSweeps(services) })
+	all.Go(func() error { return s.watchMarker(services) })
 	all.Go(func() error {
 		defer stop()
 		return s.deps.Assigner.Run(ctx, s.handle)

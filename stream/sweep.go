@@ -226,18 +226,27 @@ func (p *swept) correct(ctx context.Context) error {
 		if err := p.s.deps.Online.Delete(ctx, keys...); err != nil {
 			return fmt.Errorf("remove rows of earlier states: %w", err)
 		}
-		rows := &rowBuffer{put: func(rows []onlinestore.Row) error { return p.s.deps.Online.Put(ctx, rows) }}
-		for _, key := range keys {
-			value, ok, err := p.partition.db.Get(key)
-			if err == nil && ok {
-				err = rows.add(key, value)
-			}
-			if err != nil {
-				return err
-			}
+		if err := p.putBack(ctx, keys); err != nil {
+			// No later pass would meet what is missing now, so whoever opens the state next publishes all of it.
+			return errors.Join(err, p.partition.db.Note(noteMarker, ""))
 		}
-		return rows.flush()
+		return nil
 	})
+}
+
+// putBack writes what the state has of keys.
+func (p *swept) putBack(ctx context.Context, keys []string) error {
+	rows := &rowBuffer{put: func(rows []onlinestore.Row) error { return p.s.deps.Online.Put(ctx, rows) }}
+	for _, key := range keys {
+		value, ok, err := p.partition.db.Get(key)
+		if err == nil && ok {
+			err = rows.add(key, value)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return rows.flush()
 }
 
 // finish ends the pass of a partition: the online store has exactly the rows of its state, and everybody may know.

@@ -180,7 +180,8 @@ func ParseCatalogKey(key string) (site, item string, err error) {
 	return parts[0], parts[1], nil
 }
 
-// OffsetKey is o/<topic>/<partition>; the row's own Epoch and Offset are the position applied, its value is empty.
+// OffsetKey is o/<topic>/<partition>; the row's own Epoch and Offset are the position applied, its value says of which
+// store (CompleteValue).
 func OffsetKey(topic string, partition int32) string {
 	return OffsetPrefix(topic) + strconv.FormatInt(int64(partition), 10)
 }
@@ -203,6 +204,13 @@ func ParseOffsetKey(key string) (topic string, partition int32, err error) {
 
 // separators are the bytes that escape hides, besides the escape sign itself.
 const separators = "%:/"
+
+// CompleteValue is the value of an applied-offset row: the marker of the store in which the row's writer has written every
+// row up to the position. Under another marker rows may be missing.
+func CompleteValue(marker string) []byte { return []byte(marker) }
+
+// CompleteFor reports whether an applied-offset row speaks of the store with the marker.
+func CompleteFor(r Row, marker string) bool { return marker != "" && string(r.Value) == marker }
 
 // escape hides the separators of keys inside an id as %XX. Without it the prefix of browser "x" would also match the
 // browser "x:1". Nearly every id has none and stays as it is.
