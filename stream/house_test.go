@@ -103,8 +103,14 @@ func (everything) Run(ctx context.Context, handle kafka.Handler) error {
 // stream opens a stream that is not running.
 func (h *house) stream() *Stream {
 	h.t.Helper()
+	return h.streamIn(filepath.Join(h.dir, "state"))
+}
+
+// streamIn opens one whose states are in a directory of their own, as in another process.
+func (h *house) streamIn(dir string) *Stream {
+	h.t.Helper()
 	h.metrics = prometheus.NewRegistry()
-	s, err := New(Config{StateDir: filepath.Join(h.dir, "state"), CommitInterval: 20 * time.Millisecond, CheckpointInterval: 50 * time.Millisecond,
+	s, err := New(Config{StateDir: dir, CommitInterval: 20 * time.Millisecond, CheckpointInterval: 50 * time.Millisecond,
 		CacheBytes: 1 << 20}, Deps{Log: h.useLog, Assigner: h.assigner, Producer: h.useOutput, Lake: h.useLake, Epochs: h.control, Replays: h.control, Rebuilds: h.control,
 		Online: h.useOnline, Logger: h.log, Metrics: h.metrics})
 	if err != nil {

@@ -99,14 +99,9 @@ func (s *Stream) verifyPartition(ctx context.Context, number int32, in layout, f
 	}
 	defer func() { err = errors.Join(err, again.Close(), os.RemoveAll(dir)) }()
 	id := partitionID{event.TopicEvents, number}
-	fence, landed := fences[lake.FenceKey{Topic: id.topic, Epoch: f.Epoch, Partition: number}]
-	if !landed {
-		// Nothing of this epoch has landed: the lake holds earlier epochs, the log all of this one.
-		ranges, err := s.deps.Log.Offsets(ctx, id.topic)
-		if err != nil {
-			return err
-		}
-		fence = lake.Fence{Topic: id.topic, Epoch: f.Epoch, Partition: number, Next: ranges[number].Start}
+	fence, err := s.fenceOf(ctx, fences, f.Epoch, number)
+	if err != nil {
+		return err
 	}
 	fence.Next = min(fence.Next, f.Offset)
 	if err := s.replayHistory(ctx, again, h, in, fence); err != nil {

@@ -76,6 +76,45 @@ func TestVerifyNoticesDamage(t *testing.T) {
 	expect("a changed and a stray row in the state", 2)
 }
 
+// TestVerifyPublished asks a process that owns nothing, beside one that runs the stream.
+func TestVerifyPublished(t *testing.T) {
+	h, tr := newHouse(t), newTraffic(9)
+	s := h.start()
+	h.produce(tr.next(200)...)
+	asked := h.streamIn(t.TempDir())
+	defer asked.Close()
+	verified := func() Report {
+		t.Helper()
+		if err := asked.Landed(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		report, err := asked.VerifyPublished(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return report
+	}
+	exact := verified()
+	if want := verify(t, s.Stream); exact.Differences != 0 || exact.Profiles != want.Profiles || exact.Rows != want.Rows || exact.Rows == 0 {
+		t.Fatalf("a process without states finds %+v, one with them %+v", exact, want)
+	}
+	s.halt()
+	key := onlinestore.ItemKey(onlinestore.ItemShare{Site: "default", Item: "i1", Partition: 0})
+	row, ok, err := h.online.Get(t.Context(), key)
+	if err != nil || !ok {
+		t.Fatalf("no row %s: %v", key, err)
+	}
+	row.Value[1]++
+	stray := row
+	stray.Key, stray.Offset = onlinestore.ItemKey(onlinestore.ItemShare{Site: "default", Item: "never", Partition: 0}), 0
+	if err := h.online.Put(t.Context(), []onlinestore.Row{row, stray}); err != nil {
+		t.Fatal(err)
+	}
+	if report := verified(); report.Differences != 2 {
+		t.Errorf("a changed and a stray row: %+v", report)
+	}
+}
+
 func TestStateInUseSaysSo(t *testing.T) {
 	h := newHouse(t)
 	s := h.start()

@@ -1,0 +1,182 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/state"
+	"github.com/millrace/millrace/lake"
+)
+
+const (
+	// landedPoll is how often Landed looks at the lake. Processes commit once a minute.
+	landedPoll = 500 * time.Millisecond
+	// landedSilence is how long nothing may land before Landed says what it waits for: several commits.
+	landedSilence = 3 * time.Minute
+)
+
+// Landed returns when everything that stands in the log at the call has landed in the lake, whichever processes run the
+// stream. A partition hands rows to the lake only when they are in the online store, so what has landed can be read there.
+// ctx bounds the wait.
+func (s *Stream) Landed(ctx context.Context) error {
+	ends, err := s.logEnds(ctx)
+	if err != nil {
+		return fmt.Errorf("wait for events to land: %w", err)
+	}
+	tick := time.NewTicker(landedPoll)
+	defer tick.Stop()
+	moved := time.Now()
+	for {
+		before := len(ends)
+		if err := s.dropLanded(ctx, ends); err != nil {
+			return fmt.Errorf("wait for events to land: %w", err)
+		}
+		if len(ends) == 0 {
+			return nil
+		}
+		switch now := time.Now(); {
+		case len(ends) < before:
+			moved = now
+		case now.Sub(moved) > landedSilence:
+			s.log.Warn("nothing lands: is a `millrace stream` running?", "partitions", len(ends), "since", moved)
+			moved = now
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for events to land: %d partitions have not: %w", len(ends), ctx.Err())
+		}
+	}
+}
+
+// logEnds are the ends of the partitions that hold anything, as the fences that cover them.
+func (s *Stream) logEnds(ctx context.Context) (map[lake.FenceKey]int64, error) {
+	ends := make(map[lake.FenceKey]int64)
+	for _, topic := range Topics() {
+		epoch, ok, err := s.deps.Epochs.TopicEpoch(ctx, topic)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			continue // no stream can have read it
+		}
+		ranges, err := s.deps.Log.Offsets(ctx, topic)
+		if err != nil {
+			return nil, err
+		}
+		for partition, r := range ranges {
+			if r.Start < r.End {
+				ends[lake.FenceKey{Topic: topic, Epoch: epoch.Epoch, Partition: partition}] = r.End
+			}
+		}
+	}
+	return ends, nil
+}
+
+// dropLanded takes those out of ends that the lake has reached.
+func (s *Stream) dropLanded(ctx context.Context, ends map[lake.FenceKey]int64) error {
+	for _, table := range []string{lake.TableEvents, lake.TableExposures} {
+		fences, err := s.deps.Lake.Next(ctx, table)
+		if err != nil {
+			return err
+		}
+		for key, f := range fences {
+			if end, ok := ends[key]; ok && f.Next >= end {
+				delete(ends, key)
+			}
+		}
+	}
+	return nil
+}
+
+// VerifyPublished computes every feature again from what has landed and compares it with the online store, which is what
+// serving reads. It needs no state and no partition, so it can run anywhere while other processes run the stream; what they
+// have published of later events does not count. It needs disk for all features and the landed events.
+func (s *Stream) VerifyPublished(ctx context.Context) (report Report, err error) {
+	in, err := s.layoutNow(ctx)
+	if err != nil {
+		return report, fmt.Errorf("verify features: %w", err)
+	}
+	fences, err := s.deps.Lake.Next(ctx, lake.TableEvents)
+	if err != nil {
+		return report, fmt.Errorf("verify features: %w", err)
+	}
+	h, err := s.collectHistory(ctx, in, func(at lake.Position, _ int32) bool {
+		return at.Offset < fences[lake.FenceKey{Topic: at.Topic, Epoch: at.Epoch, Partition: at.Partition}].Next
+	})
+	if err != nil {
+		return report, fmt.Errorf("verify features: %w", err)
+	}
+	defer func() { err = errors.Join(err, h.close()) }()
+	parts := make(map[int32]*frozen)
+	defer func() {
+		for _, f := range parts {
+			err = errors.Join(err, f.close())
+		}
+	}()
+	for number := range in.partitions {
+		if parts[number], err = s.computeLanded(ctx, number, in, fences, h); err != nil {
+			delete(parts, number)
+			return report, fmt.Errorf("compute features of partition %d: %w", number, err)
+		}
+		if err := s.comparePublished(ctx, parts[number], &report); err != nil {
+			return report, fmt.Errorf("verify features of partition %d: %w", number, err)
+		}
+	}
+	if err := s.verifyOnline(ctx, parts, in.partitions, &report); err != nil {
+		return report, fmt.Errorf("verify online store: %w", err)
+	}
+	return report, nil
+}
+
+// computeLanded makes the state of a partition as it was when the last landed event had been applied.
+func (s *Stream) computeLanded(ctx context.Context, number int32, in layout, fences map[lake.FenceKey]lake.Fence, h *history) (*frozen, error) {
+	db, err := state.Open(filepath.Join(h.dir, strconv.Itoa(int(number))), state.Options{Cache: s.cache, Log: s.log})
+	if err != nil {
+		return nil, err
+	}
+	fence, err := s.fenceOf(ctx, fences, in.epoch, number)
+	if err == nil {
+		err = s.replayHistory(ctx, db, h, in, fence)
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	f := &frozen{rows: db.Snapshot()}
+	f.close = func() error { return errors.Join(f.drop(), db.Close()) }
+	if f.Position, f.known, err = f.rows.Position(); err != nil {
+		return nil, errors.Join(err, f.close())
+	}
+	return f, nil
+}
+
+// comparePublished holds computed rows against those of the online store.
+func (s *Stream) comparePublished(ctx context.Context, f *frozen, report *Report) error {
+	return f.rows.Scan("", func(key string, value []byte) error {
+		report.Rows++
+		if strings.HasPrefix(key, "p/") {
+			report.Profiles++
+		}
+		return errors.Join(ctx.Err(), s.compareOnline(ctx, key, value, report))
+	})
+}
+
+// fenceOf is how far a partition has landed in an epoch. Where nothing of the epoch has landed, the lake holds earlier
+// epochs and the log all of this one.
+func (s *Stream) fenceOf(ctx context.Context, fences map[lake.FenceKey]lake.Fence, epoch int64, number int32) (lake.Fence, error) {
+	key := lake.FenceKey{Topic: event.TopicEvents, Epoch: epoch, Partition: number}
+	if fence, landed := fences[key]; landed {
+		return fence, nil
+	}
+	ranges, err := s.deps.Log.Offsets(ctx, event.TopicEvents)
+	if err != nil {
+		return lake.Fence{}, err
+	}
+	return lake.Fence{Topic: key.Topic, Epoch: epoch, Partition: number, Next: ranges[number].Start}, nil
+}
