@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/apache/iceberg-go"
@@ -86,6 +87,10 @@ func (l *Lake) expire(ctx context.Context, spec tableSpec, now time.Time) error 
 	return nil
 }
 
+// maxDropped is how many dropped snapshots a process remembers, a few hundred bytes each: as many as it drops between two
+// calls of Maintain, many times over. Where another process maintains the lake, the files of older ones wait for its sweep.
+const maxDropped = 10 * snapshotsMax
+
 // drop notes which snapshots a commit of this process took out of a table. Their files wait for the next expire; those
 // of a process that ends before are orphans.
 func (l *Lake) drop(spec tableSpec, before, after *table.Table) {
@@ -95,6 +100,9 @@ func (l *Lake) drop(spec tableSpec, before, after *table.Table) {
 		if after.SnapshotByID(s.SnapshotID) == nil {
 			l.dropped[spec.name] = append(l.dropped[spec.name], s)
 		}
+	}
+	if over := len(l.dropped[spec.name]) - maxDropped; over > 0 {
+		l.dropped[spec.name] = slices.Delete(l.dropped[spec.name], 0, over)
 	}
 }
 

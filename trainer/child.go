@@ -48,6 +48,7 @@ const (
 type ChildRequest struct {
 	Config      Config `json:"config"`
 	LakeDir     string `json:"lake_dir"`
+	LakeCatalog string `json:"lake_catalog,omitempty"` // as lake.Config.Catalog; it may hold a password
 	RegistryDir string `json:"registry_dir"`
 }
 
@@ -93,7 +94,7 @@ func trainInDirs(ctx context.Context, req ChildRequest, report func(Progress)) (
 	if err != nil {
 		return Result{}, err
 	}
-	l, err := lake.Open(ctx, lake.Config{Dir: req.LakeDir})
+	l, err := lake.Open(ctx, lake.Config{Dir: req.LakeDir, Catalog: req.LakeCatalog})
 	if err != nil {
 		return Result{}, err
 	}

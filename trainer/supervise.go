@@ -34,6 +34,7 @@ type SupervisorConfig struct {
 	Control     *control.Store
 	Process     Process // its Progress is set by the Supervisor
 	LakeDir     string
+	LakeCatalog string // as lake.Config.Catalog
 	RegistryDir string
 	Log         *slog.Logger          // nil discards
 	Metrics     prometheus.Registerer // nil keeps them private
@@ -153,7 +154,7 @@ func (s *Supervisor) spawn(ctx context.Context, req Request, jobID string) (Resu
 	group.Go(func() error { return s.updateRow(rowCtx, jobID, latest) })
 	group.Go(func() (err error) {
 		defer childEnded()
-		result, err = Spawn(groupCtx, process, ChildRequest{Config: req.Config, LakeDir: s.cfg.LakeDir, RegistryDir: s.cfg.RegistryDir})
+		result, err = Spawn(groupCtx, process, ChildRequest{Config: req.Config, LakeDir: s.cfg.LakeDir, LakeCatalog: s.cfg.LakeCatalog, RegistryDir: s.cfg.RegistryDir})
 		return err
 	})
 	err := group.Wait()

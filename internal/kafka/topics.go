@@ -10,12 +10,22 @@ import (
 	kafkago "github.com/segmentio/kafka-go"
 )
 
-// TopicSpec is a topic as the product needs it. Config holds Kafka's topic settings by name; the replication factor is
-// the broker's default.
+// TopicSpec is a topic as the product needs it. Config holds Kafka's topic settings by name.
 type TopicSpec struct {
-	Name       string
-	Partitions int32
-	Config     map[string]string
+	Name        string
+	Partitions  int32
+	Replication int // copies of each partition; 0 is the brokers' default
+	Config      map[string]string
+}
+
+// Reach returns when a broker answers, or with the last error when ctx ends or a minute has passed.
+func (c *Client) Reach(ctx context.Context) error {
+	return c.retry(ctx, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+		_, err := c.api.Metadata(ctx, &kafkago.MetadataRequest{Topics: []string{}})
+		return err
+	})
 }
 
 // PartitionCountError says that a topic exists with another number of partitions than the product needs. Keys would
@@ -58,7 +68,10 @@ func (c *Client) createTopics(ctx context.Context, specs []TopicSpec) (created [
 	defer cancel()
 	req := &kafkago.CreateTopicsRequest{}
 	for _, s := range specs {
-		t := kafkago.TopicConfig{Topic: s.Name, NumPartitions: int(s.Partitions), ReplicationFactor: -1}
+		t := kafkago.TopicConfig{Topic: s.Name, NumPartitions: int(s.Partitions), ReplicationFactor: s.Replication}
+		if s.Replication == 0 {
+			t.ReplicationFactor = -1
+		}
 		for name, value := range s.Config {
 			t.ConfigEntries = append(t.ConfigEntries, kafkago.ConfigEntry{ConfigName: name, ConfigValue: value})
 		}
