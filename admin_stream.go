@@ -26,7 +26,7 @@ type rebuildStatusRequest struct {
 // streamRoutes are the calls of commands that the stream answers.
 func (s *system) streamRoutes(r chi.Router) {
 	r.Post(adminDrain, func(w http.ResponseWriter, req *http.Request) {
-		s.answer(w, req, struct{}{}, s.stream.Drained(req.Context()))
+		s.answer(w, req, struct{}{}, s.drained(req.Context()))
 	})
 	r.Post(adminVerify, func(w http.ResponseWriter, req *http.Request) {
 		report, err := s.verify(req.Context())

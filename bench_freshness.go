@@ -38,7 +38,7 @@ func benchFreshness(ctx context.Context, progress io.Writer, emit func(benchResu
 	if err != nil {
 		return err
 	}
-	return a.withRunning(ctx, cfg, func(ctx context.Context, running adminClient) error {
+	return a.withRunning(ctx, cfg, allRoles, func(ctx context.Context, running adminClient) error {
 		b, err := newFreshnessBench(dir, running.info)
 		if err != nil {
 			return err

@@ -17,12 +17,22 @@ func (a *app) config() (*Config, error) {
 	return loadConfig(a.configFile, os.Environ(), a.overrides.given())
 }
 
+// configFor reads the configuration of this call for a command that works on some of the worlds. Where they are shared ones,
+// all of them must be named.
+func (a *app) configFor(n needs) (*Config, error) {
+	cfg, err := a.config()
+	if err == nil && cfg.cluster() {
+		err = cfg.require("this command", n)
+	}
+	return cfg, err
+}
+
 // installed reads the configuration of this call for a command that needs an installation to work on: a mistyped
 // directory must not look like an empty one.
-func (a *app) installed() (*Config, error) {
-	cfg, err := a.config()
-	if err != nil {
-		return nil, err
+func (a *app) installed(n needs) (*Config, error) {
+	cfg, err := a.configFor(n)
+	if err != nil || cfg.cluster() {
+		return cfg, err
 	}
 	if _, err := os.Stat(cfg.path(controlFile)); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no Millrace data in %s: start `millrace up` on it first, or name another directory with --data-dir", cfg.DataDir)
@@ -59,7 +69,7 @@ func (a *app) configCommand() *cobra.Command {
 func (a *app) printConfig(cfg *Config) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	for _, key := range slices.Sorted(maps.Keys(cfg.values)) {
-		fmt.Fprintf(w, "%s\t%v\t(%s)\n", key, cfg.values[key], cfg.origin[key])
+		fmt.Fprintf(w, "%s\t%v\t(%s)\n", key, cfg.shown(key), cfg.origin[key])
 	}
 	return w.Flush()
 }

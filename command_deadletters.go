@@ -34,7 +34,7 @@ func (a *app) listLettersCommand() *cobra.Command {
 			if limit < 1 || limit > stream.MaxListedLetters {
 				return usageError{fmt.Errorf("--limit %d is not between 1 and %d", limit, stream.MaxListedLetters)}
 			}
-			cfg, err := a.installed()
+			cfg, err := a.installed(roleStream.needs())
 			if err != nil {
 				return err
 			}
@@ -43,7 +43,7 @@ func (a *app) listLettersCommand() *cobra.Command {
 				return err
 			}
 			var list stream.LetterList
-			err = a.withRunning(cmd.Context(), cfg, func(ctx context.Context, running adminClient) error {
+			err = a.withRunning(cmd.Context(), cfg, roleStream, func(ctx context.Context, running adminClient) error {
 				return running.call(ctx, adminLetters, body, &list)
 			})
 			if err != nil {
@@ -89,11 +89,11 @@ func (a *app) replayLettersCommand() *cobra.Command {
 			if err != nil {
 				return usageError{err}
 			}
-			cfg, err := a.installed()
+			cfg, err := a.installed(roleStream.needs())
 			if err != nil {
 				return err
 			}
-			err = a.withRunning(cmd.Context(), cfg, func(ctx context.Context, running adminClient) error {
+			err = a.withRunning(cmd.Context(), cfg, roleStream, func(ctx context.Context, running adminClient) error {
 				return a.replayLetters(ctx, running, req, asJSON)
 			})
 			if err != nil {

@@ -19,12 +19,12 @@ func (a *app) featuresCommand() *cobra.Command {
 		Short: "Rebuild every feature from lake and log and compare: 0 differences means exact",
 		Args:  exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := a.installed()
+			cfg, err := a.installed(roleStream.needs())
 			if err != nil {
 				return err
 			}
 			var report stream.Report
-			err = a.withRunning(cmd.Context(), cfg, func(ctx context.Context, running adminClient) error {
+			err = a.withRunning(cmd.Context(), cfg, roleStream, func(ctx context.Context, running adminClient) error {
 				return running.call(ctx, adminVerify, nil, &report)
 			})
 			if err != nil {
@@ -45,13 +45,13 @@ func (a *app) rebuildCommand() *cobra.Command {
 		Short: "Make every feature again from lake and log beside the live ones, and swap; events go on meanwhile",
 		Args:  exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := a.installed()
+			cfg, err := a.installed(roleStream.needs())
 			if err != nil {
 				return err
 			}
 			started := time.Now()
 			var status stream.RebuildStatus
-			err = a.withRunning(cmd.Context(), cfg, func(ctx context.Context, running adminClient) error {
+			err = a.withRunning(cmd.Context(), cfg, roleStream, func(ctx context.Context, running adminClient) error {
 				status, err = a.followRebuild(ctx, running)
 				return err
 			})

@@ -73,7 +73,7 @@ func (a *app) importEventsCommand() *cobra.Command {
 	cmd.Flags().StringVar(&oneType, "type", "", "event type of rows that name none, such as view_item")
 	cmd.Flags().StringVar(&types, "types", "", "the file's type names in ours: pv=view_item,buy=purchase")
 	cmd.RunE = func(cmd *cobra.Command, files []string) error {
-		cfg, err := a.config()
+		cfg, err := a.configFor(roleStream.needs())
 		if err != nil {
 			return err
 		}
@@ -91,23 +91,23 @@ func (a *app) importEventsCommand() *cobra.Command {
 		if err := readable(files); err != nil {
 			return err
 		}
-		return a.withRunning(cmd.Context(), cfg, func(ctx context.Context, running adminClient) error {
+		return a.withRunning(cmd.Context(), cfg, roleStream, func(ctx context.Context, running adminClient) error {
 			return a.importEvents(ctx, cfg, ic, running, files, f.asJSON)
 		})
 	}
 	return cmd
 }
 
-// importEvents sends the files through Kafka and waits until the running process has applied and landed them.
+// importEvents sends the files through Kafka and waits until they are applied and have landed.
 func (a *app) importEvents(ctx context.Context, cfg *Config, ic importer.Config, running adminClient, files []string, asJSON bool) error {
 	ledger, err := openControl(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer ledger.Close()
-	client, err := kafka.NewClient(kafka.Config{Brokers: []string{running.info.Kafka}, ClientID: "millrace-import"})
+	client, err := newKafkaClient(cfg, running.info.Kafka, "millrace-import")
 	if err != nil {
-		return fmt.Errorf("open kafka client: %w", err)
+		return err
 	}
 	defer client.Close()
 	producer := kafka.NewProducer(client, kafka.ProducerConfig{})
@@ -145,7 +145,7 @@ func (a *app) importItemsCommand() *cobra.Command {
 	}
 	f.add(cmd, "field=column,... of the catalogue: item_id, title, categories, brand, price, ...")
 	cmd.RunE = func(cmd *cobra.Command, files []string) error {
-		cfg, err := a.config()
+		cfg, err := a.configFor(roleServing.needs())
 		if err != nil {
 			return err
 		}
@@ -160,7 +160,7 @@ func (a *app) importItemsCommand() *cobra.Command {
 		if err := readable(files); err != nil {
 			return err
 		}
-		return a.withRunning(cmd.Context(), cfg, func(ctx context.Context, running adminClient) error {
+		return a.withRunning(cmd.Context(), cfg, roleServing, func(ctx context.Context, running adminClient) error {
 			deps := importer.ItemsDeps{Sink: itemSink{running}, Out: a.stderr, Terminal: isTerminal(a.stderr)}
 			for _, file := range files {
 				summary, err := importer.Items(ctx, file, ic, deps)

@@ -21,7 +21,7 @@ func (a *app) keysCommand() *cobra.Command {
 
 // withControl opens the control store of the configured data directory; a running process may have it open too.
 func (a *app) withControl(ctx context.Context, use func(*control.Store) error) error {
-	cfg, err := a.installed()
+	cfg, err := a.installed(0)
 	if err != nil {
 		return err
 	}

@@ -6,8 +6,6 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-
-	"github.com/millrace/millrace/lake"
 )
 
 func (a *app) lakeCommand() *cobra.Command {
@@ -18,12 +16,12 @@ func (a *app) lakeCommand() *cobra.Command {
 		Short: "Rows, files, bytes, snapshots and landed offsets of every table",
 		Args:  exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := a.installed()
+			cfg, err := a.installed(needLake)
 			if err != nil {
 				return err
 			}
 			// The catalog admits readers of other processes, so this works whether or not `up` runs.
-			store, err := lake.Open(cmd.Context(), lake.Config{Dir: cfg.path("lake")})
+			store, err := openLake(cmd.Context(), cfg)
 			if err != nil {
 				return fmt.Errorf("open lake: %w", err)
 			}

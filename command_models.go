@@ -19,11 +19,11 @@ func (a *app) modelsCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "models", Short: "List, promote and roll back model versions", Args: exactArgs(), RunE: showHelp}
 	site := cmd.PersistentFlags().String("site", event.DefaultSite, "site of the models")
 	open := func() (*registry.Registry, error) {
-		cfg, err := a.installed()
+		cfg, err := a.installed(needModels)
 		if err != nil {
 			return nil, err
 		}
-		return registry.Open(cfg.path("models"))
+		return openRegistry(cfg)
 	}
 	cmd.AddCommand(a.modelsListCommand(open, site), &cobra.Command{
 		Use: "promote VERSION", Short: "Put a version in force", Args: exactArgs("VERSION"),
@@ -61,9 +61,12 @@ func (a *app) modelsCommand() *cobra.Command {
 // announceModels lets the process that runs over the data directory, if there is one, put the champion in force before the
 // command ends. Without the announcement it does so within a second, so a failure is worth a line and no more.
 func (a *app) announceModels(ctx context.Context) {
-	cfg, err := a.installed()
+	cfg, err := a.installed(needModels)
 	if err != nil {
 		return // the command itself has said what is wrong
+	}
+	if cfg.cluster() {
+		return // there are several to tell, on other machines
 	}
 	info, running, err := runningProcess(cfg.DataDir)
 	if err == nil && running {

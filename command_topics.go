@@ -19,7 +19,7 @@ func (a *app) topicsCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withStorage(cmd.Context(), func(ctx context.Context, s *storage) error {
+			return a.withStorage(cmd.Context(), needKafka, func(ctx context.Context, s *storage) error {
 				for _, topic := range args {
 					if err := a.adoptTopic(ctx, s, topic); err != nil {
 						return err
@@ -51,9 +51,10 @@ func (a *app) adoptTopic(ctx context.Context, s *storage, topic string) error {
 	return err
 }
 
-// withStorage opens the data directory of a stopped installation for one command. A running process owns it, and says so.
-func (a *app) withStorage(ctx context.Context, use func(context.Context, *storage) error) (err error) {
-	cfg, err := a.installed()
+// withStorage opens the data directory of a stopped installation, or shared worlds, for one command. A running process owns
+// its data directory, and says so.
+func (a *app) withStorage(ctx context.Context, n needs, use func(context.Context, *storage) error) error {
+	cfg, err := a.installed(n)
 	if err != nil {
 		return err
 	}
@@ -62,10 +63,15 @@ func (a *app) withStorage(ctx context.Context, use func(context.Context, *storag
 		return err
 	}
 	cfg.KafkaListen = anyLoopbackPort // nobody else needs to find this broker
-	s, err := openStorage(ctx, cfg, log)
-	if err != nil {
-		return err
+	open := func(cfg *Config) error {
+		s, err := openStorage(ctx, cfg, log, n)
+		if err != nil {
+			return err
+		}
+		return joinClose(use(ctx, s), s)
 	}
-	defer func() { err = joinClose(err, s) }()
-	return use(ctx, s)
+	if cfg.cluster() {
+		return withCommandDir(cfg, open)
+	}
+	return open(cfg)
 }

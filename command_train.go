@@ -23,7 +23,7 @@ func newSupervisor(cfg *Config, store *control.Store, log *slog.Logger, metrics 
 		return nil, fmt.Errorf("find own program: %w", err)
 	}
 	return trainer.NewSupervisor(trainer.SupervisorConfig{
-		Control: store, Process: trainer.Process{Exe: exe}, LakeDir: cfg.path("lake"), RegistryDir: cfg.path("models"),
+		Control: store, Process: trainer.Process{Exe: exe}, LakeDir: cfg.sharedPath("lake"), LakeCatalog: cfg.catalogPlace(), RegistryDir: cfg.sharedPath("models"),
 		Log: telemetry.Component(log, "trainer"), Metrics: metrics,
 	})
 }
@@ -36,7 +36,7 @@ func (a *app) trainCommand() *cobra.Command {
 		Short: "Train now on what has landed; the result is put in force if it is good enough",
 		Args:  exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := a.installed()
+			cfg, err := a.installed(needLake | needModels)
 			if err != nil {
 				return err
 			}

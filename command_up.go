@@ -19,8 +19,12 @@ func (a *app) upCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			options.schedule = true
-			return a.up(cmd.Context(), cfg, options)
+			if err := cfg.refuse(sharedKeys, "`millrace up` brings broker, database and stores of its own; to run over shared ones "+
+				"use `millrace tracker`, `stream`, `trainer` and `serving`"); err != nil {
+				return err
+			}
+			options.roles, options.schedule = allRoles, true
+			return a.runSystem(cmd.Context(), cfg, options)
 		},
 	}
 	flags := cmd.Flags()
@@ -31,8 +35,8 @@ func (a *app) upCommand() *cobra.Command {
 	return cmd
 }
 
-// up runs the system until ctx ends and tells where everything is; `ready` is the last line.
-func (a *app) up(ctx context.Context, cfg *Config, options systemOptions) (err error) {
+// runSystem runs roles until ctx ends and tells where everything is; `ready` is the last line.
+func (a *app) runSystem(ctx context.Context, cfg *Config, options systemOptions) (err error) {
 	log, err := a.logger(cfg)
 	if err != nil {
 		return err
@@ -55,20 +59,29 @@ func (a *app) up(ctx context.Context, cfg *Config, options systemOptions) (err e
 }
 
 func (a *app) printAddresses(s *system) error {
-	url := "http://" + s.public.Addr()
-	lines := [][2]string{
-		{"data", s.cfg.DataDir},
-		{"kafka", s.broker.Addr()},
-		{"admin", "http://" + s.admin.Addr() + "/metrics"},
-		{"events", url + "/v1/events"},
-		{"beacon", url + "/millrace.js"},
-		{"recommend", url + "/v1/recommend"},
+	admin := "http://" + s.admin.Addr()
+	url := admin // what a role says ready with that has nothing public
+	lines := [][2]string{{"data", s.cfg.DataDir}}
+	add := func(name, at string) { lines = append(lines, [2]string{name, at}) }
+	if s.broker != nil {
+		add("kafka", s.broker.Addr())
+	}
+	add("admin", admin+"/metrics")
+	if s.public != nil {
+		url = "http://" + s.public.Addr()
+	}
+	if s.tracker != nil {
+		add("events", url+"/v1/events")
+		add("beacon", url+"/millrace.js")
+	}
+	if s.serving != nil {
+		add("recommend", url+"/v1/recommend")
 	}
 	if _, err := os.Stat(s.cfg.path(keysFile)); err == nil {
-		lines = append(lines, [2]string{"keys", s.cfg.path(keysFile)})
+		add("keys", s.cfg.path(keysFile))
 	}
 	if s.demo != nil {
-		lines = append(lines, [2]string{"demo shop", url + demoPath})
+		add("demo shop", url+demoPath)
 	}
 	for _, line := range lines {
 		if _, err := fmt.Fprintf(a.stdout, "%-10s %s\n", line[0], line[1]); err != nil {

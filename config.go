@@ -22,6 +22,9 @@ import (
 // MILLRACE_TRAINER__AT sets trainer.at. A name that ends in _FILE reads the value from the file that it names.
 const envPrefix = "MILLRACE_"
 
+// originDefault is the origin of a value that nobody has set.
+const originDefault = "default"
+
 // Config is everything that can be configured. Order of precedence: defaults < file < environment < flags.
 type Config struct {
 	DataDir     string        `koanf:"data_dir"`
@@ -30,6 +33,11 @@ type Config struct {
 	AdminListen string        `koanf:"admin_listen"`
 	Log         LogConfig     `koanf:"log"`
 	Broker      BrokerConfig  `koanf:"broker"`
+	Kafka       KafkaConfig   `koanf:"kafka"`
+	Control     ControlConfig `koanf:"control"`
+	Lake        LakeConfig    `koanf:"lake"`
+	Bucket      string        `koanf:"bucket"`
+	Online      OnlineConfig  `koanf:"online"`
 	Tracker     TrackerConfig `koanf:"tracker"`
 	Stream      StreamConfig  `koanf:"stream"`
 	Trainer     TrainerConfig `koanf:"trainer"`
@@ -60,7 +68,14 @@ type TrackerConfig struct {
 // StreamConfig is the stream job.
 type StreamConfig struct {
 	CommitInterval time.Duration `koanf:"commit_interval"` // of the lake
+	SessionTimeout time.Duration `koanf:"session_timeout"` // how long a process that fell silent keeps its partitions
 }
+
+// What Kafka's brokers allow by default. The flush of a partition that is taken away takes 4 s at most.
+const (
+	minSessionTimeout = 6 * time.Second
+	maxSessionTimeout = 5 * time.Minute
+)
 
 // TrainerConfig is the nightly training.
 type TrainerConfig struct {
@@ -87,8 +102,24 @@ func defaults() map[string]any {
 		"broker.partitions":      16,
 		"broker.retention":       "168h",
 		"broker.retention_bytes": int64(128 << 20),
+		"kafka.brokers":          "",
+		"kafka.tls":              false,
+		"kafka.tls_ca":           "",
+		"kafka.sasl.mechanism":   "",
+		"kafka.sasl.username":    "",
+		"kafka.sasl.password":    "",
+		"kafka.partitions":       64,
+		"kafka.replication":      0,
+		"kafka.retention":        "168h",
+		"control.dsn":            "",
+		"lake.catalog":           "",
+		"bucket":                 "",
+		"online.addresses":       "",
+		"online.username":        "",
+		"online.password":        "",
 		"tracker.linger":         "3ms",
 		"stream.commit_interval": "5s",
+		"stream.session_timeout": "30s",
 		"trainer.at":             "03:00",
 		"trainer.zone":           "UTC",
 		"trainer.window":         "8760h",
@@ -97,26 +128,26 @@ func defaults() map[string]any {
 	}
 }
 
-// overrides are flags that set configuration keys; only flags that were given count.
-type overrides struct {
-	values map[string]*string
-	flags  map[string]*pflag.Flag
+// overrides are flags that set configuration keys; only flags that were given count. Several commands may have a flag for
+// one key.
+type overrides struct{ flags []override }
+
+type override struct {
+	key  string
+	flag *pflag.Flag
 }
 
 // String declares a flag for a configuration key.
 func (o *overrides) String(set *pflag.FlagSet, name, key, usage string) {
-	if o.values == nil {
-		o.values, o.flags = map[string]*string{}, map[string]*pflag.Flag{}
-	}
-	o.values[key] = set.String(name, "", usage)
-	o.flags[key] = set.Lookup(name)
+	set.String(name, "", usage)
+	o.flags = append(o.flags, override{key, set.Lookup(name)})
 }
 
 func (o *overrides) given() map[string]any {
 	given := map[string]any{}
-	for key, flag := range o.flags {
-		if flag.Changed {
-			given[key] = *o.values[key]
+	for _, f := range o.flags {
+		if f.flag.Changed {
+			given[f.key] = f.flag.Value.String()
 		}
 	}
 	return given
@@ -132,7 +163,7 @@ func loadConfig(path string, environ []string, flags map[string]any) (*Config, e
 		}
 		return k.Load(confmap.Provider(values, "."), nil)
 	}
-	if err := layer("default", defaults()); err != nil {
+	if err := layer(originDefault, defaults()); err != nil {
 		return nil, fmt.Errorf("load defaults: %w", err)
 	}
 	if path != "" {
@@ -161,13 +192,11 @@ func loadConfig(path string, environ []string, flags map[string]any) (*Config, e
 		return nil, usageError{fmt.Errorf("configuration: %w", err)}
 	}
 	cfg.values = k.All()
+	cfg.adaptToCluster()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if cfg.DataDir, err = filepath.Abs(cfg.DataDir); err != nil { // the lake records absolute paths
-		return nil, fmt.Errorf("resolve data directory: %w", err)
-	}
-	return cfg, nil
+	return cfg, cfg.resolve()
 }
 
 // toolVariables are environment variables with our prefix that configure suites, not the product.
@@ -230,6 +259,9 @@ func (c *Config) Validate() error {
 	check(c.Broker.RetentionBytes >= 64<<20, "broker.retention_bytes %d: use %d or more", c.Broker.RetentionBytes, 64<<20)
 	check(c.Tracker.Linger >= 0 && c.Tracker.Linger <= time.Second, "tracker.linger %s: use 0s to 1s", c.Tracker.Linger)
 	check(c.Stream.CommitInterval >= 100*time.Millisecond, "stream.commit_interval %s: use 100ms or more", c.Stream.CommitInterval)
+	check(c.Stream.SessionTimeout >= minSessionTimeout && c.Stream.SessionTimeout <= maxSessionTimeout,
+		"stream.session_timeout %s: use %s to %s", c.Stream.SessionTimeout, minSessionTimeout, maxSessionTimeout)
+	c.checkCluster(check)
 	_, err := time.Parse("15:04", c.Trainer.At)
 	check(err == nil, "trainer.at %q: use HH:MM", c.Trainer.At)
 	_, err = time.LoadLocation(c.Trainer.Zone)
@@ -242,7 +274,21 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// Paths of everything below the data directory.
+// resolve makes the paths absolute, because the lake records them.
+func (c *Config) resolve() (err error) {
+	if c.DataDir, err = filepath.Abs(c.DataDir); err != nil {
+		return fmt.Errorf("resolve data directory: %w", err)
+	}
+	if c.Bucket == "" {
+		return nil
+	}
+	if c.Bucket, err = filepath.Abs(c.Bucket); err != nil {
+		return fmt.Errorf("resolve bucket: %w", err)
+	}
+	return nil
+}
+
+// path is that of something below the data directory, which is private to one process.
 func (c *Config) path(name ...string) string {
 	return filepath.Join(append([]string{c.DataDir}, name...)...)
 }

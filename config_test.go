@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,34 @@ func TestConfigFileSuffixReadsFile(t *testing.T) {
 	}
 }
 
+func TestConfigOfACluster(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "millrace.yaml")
+	if err := os.WriteFile(path, []byte("kafka:\n  brokers: [a:1, \"b:2,c:3\"]\nbucket: shared\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"MILLRACE_ONLINE__ADDRESSES=d:4, e:5", "MILLRACE_CONTROL__DSN=postgres://me:hush@db/m?password=hush", "MILLRACE_ONLINE__PASSWORD=hush"}
+	cfg, err := loadConfig(path, env, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(cfg.Kafka.Brokers, []string{"a:1", "b:2", "c:3"}) || !slices.Equal(cfg.Online.Addresses, []string{"d:4", "e:5"}) {
+		t.Errorf("brokers %q, addresses %q", cfg.Kafka.Brokers, cfg.Online.Addresses)
+	}
+	if !filepath.IsAbs(cfg.Bucket) || cfg.Stream.CommitInterval != roleCommitInterval || cfg.catalogPlace() != cfg.Control.DSN {
+		t.Errorf("bucket %s, commit interval %s, catalog %s", cfg.Bucket, cfg.Stream.CommitInterval, cfg.catalogPlace())
+	}
+	var printed strings.Builder
+	if err := (&app{stdout: &printed}).printConfig(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(printed.String(), "hush") || !strings.Contains(printed.String(), "postgres://me:xxxxx@db/m") {
+		t.Errorf("printed:\n%s", printed.String())
+	}
+	if cfg, err = loadConfig(path, append(env, "MILLRACE_STREAM__COMMIT_INTERVAL=5s"), nil); err != nil || cfg.Stream.CommitInterval != 5*time.Second {
+		t.Errorf("a commit interval that was asked for became %v, %v", cfg, err)
+	}
+}
+
 func TestConfigMistakes(t *testing.T) {
 	unknownKey := filepath.Join(t.TempDir(), "bad.yaml")
 	if err := os.WriteFile(unknownKey, []byte("trainer:\n  hour: 3\n"), 0o600); err != nil {
@@ -62,6 +91,11 @@ func TestConfigMistakes(t *testing.T) {
 		"bad address":         {flags: map[string]any{"listen": "nonsense"}, want: "HOST:PORT"},
 		"bad number":          {env: []string{"MILLRACE_BROKER__PARTITIONS=abc"}, want: "broker.partitions"},
 		"missing file":        {path: filepath.Join(t.TempDir(), "none.yaml"), want: "none.yaml"},
+		"bad mechanism":       {env: []string{"MILLRACE_KAFKA__SASL__MECHANISM=GSSAPI"}, want: "SCRAM-SHA-512"},
+		"user alone":          {env: []string{"MILLRACE_KAFKA__SASL__USERNAME=me"}, want: "kafka.sasl.mechanism"},
+		"authority alone":     {env: []string{"MILLRACE_KAFKA__TLS_CA=ca.pem"}, want: "kafka.tls"},
+		"bad broker":          {env: []string{"MILLRACE_KAFKA__BROKERS=kafka"}, want: "kafka.brokers"},
+		"catalog alone":       {env: []string{"MILLRACE_LAKE__CATALOG=postgres://db/m"}, want: "control.dsn"},
 		"bad level":           {flags: map[string]any{"log.level": "loud"}, want: "log.level"},
 	} {
 		t.Run(name, func(t *testing.T) {

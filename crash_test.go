@@ -114,7 +114,12 @@ func (l *load) send(ctx context.Context, p *program, key, prefix string) {
 // checkLake counts every event id in the lake of a stopped data directory.
 func checkLake(t *testing.T, dir string, l *load) {
 	t.Helper()
-	store, err := lake.Open(t.Context(), lake.Config{Dir: (&Config{DataDir: dir}).path("lake")})
+	checkLakeAt(t, lake.Config{Dir: (&Config{DataDir: dir}).path("lake")}, l)
+}
+
+func checkLakeAt(t *testing.T, at lake.Config, l *load) {
+	t.Helper()
+	store, err := lake.Open(t.Context(), at)
 	if err != nil {
 		t.Fatal(err)
 	}

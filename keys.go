@@ -26,6 +26,26 @@ const (
 	demoKeysFile = "demo-keys.json"
 )
 
+// ensureKeys makes the first keys where one process is the whole installation. Shared ones have their operator make them:
+// a file with the keys in clear would lie on whichever machine came first.
+func (s *system) ensureKeys(ctx context.Context) error {
+	if !s.cfg.cluster() {
+		return s.ensureDefaultKeys(ctx)
+	}
+	if s.options.roles&(roleTracker|roleServing) == 0 {
+		return nil
+	}
+	existing, err := s.control.Keys(ctx, "")
+	if err != nil {
+		return fmt.Errorf("list keys: %w", err)
+	}
+	if len(existing) == 0 {
+		s.log.Warn("there is no API key yet, so every request will be refused: make a public key with `millrace keys create` " +
+			"and a secret one with `millrace keys create --secret`")
+	}
+	return nil
+}
+
 // ensureDefaultKeys makes the default site's first two keys, once in the life of a data directory.
 func (s *storage) ensureDefaultKeys(ctx context.Context) error {
 	existing, err := s.control.Keys(ctx, event.DefaultSite)

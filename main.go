@@ -95,6 +95,7 @@ func newRootCommand(a *app) *cobra.Command {
 	flags.StringVar(&a.configFile, "config", "", "configuration file (YAML)")
 	a.overrides.String(flags, "data-dir", "data_dir", "where everything is kept (default ./millrace-data)")
 	a.overrides.String(flags, "log-level", "log.level", "debug, info, warn or error (default info)")
+	root.AddCommand(a.roleCommands()...)
 	root.AddCommand(
 		a.upCommand(), a.importCommand(), a.trainCommand(), a.trainChildCommand(), a.evaluateCommand(),
 		a.modelsCommand(), a.lakeCommand(), a.featuresCommand(), a.deadLettersCommand(), a.topicsCommand(), a.keysCommand(),

@@ -58,7 +58,7 @@ func runProgram(t *testing.T, args ...string) (stdout, stderr string, exit int) 
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
-// program is a running `millrace up`.
+// program is a running `millrace up`, or a role.
 type program struct {
 	cmd    *exec.Cmd
 	url    string // public listener
@@ -89,7 +89,13 @@ func (l *transcript) String() string {
 // startProgram starts `up` on dir and free ports, waits until it is ready, and stops it when the test ends.
 func startProgram(t *testing.T, dir string, args ...string) *program {
 	t.Helper()
-	all := append([]string{"up", "--data-dir", dir, "--listen", "127.0.0.1:0", "--kafka-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}, args...)
+	return startCommand(t, dir, append([]string{"up", "--listen", "127.0.0.1:0", "--kafka-listen", "127.0.0.1:0"}, args...)...)
+}
+
+// startCommand starts a command that runs until it is stopped, and waits until it is ready.
+func startCommand(t *testing.T, dir string, args ...string) *program {
+	t.Helper()
+	all := append(args, "--data-dir", dir, "--admin-listen", "127.0.0.1:0")
 	p := &program{cmd: programCommand(context.Background(), all...), dir: dir, stdout: &transcript{}, stderr: &transcript{}, done: make(chan error, 1)}
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -117,9 +123,9 @@ func startProgram(t *testing.T, dir string, args ...string) *program {
 	case p.url = <-ready:
 	case err := <-p.done:
 		p.done <- err
-		t.Fatalf("up ended before it was ready: %v", err)
+		t.Fatalf("%s ended before it was ready: %v", args[0], err)
 	case <-time.After(startLimit):
-		t.Fatalf("up is not ready after %s", startLimit)
+		t.Fatalf("%s is not ready after %s", args[0], startLimit)
 	}
 	return p
 }
@@ -157,10 +163,10 @@ func (p *program) stop(t *testing.T) {
 	case err := <-p.done:
 		p.done <- err
 		if err != nil {
-			t.Fatalf("up ended with %v\nstderr:\n%s", err, tail(p.stderr.String()))
+			t.Fatalf("%s ended with %v\nstderr:\n%s", p.cmd.Args[1], err, tail(p.stderr.String()))
 		}
 	case <-time.After(stopLimit):
-		t.Fatalf("up did not drain within %s\nstderr:\n%s", stopLimit, tail(p.stderr.String()))
+		t.Fatalf("%s did not stop within %s\nstderr:\n%s", p.cmd.Args[1], stopLimit, tail(p.stderr.String()))
 	}
 }
 

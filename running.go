@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 
 	"golang.org/x/sync/errgroup"
 
@@ -41,9 +42,15 @@ func alongside(ctx context.Context, background, work func(context.Context) error
 	return group.Wait()
 }
 
-// withRunning calls use with the process that owns the data directory: the one that runs there, or one started here for
-// as long as use takes, on free ports and without nightly training.
-func (a *app) withRunning(ctx context.Context, cfg *Config, use func(context.Context, adminClient) error) (err error) {
+// withRunning calls use with a process that can answer for a role: the one that runs over the data directory, or else one
+// started here for as long as use takes, on free ports and without nightly training. Over shared worlds only the role that
+// is asked runs here, beside those of the installation; a stream then takes no partitions from the others.
+func (a *app) withRunning(ctx context.Context, cfg *Config, role roleSet, use func(context.Context, adminClient) error) error {
+	if cfg.cluster() {
+		return withCommandDir(cfg, func(own *Config) error {
+			return a.withStarted(ctx, own, systemOptions{roles: role, answer: true}, use)
+		})
+	}
 	info, ok, err := runningProcess(cfg.DataDir)
 	if err != nil {
 		return err
@@ -51,13 +58,18 @@ func (a *app) withRunning(ctx context.Context, cfg *Config, use func(context.Con
 	if ok {
 		return use(ctx, adminClient{info})
 	}
+	own := *cfg
+	return a.withStarted(ctx, &own, systemOptions{roles: allRoles}, use)
+}
+
+// withStarted runs roles on free ports for as long as use takes.
+func (a *app) withStarted(ctx context.Context, cfg *Config, options systemOptions, use func(context.Context, adminClient) error) (err error) {
 	log, err := telemetry.NewLogger(a.stderr, "warn", cfg.Log.Format)
 	if err != nil {
 		return usageError{err}
 	}
-	own := *cfg
-	own.Listen, own.KafkaListen, own.AdminListen = anyLoopbackPort, anyLoopbackPort, anyLoopbackPort
-	s, err := newSystem(ctx, &own, log, systemOptions{})
+	cfg.Listen, cfg.KafkaListen, cfg.AdminListen = anyLoopbackPort, anyLoopbackPort, anyLoopbackPort
+	s, err := newSystem(ctx, cfg, log, options)
 	if err != nil {
 		return err
 	}
@@ -68,4 +80,16 @@ func (a *app) withRunning(ctx context.Context, cfg *Config, use func(context.Con
 		}
 		return use(ctx, adminClient{s.info})
 	})
+}
+
+// withCommandDir lends a command over shared worlds a data directory for as long as it runs: the configured one may belong
+// to a role.
+func withCommandDir(cfg *Config, use func(*Config) error) error {
+	dir, err := os.MkdirTemp("", "millrace-command-")
+	if err != nil {
+		return fmt.Errorf("make a directory for this command: %w", err)
+	}
+	own := *cfg
+	own.DataDir = dir
+	return errors.Join(use(&own), os.RemoveAll(dir))
 }

@@ -2,9 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"time"
 
+	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/telemetry"
 	"github.com/millrace/millrace/trainer"
@@ -49,4 +53,33 @@ func (s *system) sites(ctx context.Context) ([]string, error) {
 		}
 	}
 	return sites, nil
+}
+
+const (
+	// tendInterval is how often the lake's metadata is tidied. At a commit every 5 s it holds some hundred snapshots then.
+	tendInterval = 10 * time.Minute
+
+	// tendLease is held while the lake is tidied, tendTTL how long it outlives a process that died with it.
+	tendLease = "lake/maintain"
+	tendTTL   = time.Minute
+)
+
+// tendLake keeps the metadata of the lake small until ctx ends, in one trainer process at a time. A round that fails costs
+// only space, and the next tries again.
+func (s *system) tendLake(ctx context.Context) error {
+	tick := time.NewTicker(tendInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		err := s.control.HoldLease(ctx, tendLease, fmt.Sprintf("process %d", os.Getpid()), tendTTL, func(ctx context.Context, _ control.Lease) error {
+			return s.lake.Maintain(ctx, time.Now())
+		})
+		if err != nil && ctx.Err() == nil && !errors.Is(err, control.ErrLeaseHeld) {
+			s.log.Warn("the lake was not tidied; trying again later", "error", err)
+		}
+	}
 }

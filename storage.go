@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/internal/control"
-	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/kafka/broker"
 	"github.com/millrace/millrace/internal/onlinestore"
@@ -20,20 +19,18 @@ import (
 	"github.com/millrace/millrace/lake"
 )
 
-// productTopics are the topics that every installation has.
-var productTopics = []string{event.TopicEvents, event.TopicDead, event.TopicExposures, event.TopicFeatures, event.TopicItems}
-
-// storage is an open data directory: the broker and every store, but no role. Whoever opens it owns the directory.
+// storage is the open worlds that a process works on, but no role: embedded ones below the data directory, or shared ones.
+// Whoever opens it owns the data directory. What was not asked for is nil.
 type storage struct {
 	cfg      *Config
 	log      *slog.Logger
 	metrics  *prometheus.Registry
 	lock     *dataLock
 	control  *control.Store
-	broker   *broker.Broker
+	broker   *broker.Broker // nil where Kafka is a cluster of its own
 	kafka    *kafka.Client
 	lake     *lake.Lake
-	online   *onlinestore.Embedded
+	online   onlinestore.Store
 	registry *registry.Registry
 }
 
@@ -41,16 +38,40 @@ type storage struct {
 const controlFile = "control.db"
 
 func openControl(ctx context.Context, cfg *Config) (*control.Store, error) {
-	store, err := control.Open(ctx, cfg.path(controlFile))
+	store, err := control.Open(ctx, cfg.controlPlace())
 	if err != nil {
-		return nil, fmt.Errorf("open control store: %w", err)
+		return nil, fmt.Errorf("%w%s", err, ifShared(cfg, "check control.dsn and that this PostgreSQL runs"))
 	}
 	return store, nil
 }
 
-// openStorage locks the data directory, starts the broker and opens every store. On an error everything that was opened
-// is closed again.
-func openStorage(ctx context.Context, cfg *Config, log *slog.Logger) (_ *storage, err error) {
+func openLake(ctx context.Context, cfg *Config) (*lake.Lake, error) {
+	opened, err := lake.Open(ctx, lake.Config{Dir: cfg.sharedPath("lake"), Catalog: cfg.catalogPlace()})
+	if err != nil {
+		return nil, fmt.Errorf("%w%s", err, ifShared(cfg, "check bucket and lake.catalog"))
+	}
+	return opened, nil
+}
+
+func openRegistry(cfg *Config) (*registry.Registry, error) {
+	models, err := registry.Open(cfg.sharedPath("models"))
+	if err != nil {
+		return nil, fmt.Errorf("open model registry: %w%s", err, ifShared(cfg, "check bucket"))
+	}
+	return models, nil
+}
+
+// ifShared is what to do about a shared world that does not open. The embedded ones say so themselves.
+func ifShared(cfg *Config, hint string) string {
+	if !cfg.cluster() {
+		return ""
+	}
+	return "; " + hint
+}
+
+// openStorage locks the data directory and opens the worlds that are needed. On an error everything that was opened is
+// closed again.
+func openStorage(ctx context.Context, cfg *Config, log *slog.Logger, n needs) (_ *storage, err error) {
 	s := &storage{cfg: cfg, log: log, metrics: telemetry.NewRegistry(build())}
 	defer func() {
 		if err != nil {
@@ -63,61 +84,90 @@ func openStorage(ctx context.Context, cfg *Config, log *slog.Logger) (_ *storage
 	if s.control, err = openControl(ctx, cfg); err != nil {
 		return nil, err
 	}
-	if s.broker, err = broker.Start(broker.Config{DataDir: cfg.path("kafka"), Listen: cfg.KafkaListen, Log: telemetry.Component(log, "broker")}); err != nil {
-		return nil, fmt.Errorf("start broker: %w", err)
+	if n.has(needKafka) {
+		if err := s.openKafka(ctx); err != nil {
+			return nil, err
+		}
 	}
-	if s.kafka, err = kafka.NewClient(kafka.Config{Brokers: []string{s.broker.Addr()}, ClientID: "millrace"}); err != nil {
-		return nil, fmt.Errorf("open kafka client: %w", err)
+	if n.has(needLake) {
+		if s.lake, err = openLake(ctx, cfg); err != nil {
+			return nil, err
+		}
 	}
-	if s.lake, err = lake.Open(ctx, lake.Config{Dir: cfg.path("lake")}); err != nil {
-		return nil, fmt.Errorf("open lake: %w", err)
+	if n.has(needOnline) {
+		if err := s.openOnline(ctx); err != nil {
+			return nil, err
+		}
 	}
-	if s.online, err = onlinestore.OpenEmbedded(onlinestore.EmbeddedConfig{Dir: cfg.path("online"), Log: telemetry.Component(log, "online")}); err != nil {
-		return nil, fmt.Errorf("open online store: %w", err)
-	}
-	if s.registry, err = registry.Open(cfg.path("models")); err != nil {
-		return nil, fmt.Errorf("open model registry: %w", err)
+	if n.has(needModels) {
+		if s.registry, err = openRegistry(cfg); err != nil {
+			return nil, err
+		}
 	}
 	return s, nil
 }
 
-// ensureTopics creates the topics that are missing and refuses those that are not the ones Millrace knows. Partition
-// counts are fixed at creation: the configured one counts for new topics only.
-func (s *storage) ensureTopics(ctx context.Context) error {
-	configured := int32(s.cfg.Broker.Partitions)
-	var specs []kafka.TopicSpec
-	for _, name := range productTopics {
-		known, ok, err := s.control.TopicEpoch(ctx, name)
+// openKafka makes the client of the configured cluster, or starts the embedded broker.
+func (s *storage) openKafka(ctx context.Context) (err error) {
+	embedded := ""
+	if !s.cfg.cluster() {
+		s.broker, err = broker.Start(broker.Config{DataDir: s.cfg.path("kafka"), Listen: s.cfg.KafkaListen, Log: telemetry.Component(s.log, "broker")})
 		if err != nil {
-			return fmt.Errorf("read epoch of topic %s: %w", name, err)
+			return fmt.Errorf("start broker: %w", err)
 		}
-		spec := kafka.TopicSpec{Name: name, Partitions: configured, Config: broker.TopicConfig(s.cfg.Broker.Retention, s.cfg.Broker.RetentionBytes)}
-		if ok {
-			spec.Partitions = known.Partitions
-		}
-		if spec.Partitions != configured {
-			s.log.Warn("broker.partitions is ignored: the topic was made with another count", "topic", name, "configured", configured, "partitions", spec.Partitions)
-		}
-		specs = append(specs, spec)
+		embedded = s.broker.Addr()
 	}
-	created, err := s.kafka.EnsureTopics(ctx, specs)
-	if err != nil {
-		return fmt.Errorf("create topics: %w", err)
+	if s.kafka, err = newKafkaClient(s.cfg, embedded, "millrace"); err != nil {
+		return err
 	}
-	var errs []error
-	var recreated []string
-	for _, spec := range specs {
-		_, err := s.control.EnsureEpoch(ctx, spec.Name, spec.Partitions, slices.Contains(created, spec.Name))
-		errs = append(errs, err)
-		if errors.Is(err, control.ErrTopicRecreated) {
-			recreated = append(recreated, spec.Name)
-		}
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	if err := s.kafka.Reach(ctx); err != nil {
+		return fmt.Errorf("reach Kafka: %w%s", err, ifShared(s.cfg, "check kafka.brokers ("+strings.Join(s.cfg.Kafka.Brokers, ", ")+") and that this cluster runs"))
 	}
-	if len(recreated) > 1 {
-		errs = append(errs, fmt.Errorf("all of them at once: millrace topics adopt %s", strings.Join(recreated, " ")))
-	}
-	return errors.Join(errs...)
+	return nil
 }
+
+// newKafkaClient makes a client of the configured cluster, or of the embedded broker at an address.
+func newKafkaClient(cfg *Config, embedded, id string) (*kafka.Client, error) {
+	c := kafka.Config{Brokers: []string{embedded}, ClientID: id}
+	if cfg.cluster() {
+		c.Brokers, c.TLS, c.TLSCA, c.SASL = cfg.Kafka.Brokers, cfg.Kafka.TLS, cfg.Kafka.TLSCA, kafka.SASL(cfg.Kafka.SASL)
+	}
+	client, err := kafka.NewClient(c)
+	if err != nil {
+		return nil, fmt.Errorf("open kafka client: %w", err)
+	}
+	return client, nil
+}
+
+// openOnline opens the configured Redis, or the embedded online store.
+func (s *storage) openOnline(ctx context.Context) error {
+	if !s.cfg.cluster() {
+		online, err := onlinestore.OpenEmbedded(onlinestore.EmbeddedConfig{Dir: s.cfg.path("online"), Log: telemetry.Component(s.log, "online")})
+		if err != nil {
+			return fmt.Errorf("open online store: %w", err)
+		}
+		s.online = online
+		return nil
+	}
+	online, err := onlinestore.OpenRedis(onlinestore.RedisConfig{Addresses: s.cfg.Online.Addresses, Username: s.cfg.Online.Username, Password: s.cfg.Online.Password})
+	if err != nil {
+		return fmt.Errorf("open online store: %w; check online.addresses", err)
+	}
+	s.online = online
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	if _, err := online.Marker(ctx); err != nil {
+		return fmt.Errorf("reach Redis at %s: %w; check online.addresses, online.username and online.password, and that it runs",
+			strings.Join(s.cfg.Online.Addresses, ", "), err)
+	}
+	return nil
+}
+
+// answerLimit is how long a start waits for a shared world to answer: one that starts at the same moment gets its chance,
+// and one that is named wrongly is reported soon.
+const answerLimit = 5 * time.Second
 
 // Close closes what is open, the last opened first.
 func (s *storage) Close() error {

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/internal/kafka/kafkatest"
+	"github.com/millrace/millrace/internal/onlinestore/redistest"
+	"github.com/millrace/millrace/internal/sqldb/postgrestest"
+	"github.com/millrace/millrace/lake"
+)
+
+// cluster is the shared worlds of roles in processes of their own: a real Kafka, PostgreSQL and Redis, and a directory.
+type cluster struct {
+	t      *testing.T
+	dsn    string
+	bucket string
+	config string // file
+}
+
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	dir := t.TempDir()
+	c := &cluster{t: t, bucket: filepath.Join(dir, "bucket"), config: filepath.Join(dir, "millrace.yaml")}
+	c.dsn = postgrestest.Start(t).Database(t)
+	redis := redistest.Start(t)
+	brokers := kafkatest.Real(t)
+	text := fmt.Sprintf("kafka:\n  brokers: [%q]\n  partitions: 4\n  replication: 1\ncontrol:\n  dsn: %q\nbucket: %q\nonline:\n  addresses: %q\n"+
+		"stream:\n  commit_interval: 500ms\n  session_timeout: 6s\n", strings.Join(brokers, `", "`), c.dsn, c.bucket, redis.Addr)
+	if err := os.WriteFile(c.config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// role starts a role with a data directory of its own, or again on the same one.
+func (c *cluster) role(dir string, args ...string) *program {
+	c.t.Helper()
+	return startCommand(c.t, dir, append(args, "--config", c.config)...)
+}
+
+// command runs an operator's command to its end, and expects it to succeed.
+func (c *cluster) command(args ...string) string {
+	c.t.Helper()
+	stdout, stderr, exit := runProgram(c.t, append(args, "--config", c.config, "--data-dir", filepath.Join(c.t.TempDir(), "none"))...)
+	if exit != exitDone {
+		c.t.Fatalf("%v: exit %d\n%s\n%s", args, exit, stdout, stderr)
+	}
+	return strings.TrimSpace(stdout)
+}
+
+// TestRolesAsProcesses runs every role as a process of its own on real shared worlds: events go in at one and come out at
+// another, a killed stream goes on where it stood, and in the end every event is in the lake once and every feature exact.
+func TestRolesAsProcesses(t *testing.T) {
+	c := newCluster(t)
+	streamDir := t.TempDir()
+	// All at once, as a rack after a power cut: one creates schema and topics, the others find them.
+	var roles [4]*program
+	var starts sync.WaitGroup
+	for i, start := range []func() *program{
+		func() *program { return c.role(t.TempDir(), "tracker", "--listen", "127.0.0.1:0") },
+		func() *program { return c.role(streamDir, "stream") },
+		func() *program { return c.role(t.TempDir(), "trainer") },
+		func() *program { return c.role(t.TempDir(), "serving", "--listen", "127.0.0.1:0") },
+	} {
+		starts.Go(func() { roles[i] = start() })
+	}
+	starts.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	tracker, stream, trainer, serving := roles[0], roles[1], roles[2], roles[3]
+	expectText(t, tracker.stderr.String(), "keys create") // nobody has made one yet
+	writeKey, secretKey := c.command("keys", "create"), c.command("keys", "create", "--secret")
+
+	load := &load{acked: map[string]bool{}}
+	ctx, stop := context.WithCancel(t.Context())
+	var senders sync.WaitGroup
+	for s := range crashSenders {
+		senders.Go(func() { load.send(ctx, tracker, writeKey, fmt.Sprintf("s%d", s)) })
+	}
+	awaitProfile(t, serving, secretKey, "visitor-1")
+	stream.kill()
+	stream = c.role(streamDir, "stream")
+	stop()
+	senders.Wait()
+
+	sendAs(t, tracker, writeKey, load, "late", "late-visitor")
+	awaitProfile(t, serving, secretKey, "late-visitor") // the new stream has caught up
+	var list struct {
+		Items []struct {
+			ItemID string `json:"item_id"`
+		}
+	}
+	request := map[string]any{"placement": "recent", "anonymous_id": "late-visitor"}
+	if status, answer, err := serving.call(t.Context(), "POST", "/v1/recommend", secretKey, request, &list); err != nil || status != 200 || len(list.Items) == 0 {
+		t.Fatalf("list: %d %s %v", status, answer, err)
+	}
+	c.checkCommands(load)
+	for _, role := range []*program{tracker, serving, trainer, stream} {
+		role.stop(t)
+	}
+	checkLakeAt(t, lake.Config{Dir: filepath.Join(c.bucket, "lake"), Catalog: c.dsn}, load)
+	t.Logf("%d acknowledged events exactly once", load.count())
+}
+
+// checkCommands runs commands against the shared worlds while the roles run, from a directory that holds nothing.
+func (c *cluster) checkCommands(load *load) {
+	c.t.Helper()
+	file := filepath.Join(c.t.TempDir(), "history.csv")
+	if err := os.WriteFile(file, []byte("anonymous_id,item_id,occurred_at\npast,old-item,1700000000\n"), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	c.command("import", "events", file, "--type", "view_item", "--map", "anonymous_id=anonymous_id,item_id=item_id,occurred_at=occurred_at")
+	items := filepath.Join(c.t.TempDir(), "items.csv")
+	if err := os.WriteFile(items, []byte("item_id,title\nitem-1,One\n"), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	c.command("import", "items", items)
+	var report struct{ Profiles, Differences int64 }
+	if err := json.Unmarshal([]byte(c.command("features", "verify", "--json")), &report); err != nil {
+		c.t.Fatal(err)
+	}
+	if report.Differences != 0 || report.Profiles < 98 { // 97 visitors of the load, one late, one of the past
+		c.t.Errorf("features verify: %+v", report)
+	}
+	var info struct{ Tables []struct{ Rows int64 } }
+	if err := json.Unmarshal([]byte(c.command("lake", "info", "--json")), &info); err != nil || info.Tables[0].Rows < int64(load.count())+1 {
+		c.t.Errorf("lake info: %+v, %v; %d events were acknowledged and one imported", info, err, load.count())
+	}
+	c.command("train")
+	c.command("models", "list")
+	expectText(c.t, c.command("keys", "list"), "default")
+	expectText(c.t, c.command("deadletters", "list"), "0 of 0")
+}
+
+// awaitProfile waits until serving sees a visitor's events.
+func awaitProfile(t *testing.T, serving *program, key, visitor string) {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		var view struct{ Interactions []json.RawMessage }
+		status, answer, err := serving.call(t.Context(), "GET", "/v1/users/anonymous:"+visitor+"/features", key, nil, &view)
+		if err == nil && status == 200 && len(view.Interactions) > 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no profile of %s: %d %s %v", visitor, status, answer, err)
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+}
+
+// sendAs sends one view of a visitor and remembers it as acknowledged.
+func sendAs(t *testing.T, tracker *program, key string, load *load, id, visitor string) {
+	t.Helper()
+	body := map[string]any{"event_id": id, "type": "view_item", "anonymous_id": visitor, "item_id": "item-1", "occurred_at": time.Now()}
+	if status, answer, err := tracker.call(t.Context(), "POST", "/v1/events", key, body, nil); err != nil || status != 202 {
+		t.Fatalf("send event: %d %s %v", status, answer, err)
+	}
+	load.acked[id] = true
+}
