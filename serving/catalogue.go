@@ -29,6 +29,18 @@ type Row struct {
 	BaseRevision int64     `json:"base_revision"`
 	Deleted      bool      `json:"deleted,omitempty"`
 	UpdatedAt    time.Time `json:"updated_at"`
+
+	at place // of the record that brought it into force
+}
+
+// place is where a record stands in its partition of the items topic.
+type place struct {
+	epoch, offset int64
+}
+
+// before reports whether p comes earlier than o in the item's history.
+func (p place) before(o place) bool {
+	return p.epoch < o.epoch || p.epoch == o.epoch && p.offset < o.offset
 }
 
 // decodeStored reads a row as encodeRow wrote it.
@@ -49,8 +61,12 @@ func (r *Row) eligible(now time.Time) bool { return !r.Deleted && r.Item.eligibl
 // Catalogue is the live catalogue of every site in memory. Its base is the online store, its changes come through the
 // items topic (follow.go), and its writers wait until their own change has come back that way (write.go).
 type Catalogue struct {
-	mu    sync.RWMutex // guards sites and all below it; rows themselves never change once stored
-	sites map[string]*siteItems
+	mu       sync.RWMutex // guards the next five and all below them; rows themselves never change once stored
+	sites    map[string]*siteItems
+	whole    bool               // see complete
+	behind   map[int32]int64    // partitions that are not yet where the log ended at the start -> that end
+	reached  map[int32]position // what is applied, and stored as well
+	storedIn string             // marker of the online store that has the whole catalogue, as far as this node knows
 
 	// applied is what the online store had of the items topic when the base was read: loadBase writes it, follow reads it.
 	applied map[int32]position
@@ -72,15 +88,18 @@ type siteItems struct {
 
 // loadBase reads the applied offsets and then every row of the online store, before the topic is followed. The order
 // matters as soon as another node writes meanwhile: a row that is newer than the offsets only makes its records come
-// again without effect, but a row that is older than the offsets would miss changes for ever.
-func (c *Catalogue) loadBase(ctx context.Context) error {
+// again without effect, but a row that is older than the offsets would miss changes for ever. Offsets that were written
+// for another store than the one with the marker say nothing: it may lack rows before them.
+func (c *Catalogue) loadBase(ctx context.Context, marker string) error {
 	c.applied = map[int32]position{}
 	err := c.online.Scan(ctx, onlinestore.OffsetPrefix(event.TopicItems), func(stored onlinestore.Row) error {
 		_, partition, err := onlinestore.ParseOffsetKey(stored.Key)
 		if err != nil {
 			return err
 		}
-		c.applied[partition] = position{epoch: stored.Epoch, next: stored.Offset + 1}
+		if onlinestore.CompleteFor(stored, marker) {
+			c.applied[partition] = position{epoch: stored.Epoch, next: stored.Offset + 1}
+		}
 		return nil
 	})
 	if err != nil {
@@ -91,9 +110,12 @@ func (c *Catalogue) loadBase(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read catalogue row %s: %w", stored.Key, err)
 		}
+		row.at = place{epoch: stored.Epoch, offset: stored.Offset}
 		c.mu.Lock()
-		c.store(row)
-		c.mu.Unlock()
+		defer c.mu.Unlock()
+		if current := c.rowLocked(row.Site, row.ItemID); current == nil || current.at.before(row.at) {
+			c.store(row)
+		}
 		return nil
 	})
 }

@@ -23,6 +23,7 @@ type OnlineStore interface {
 	Get(ctx context.Context, key string) (onlinestore.Row, bool, error)
 	Scan(ctx context.Context, prefix string, f func(onlinestore.Row) error) error
 	Put(ctx context.Context, rows []onlinestore.Row) error
+	Marker(ctx context.Context) (string, error)
 }
 
 // Registry is where model versions come from. ChampionVersion answers registry.ErrNoChampion before the first promotion,

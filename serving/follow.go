@@ -11,7 +11,6 @@ import (
 
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
-	"github.com/millrace/millrace/internal/onlinestore"
 )
 
 // retryPause is the pause after a failure of Kafka or of the online store while following: short enough that a node
@@ -80,6 +79,7 @@ func (c *Catalogue) readPositions(ctx context.Context) (map[int32]position, erro
 			starts[partition] = applied
 		}
 	}
+	c.begin(starts, ranges)
 	return starts, nil
 }
 
@@ -106,26 +106,26 @@ func (c *Catalogue) followPartition(ctx context.Context, log *slog.Logger, parti
 			}
 			continue
 		}
-		changed := c.apply(ctx, log, result.Records)
+		changed := c.apply(ctx, log, at.epoch, result.Records)
 		if result.Next == at.next {
 			continue
 		}
-		if err := c.persist(ctx, log, partition, at.epoch, result.Next, changed); err != nil {
+		at.next = result.Next
+		if err := c.persist(ctx, log, partition, at, changed); err != nil {
 			return err
 		}
-		at.next = result.Next
 	}
 }
 
-// appliedRow is a row that came into force, with the offset of its record.
+// appliedRow is a row that came into force, with the place of its record.
 type appliedRow struct {
-	row    *Row
-	offset int64
+	row *Row
+	at  place
 }
 
 // apply puts the records of one batch in force and then tells their writers. The log already holds them, so a writer
 // need not wait for the online store too.
-func (c *Catalogue) apply(ctx context.Context, log *slog.Logger, records []kafka.Record) []appliedRow {
+func (c *Catalogue) apply(ctx context.Context, log *slog.Logger, epoch int64, records []kafka.Record) []appliedRow {
 	var changed []appliedRow
 	settled := map[string]bool{}
 	c.mu.Lock()
@@ -142,8 +142,9 @@ func (c *Catalogue) apply(ctx context.Context, log *slog.Logger, records []kafka
 		}
 		inForce := row.BaseRevision == base
 		if inForce {
+			row.at = place{epoch: epoch, offset: records[i].Offset}
 			c.store(row)
-			changed = append(changed, appliedRow{row: row, offset: records[i].Offset})
+			changed = append(changed, appliedRow{row: row, at: row.at})
 		}
 		if id := writeID(&records[i]); id != "" {
 			settled[id] = inForce
@@ -164,34 +165,25 @@ func writeID(record *kafka.Record) string {
 }
 
 // persist writes what a batch changed to the online store, rows before the applied offset, so that a crash between the
-// two repeats rows and never loses one. It tries until it succeeds: going on would leave a hole behind the offset.
-func (c *Catalogue) persist(ctx context.Context, log *slog.Logger, partition int32, epoch, next int64, changed []appliedRow) error {
-	rows := make([]onlinestore.Row, 0, len(changed))
-	for _, a := range changed {
-		value, err := encodeRow(a.row)
-		if err != nil {
-			return err
-		}
-		rows = append(rows, onlinestore.Row{
-			Key: onlinestore.CatalogKey(a.row.Site, a.row.ItemID), Version: itemRowVersion,
-			Epoch: epoch, Offset: a.offset, Value: value,
-		})
-	}
-	applied := onlinestore.Row{
-		Key: onlinestore.OffsetKey(event.TopicItems, partition), Version: itemRowVersion, Epoch: epoch, Offset: next - 1,
-	}
+// two repeats rows and never loses one. It tries until it succeeds: going on would leave a hole behind the offset. The
+// offset waits until the store has the whole catalogue, because it says so.
+func (c *Catalogue) persist(ctx context.Context, log *slog.Logger, partition int32, at position, changed []appliedRow) error {
 	for {
-		err := c.online.Put(ctx, rows)
-		if err == nil {
-			err = c.online.Put(ctx, []onlinestore.Row{applied})
+		c.mu.RLock()
+		marker := c.storedIn
+		c.mu.RUnlock()
+		err := c.putRows(ctx, changed)
+		if err == nil && marker != "" {
+			err = c.putReached(ctx, partition, at, marker)
 		}
 		if err == nil {
+			c.arrive(partition, at)
 			return nil
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		log.WarnContext(ctx, "the online store did not take catalogue rows; trying again", "rows", len(rows), "error", err)
+		log.WarnContext(ctx, "the online store did not take catalogue rows; trying again", "rows", len(changed), "error", err)
 		if err := pause(ctx, retryPause); err != nil {
 			return err
 		}

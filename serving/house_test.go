@@ -48,7 +48,7 @@ type house struct {
 	cfg      Config
 	router   chi.Router
 	control  *control.Store
-	online   *onlinestore.Embedded
+	online   onlinestore.Store
 	registry *registry.Registry
 	client   *kafka.Client
 	metrics  *prometheus.Registry
@@ -74,16 +74,20 @@ func newHouse(tb testing.TB) *house {
 	h.control, err = control.Open(tb.Context(), filepath.Join(dir, "control.db"))
 	h.must(err)
 	tb.Cleanup(func() { h.must(h.control.Close()) })
-	h.online, err = onlinestore.OpenEmbedded(onlinestore.EmbeddedConfig{Dir: filepath.Join(dir, "online")})
+	embedded, err := onlinestore.OpenEmbedded(onlinestore.EmbeddedConfig{Dir: filepath.Join(dir, "online")})
 	h.must(err)
-	tb.Cleanup(func() { h.must(h.online.Close()) })
+	tb.Cleanup(func() { h.must(embedded.Close()) })
+	h.online = embedded
 	h.registry, err = registry.Open(filepath.Join(dir, "models"))
 	h.must(err)
 	h.client = kafkatest.Client(tb, kafkatest.Broker(tb))
 	kafkatest.Topic(tb, h.client, event.TopicItems, 2)
 	kafkatest.Topic(tb, h.client, event.TopicExposures, 2)
-	_, err = h.control.EnsureEpoch(tb.Context(), event.TopicItems, 2, true)
-	h.must(err)
+	for _, topic := range []string{event.TopicItems, event.TopicEvents} {
+		_, err = h.control.EnsureEpoch(tb.Context(), topic, 2, true)
+		h.must(err)
+		h.complete(topic)
+	}
 	_, h.secret, err = h.control.CreateKey(tb.Context(), control.NewKey{Site: testSite, Kind: control.KeySecret})
 	h.must(err)
 	_, h.public, err = h.control.CreateKey(tb.Context(), control.NewKey{Site: testSite, Kind: control.KeyWrite, Origins: []string{testOrigin}})
@@ -97,6 +101,24 @@ func newHouse(tb testing.TB) *house {
 		Producer: kafkatest.Producer(tb, h.client, kafka.ProducerConfig{}), Items: h.client, Now: func() time.Time { return noon },
 	}
 	return h
+}
+
+// marker is that of the online store.
+func (h *house) marker() string {
+	h.tb.Helper()
+	marker, err := h.online.Marker(h.tb.Context())
+	h.must(err)
+	return marker
+}
+
+// complete says in the online store, as its writers do, that it has everything of a topic's partitions.
+func (h *house) complete(topic string) {
+	h.tb.Helper()
+	for p := range int32(2) {
+		h.must(h.online.Put(h.tb.Context(), []onlinestore.Row{
+			{Key: onlinestore.OffsetKey(topic, p), Epoch: 1, Offset: -1, Value: onlinestore.CompleteValue(h.marker())},
+		}))
+	}
 }
 
 // open makes the Serving.

@@ -142,6 +142,9 @@ func (s *Serving) prepare(ctx context.Context, site string, placement control.Pl
 		s.lostProfiles.warn(ctx, s.log, "profiles are not readable; lists come from the request and the ladder", err)
 		found, stale, q.profileLost = &visitor{}, request.AfterEvent != "", true
 	}
+	if !found.known && who != (identity{}) && !s.base.whole.Load() {
+		q.profileLost = true // the store was lost, and this visitor may be among those whom it has not got back yet
+	}
 	q.visitor, q.policy = found, policyOf(placement.Kind)
 	if q.policy.demoteSeen {
 		q.seen = make(map[string]bool, len(found.profile.Seen))

@@ -56,6 +56,7 @@ type Serving struct {
 	reg     Registry
 	metrics *metrics
 
+	base         *base
 	catalogue    *Catalogue
 	models       *models
 	trends       *trends
@@ -96,7 +97,8 @@ func New(cfg Config, deps Deps) (*Serving, error) {
 		},
 		exposures: newExposures(deps.Producer, m.dropped, deps.Log),
 	}
-	s.trends = &trends{online: deps.Online, catalogue: s.catalogue, sites: map[string]*siteTrends{}}
+	s.base = &base{online: deps.Online, control: deps.Control}
+	s.trends = &trends{online: deps.Online, base: s.base, catalogue: s.catalogue, sites: map[string]*siteTrends{}}
 	if err := deps.Metrics.Register(newModelAge(s.models, deps.Now)); err != nil {
 		return nil, wrap(err, "register metrics of serving")
 	}
@@ -112,6 +114,10 @@ func (s *Serving) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.catalogue.follow(ctx, s.log) })
 	group.Go(func() error {
+		s.base.watch(ctx, s.log, s.catalogue)
+		return nil
+	})
+	group.Go(func() error {
 		s.models.run(ctx, s.sites, sync.OnceFunc(func() { s.modelsPolled.Store(true) }))
 		return nil
 	})
@@ -124,21 +130,6 @@ func (s *Serving) Run(ctx context.Context) error {
 		return nil
 	})
 	return group.Wait()
-}
-
-// loadCatalogue reads the base, waiting for a store that is not up yet.
-func (s *Serving) loadCatalogue(ctx context.Context) error {
-	for {
-		err := s.catalogue.loadBase(ctx)
-		if err == nil {
-			s.baseLoaded.Store(true)
-			return nil
-		}
-		s.log.WarnContext(ctx, "the catalogue is not readable from the online store yet; trying again", "error", err)
-		if err := pause(ctx, time.Second); err != nil {
-			return err
-		}
-	}
 }
 
 // sites are those that have a key or a catalogue row.
@@ -155,12 +146,17 @@ func (s *Serving) sites(ctx context.Context) []string {
 	return slices.Compact(names)
 }
 
-// Ready reports whether requests are answered as they should be: the catalogue is loaded and the registry was asked once,
-// so that a model is in force or the ladder is. It does not depend on Kafka.
+// Ready reports whether requests are answered as they should be: the catalogue is whole, the online store has had every
+// profile and aggregate, and the registry was asked once, so that a model is in force or the ladder is. It does not depend
+// on Kafka, unless the online store was lost, and a node stays ready when the store is lost later.
 func (s *Serving) Ready() error {
 	switch {
 	case !s.baseLoaded.Load():
 		return errors.New("serving: the catalogue is not loaded yet")
+	case !s.catalogue.complete():
+		return errors.New("serving: the online store lacks a part of the catalogue; the items topic is being read")
+	case !s.base.reached.Load():
+		return errors.New("serving: the online store lacks features; the stream is publishing them")
 	case !s.modelsPolled.Load():
 		return errors.New("serving: the model registry was not asked yet")
 	}

@@ -53,6 +53,7 @@ type siteTrends struct {
 // trends keeps a periodic reading of the item aggregates of every site in memory.
 type trends struct {
 	online    OnlineStore
+	base      *base
 	catalogue *Catalogue
 
 	mu    sync.RWMutex // guards sites
@@ -89,15 +90,22 @@ func (t *trends) run(ctx context.Context, log *slog.Logger, sites func(context.C
 	}
 }
 
-// refresh reads a site's aggregates and puts the reading in force.
-func (t *trends) refresh(ctx context.Context, site string) (*siteTrends, error) {
-	read, err := t.read(ctx, site)
+// refresh reads a site's aggregates and puts the reading in force. One of a store that was lost and is being filled again
+// does not replace an earlier one.
+func (t *trends) refresh(ctx context.Context, site string) (read *siteTrends, err error) {
+	err = t.base.steady(ctx, func() error {
+		read, err = t.read(ctx, site)
+		return err
+	})
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if errors.Is(err, errFilling) && t.sites[site] == nil {
+		err = nil // a little is better than nothing
+	}
 	if err != nil {
 		return nil, err
 	}
-	t.mu.Lock()
 	t.sites[site] = read
-	t.mu.Unlock()
 	return read, nil
 }
 

@@ -137,7 +137,7 @@ func TestNumbersStayAsWritten(t *testing.T) {
 	}
 	fresh := &Catalogue{sites: map[string]*siteItems{}, online: h.online}
 	waitFor(t, "the row in the online store", func() bool {
-		h.must(fresh.loadBase(t.Context()))
+		h.must(fresh.loadBase(t.Context(), h.marker()))
 		return fresh.row(testSite, "x") != nil
 	})
 	if back := fresh.row(testSite, "x"); !reflect.DeepEqual(back, h.serving.catalogue.row(testSite, "x")) {
