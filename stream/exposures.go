@@ -68,6 +68,7 @@ func (s *Stream) landExposures(ctx context.Context, o origin, commit func(next i
 			return err
 		}
 		next = res.Next
+		res.Release() // decoded exposures are copies, and the letters are written
 		commit(next)
 		s.progress.update(id, func(at *standing) { at.applied, at.end = max(at.applied, next), res.End })
 	}

@@ -192,6 +192,7 @@ func (p *partition) loop(ctx context.Context) error {
 		}
 		next = res.Next
 		p.s.metrics.setLag(id, res.End-next)
+		res.Release() // decoded events are copies, and the letters are written
 	}
 }
 

@@ -29,6 +29,7 @@ const (
 
 	attrCompression   = 0x07
 	attrLogAppendTime = 0x08
+	attrTransactional = 0x10
 	attrControl       = 0x20
 
 	// minRecordSize is the smallest encoded record: length, attributes, two deltas, two null lengths, no headers. It
@@ -57,29 +58,35 @@ func (e *CorruptError) Error() string {
 	return fmt.Sprintf("corrupt record batch at %s/%d offset %d: %s", e.Topic, e.Partition, e.Offset, e.Reason)
 }
 
-// batchParser turns the record set of a fetch into records at or after from. next is where the following fetch starts.
-// Records alias the input, or the inflated copy of a compressed batch.
+// batchParser turns the record set of a fetch into the committed records from from on and below stable. next is where the
+// following fetch starts. Records alias the input, or the inflated copy of a compressed batch.
 type batchParser struct {
+	*buffers
 	topic     string
 	partition int32
 	from      int64
+	stable    int64 // the last stable offset: what lies above may still be aborted
+	aborts    aborts
 	zstd      *zstd.Decoder
 
-	records []Record
-	next    int64
-	parsed  int // bytes of records, after decompression
-
-	headers   []Header // arena of which the records' headers are parts
-	headerKey string   // last header key seen; keys repeat from record to record
+	next      int64
+	parsed    int    // bytes of records, after decompression
+	headerKey string // last header key seen; keys repeat from record to record
 }
 
-// parse reads the complete batches of raw, up to maxParsedBytes. A partial batch at the end is normal, since brokers cut at a byte count. A
-// corrupt batch after good ones ends the run without an error: the next fetch begins with it and reports it.
+// parse reads the complete batches of raw, up to maxParsedBytes. A partial batch at the end is normal, since brokers cut
+// at a byte count. A corrupt batch after good ones ends the run without an error: the next fetch begins with it and
+// reports it.
 func (p *batchParser) parse(raw []byte) error {
 	p.next = p.from
-	p.records = make([]Record, 0, promisedRecords(raw))
+	if n := promisedRecords(raw); cap(p.records) < n {
+		p.records = make([]Record, 0, n)
+	}
 	for first := true; len(raw) >= batchHeaderSize && p.parsed < maxParsedBytes; first = false {
 		base := int64(binary.BigEndian.Uint64(raw))
+		if base >= p.stable {
+			return nil
+		}
 		length := int64(int32(binary.BigEndian.Uint32(raw[8:])))
 		if length < batchHeaderSize-batchPrefixSize {
 			return p.corrupt(first, base, "batch length %d is shorter than a header", length)
@@ -123,15 +130,22 @@ func (p *batchParser) batch(base int64, b []byte) (reason string) {
 	if end <= p.next {
 		return "" // the broker starts at the batch that holds the offset; earlier ones hold nothing new
 	}
-	if attrs&attrControl == 0 {
+	producer := int64(binary.BigEndian.Uint64(b[43:]))
+	p.aborts.upTo(end)
+	switch {
+	case attrs&attrControl != 0:
+		reason = p.aborts.marker(producer, b[batchHeaderSize:])
+	case attrs&attrTransactional != 0 && p.aborts.of(producer):
+	default:
 		kept := len(p.records)
 		if reason = p.batchRecords(base, end, attrs, b); reason != "" {
 			p.records = p.records[:kept]
-			return reason
 		}
 	}
-	p.next = end
-	return ""
+	if reason == "" {
+		p.next = end
+	}
+	return reason
 }
 
 func (p *batchParser) batchRecords(base, end int64, attrs uint16, b []byte) (reason string) {
@@ -204,9 +218,10 @@ func (p *batchParser) recordHeaders(d *recordDecoder, n int64) []Header {
 		return nil
 	}
 	if cap(p.headers)-len(p.headers) < int(n) {
-		// As many headers for each record to come; records decoded before keep their part of the arena before.
+		// As many headers for each record to come, and more than last time, so that an arena that is used again becomes
+		// large enough. Records decoded before keep their part of the arena before.
 		left := cap(p.records) - len(p.records)
-		p.headers = make([]Header, 0, int(n)*max(1, min(left, maxArenaRecords)))
+		p.headers = make([]Header, 0, max(int(n)*max(1, min(left, maxArenaRecords)), min(2*cap(p.headers), keptRecords)))
 	}
 	from := len(p.headers)
 	for range n {

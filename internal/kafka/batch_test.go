@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,12 +45,18 @@ func mend(batch []byte) []byte {
 	return batch
 }
 
+var testDecoder = sync.OnceValues(newDecoder)
+
 func parse(tb testing.TB, from int64, raw ...[]byte) (batchParser, error) {
-	decoder, err := newDecoder()
+	return parseCommitted(tb, from, math.MaxInt64, nil, raw...)
+}
+
+func parseCommitted(tb testing.TB, from, stable int64, aborted []fetchAbortedTxn, raw ...[]byte) (batchParser, error) {
+	decoder, err := testDecoder()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p := batchParser{topic: "t", partition: 3, from: from, zstd: decoder}
+	p := batchParser{buffers: &buffers{}, topic: "t", partition: 3, from: from, stable: stable, aborts: newAborts(aborted), zstd: decoder}
 	err = p.parse(bytes.Join(raw, nil))
 	return p, err
 }
@@ -88,11 +96,11 @@ func TestBatchRoundTrip(t *testing.T) {
 	}
 }
 
-// The golden batch was written down from the description of the format, not with this package.
-func TestBatchGolden(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("testdata", "batch.hex"))
+// goldenBytes reads hexadecimal digits with comments.
+func goldenBytes(tb testing.TB, name string) []byte {
+	text, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var digits strings.Builder
 	for line := range strings.Lines(string(text)) {
@@ -101,8 +109,14 @@ func TestBatchGolden(t *testing.T) {
 	}
 	golden, err := hex.DecodeString(digits.String())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
+	return golden
+}
+
+// The golden batch was written down from the description of the format, not with this package.
+func TestBatchGolden(t *testing.T) {
+	golden := goldenBytes(t, "batch.hex")
 	want := []Record{
 		{Topic: "t", Partition: 3, Offset: 7, Time: time.UnixMilli(1_700_000_000_000).UTC(), Key: []byte("a"), Value: []byte("one"), Headers: []Header{{Key: "h", Value: []byte{}}}},
 		{Topic: "t", Partition: 3, Offset: 8, Time: time.UnixMilli(1_700_000_000_001).UTC(), Key: []byte{}},
@@ -233,6 +247,7 @@ func TestBatchCorrupt(t *testing.T) {
 		"unknown codec":     mend(change(func(b []byte) { b[22] |= 7 })),
 		"not compressed":    mend(change(func(b []byte) { b[22] |= 4 })),
 		"long record":       mend(change(func(b []byte) { b[batchHeaderSize] = 0x7e })),
+		"odd marker":        mend(change(func(b []byte) { b[22] |= attrControl; b[batchHeaderSize+4] = 1 })),
 		"negative delta":    mend(change(func(b []byte) { binary.BigEndian.PutUint32(b[23:], 1<<31) })),
 		"offsets wrap over": mend(change(func(b []byte) { binary.BigEndian.PutUint64(b, 1<<63-3) })),
 	} {
@@ -326,7 +341,7 @@ func TestInflateIsBounded(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p := batchParser{zstd: decoder}
+			p := batchParser{buffers: &buffers{}, zstd: decoder}
 			if _, err := p.inflate(c, bomb.Bytes()); err == nil {
 				t.Fatalf("%d bytes inflated beyond the limit", bomb.Len())
 			}
@@ -334,63 +349,23 @@ func TestInflateIsBounded(t *testing.T) {
 	}
 }
 
-func FuzzBatchParser(f *testing.F) {
-	records := sample(8)
-	f.Add(int64(0), encode(0, records...))
-	f.Add(int64(3), encode(0, records...)[:80])
-	f.Add(int64(9), append(encode(0, records...), encode(8, records...)...))
-	f.Fuzz(func(t *testing.T, from int64, raw []byte) {
-		from &= 1<<62 - 1
-		if len(raw) >= batchHeaderSize { // let the fuzzer past the checksum of the first batch
-			raw = bytes.Clone(raw)
-			size := batchPrefixSize + int64(int32(binary.BigEndian.Uint32(raw[8:])))
-			if size >= batchHeaderSize && size <= int64(len(raw)) {
-				mend(raw[:size])
-			}
-		}
-		p, err := parse(t, from, raw)
-		last := from - 1
-		for _, r := range p.records {
-			if r.Offset < from || r.Offset >= p.next {
-				t.Fatalf("offset %d outside [%d, %d)", r.Offset, from, p.next)
-			}
-		}
-		if p.next < last {
-			t.Fatalf("next %d went back behind %d", p.next, from)
-		}
-		if err != nil && len(p.records) > 0 {
-			t.Fatalf("records beside an error: %v", err)
-		}
-	})
-}
-
-func BenchmarkParse(b *testing.B) {
-	records := make([]Record, 1000)
-	for i := range records {
-		records[i] = Record{Time: time.UnixMilli(int64(i)), Key: []byte("default:a:1234567890"), Value: bytes.Repeat([]byte("x"), 250), Headers: []Header{{Key: "millrace-schema", Value: []byte("event/1")}}}
+// Into memory that was used before, a thousand records are parsed without memory for each.
+func TestParseAllocatesNothingPerRecord(t *testing.T) {
+	decoder, err := testDecoder()
+	if err != nil {
+		t.Fatal(err)
 	}
-	raw := encode(0, records...)
-	b.SetBytes(int64(len(raw)))
-	b.ReportAllocs()
-	for b.Loop() {
-		p := batchParser{topic: "t"}
+	raw := compressed(t, benchRecords(1000)...)
+	b := &buffers{}
+	allocs := testing.AllocsPerRun(20, func() {
+		p := batchParser{buffers: b, topic: "t", stable: math.MaxInt64, zstd: decoder}
 		if err := p.parse(raw); err != nil {
-			b.Fatal(err)
+			t.Error(err)
 		}
+		b.inflated, b.records, b.headers = b.inflated[:0], b.records[:0], b.headers[:0]
+	})
+	const perAnswer = 10 // of whatever size: the parser itself and the first header's key
+	if allocs > perAnswer {
+		t.Errorf("%v allocations for 1000 records, want at most %d", allocs, perAnswer)
 	}
-	b.ReportMetric(float64(b.N*len(records))/b.Elapsed().Seconds(), "records/s")
-}
-
-func BenchmarkEncode(b *testing.B) {
-	r := Record{Time: time.UnixMilli(1), Key: []byte("default:a:1234567890"), Value: bytes.Repeat([]byte("x"), 250), Headers: []Header{{Key: "millrace-schema", Value: []byte("event/1")}}}
-	var builder batchBuilder
-	b.ReportAllocs()
-	for b.Loop() {
-		builder.records = 0
-		for range 1000 {
-			builder.add(&r)
-		}
-		builder.seal(producerState{})
-	}
-	b.ReportMetric(float64(b.N*1000)/b.Elapsed().Seconds(), "records/s")
 }

@@ -93,6 +93,7 @@ func BenchmarkFetch(b *testing.B) {
 			if at = res.Next; at == stored {
 				at = 0
 			}
+			res.Release()
 		}
 		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
 	})

@@ -45,10 +45,15 @@ func (b *batchBuilder) compress(encoder *zstd.Encoder) {
 	}
 }
 
-// inflate decompresses a batch: zstd, which our own producer writes, in one go, the others through the library.
+// inflate decompresses a batch: zstd, which our own producer writes, in one go and into memory that later fetches use
+// again, the others through the library.
 func (p *batchParser) inflate(c compress.Compression, b []byte) (out []byte, err error) {
 	if c == compress.Zstd {
-		out, err = p.zstd.DecodeAll(b, nil) // bounded by the decoder's own limit
+		from := len(p.inflated)
+		out, err = p.zstd.DecodeAll(b, p.inflated) // bounded by the decoder's own limit
+		if err == nil {
+			p.inflated, out = out, out[from:]
+		}
 	} else {
 		out, err = inflateStream(c, b)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -27,15 +28,29 @@ type FetchRequest struct {
 	MaxBytes  int           // 0 = DefaultMaxBytes; a first batch larger than this still comes whole
 }
 
-// FetchResult is a run of records. Next is where to continue; it may advance although Records is empty, when the log
-// holds only control or compacted-away records there. Start is the first offset of the log, End its high watermark.
+// FetchResult is a run of committed records. Next is where to continue; it may advance although Records is empty, when
+// the log holds only control, aborted or compacted-away records there. Start is the first offset of the log, End its last
+// stable offset: records above it belong to transactions that are still open, and nobody reads them yet.
 //
-// Keys, values and headers share the buffer of the response: they are the caller's for ever and nothing writes to them
-// again, but one small value kept alive keeps up to MaxBytes alive. Copy what outlives the batch.
+// Keys, values and headers share the buffer of the response. They are the caller's until Release, for ever without it,
+// but one small value kept alive keeps up to MaxBytes alive. Copy what outlives the batch.
 type FetchResult struct {
 	Records    []Record
 	Next       int64
 	Start, End int64
+
+	buffers *buffers
+}
+
+// Release gives the memory of the records to later fetches, so that reading on makes no garbage. Afterwards neither the
+// records nor anything in them may be used. It is called once for a result, copies included, or not at all.
+func (r *FetchResult) Release() {
+	if r.buffers == nil {
+		return
+	}
+	b := r.buffers
+	r.Records, r.buffers = nil, nil
+	b.release()
 }
 
 // ErrBelowStart says that the records asked for are gone: retention removed everything before Start. The caller decides
@@ -66,8 +81,6 @@ func (e *ErrAboveEnd) Error() string {
 // Fetch reads from one partition. It waits up to MaxWait for the first byte and returns early when ctx ends; an answer
 // without records and without an error is normal. Transient failures are retried for a minute. The other errors are
 // *ErrBelowStart, *ErrAboveEnd, *CorruptError and those of the broker.
-//
-// Transactions are not followed: records of aborted ones are returned like any other.
 func (c *Client) Fetch(ctx context.Context, req FetchRequest) (res FetchResult, err error) {
 	if req.MaxWait <= 0 {
 		req.MaxWait = DefaultMaxWait
@@ -92,11 +105,14 @@ func (c *Client) fetch(ctx context.Context, req FetchRequest) (FetchResult, erro
 	ctx, cancel := context.WithTimeout(ctx, req.MaxWait+requestTimeout)
 	defer cancel()
 	res, err := roundTrip[*fetchResponse](ctx, c, &fetchRequest{
-		ReplicaID:    -1, // a consumer
-		MaxWaitTime:  int32(req.MaxWait.Milliseconds()),
-		MinBytes:     1,
-		MaxBytes:     int32(req.MaxBytes),
-		SessionEpoch: -1, // no fetch session
+		ReplicaID:   -1, // a consumer
+		MaxWaitTime: int32(req.MaxWait.Milliseconds()),
+		MinBytes:    1,
+		// The bound below holds for the one partition. The embedded broker forgets to say what was aborted when it meets
+		// this one first.
+		MaxBytes:       math.MaxInt32,
+		IsolationLevel: int8(kafkago.ReadCommitted),
+		SessionEpoch:   -1, // no fetch session
 		Topics: []fetchRequestTopic{{Topic: req.Topic, Partitions: []fetchRequestPartition{{
 			Partition:          req.Partition,
 			CurrentLeaderEpoch: -1,
@@ -118,11 +134,16 @@ func (c *Client) fetch(ctx context.Context, req FetchRequest) (FetchResult, erro
 	if p.ErrorCode != 0 {
 		return FetchResult{}, kafkago.Error(p.ErrorCode)
 	}
-	parser := batchParser{topic: req.Topic, partition: req.Partition, from: req.Offset, zstd: c.decoder}
-	if err := parser.parse(p.RecordSet); err != nil {
+	parser := batchParser{
+		buffers: newBuffers(), topic: req.Topic, partition: req.Partition, zstd: c.decoder,
+		from: req.Offset, stable: p.LastStableOffset, aborts: newAborts(p.AbortedTransactions),
+	}
+	parser.raw = p.RecordSet
+	if err := parser.parse(parser.raw); err != nil {
+		parser.release()
 		return FetchResult{}, err
 	}
-	return FetchResult{Records: parser.records, Next: parser.next, Start: p.LogStartOffset, End: p.HighWatermark}, nil
+	return FetchResult{Records: parser.records, Next: parser.next, Start: p.LogStartOffset, End: p.LastStableOffset, buffers: parser.buffers}, nil
 }
 
 // outOfRange says on which side of the log an offset lies. A log that moved meanwhile and now holds the offset is a

@@ -7,8 +7,8 @@ import (
 )
 
 // The Fetch API, versions 4 to 11 (Kafka 0.11 and later name topics this way; later versions name them by id), without
-// fetch sessions. It differs from the library's own messages in one field: the records stay one byte slice, which
-// batch.go parses. Registering these makes kafkago.Client.Fetch unusable in this process; nothing here calls it.
+// fetch sessions. It differs from the library's own messages in one field: the records stay the bytes that they
+// are, which batch.go parses. Registering these makes kafkago.Client.Fetch unusable in this process; nothing here calls it.
 
 type fetchRequest struct {
 	ReplicaID       int32                 `kafka:"min=v4,max=v11"`
@@ -61,7 +61,7 @@ type fetchResponsePartition struct {
 	LogStartOffset       int64             `kafka:"min=v5,max=v11"`
 	AbortedTransactions  []fetchAbortedTxn `kafka:"min=v4,max=v11"`
 	PreferredReadReplica int32             `kafka:"min=v11,max=v11"`
-	RecordSet            []byte            `kafka:"min=v4,max=v11,nullable"`
+	RecordSet            recordSet         `kafka:"min=v4,max=v11,nullable"`
 }
 
 type fetchAbortedTxn struct {

@@ -20,19 +20,52 @@ func franz(tb testing.TB, brokers []string, opts ...kgo.Opt) *kgo.Client {
 	return c
 }
 
-// transaction writes one record to partition 0 and then a commit or abort marker.
-func transaction(tb testing.TB, brokers []string, topic, id string, commit bool) {
+// transactional is a client that writes to partition 0 in transactions.
+func transactional(tb testing.TB, brokers []string, id string) *kgo.Client {
 	tb.Helper()
-	c := franz(tb, brokers, kgo.TransactionalID(id), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	return franz(tb, brokers, kgo.TransactionalID(id), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+}
+
+func begin(tb testing.TB, c *kgo.Client) {
+	tb.Helper()
 	if err := c.BeginTransaction(); err != nil {
 		tb.Fatal(err)
 	}
-	if err := c.ProduceSync(tb.Context(), &kgo.Record{Topic: topic, Value: []byte(id)}).FirstErr(); err != nil {
+}
+
+func write(tb testing.TB, c *kgo.Client, topic, value string) {
+	tb.Helper()
+	if err := c.ProduceSync(tb.Context(), &kgo.Record{Topic: topic, Value: []byte(value)}).FirstErr(); err != nil {
 		tb.Fatal(err)
 	}
+}
+
+// end writes a commit or abort marker.
+func end(tb testing.TB, c *kgo.Client, commit bool) {
+	tb.Helper()
 	if err := c.EndTransaction(tb.Context(), kgo.TransactionEndTry(commit)); err != nil {
 		tb.Fatal(err)
 	}
+}
+
+// committed is what the other client reads of partition 0 below an offset.
+func committed(tb testing.TB, brokers []string, topic string, below int64) (values []string) {
+	tb.Helper()
+	c := franz(tb, brokers, kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.ConsumePartitions(
+		map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}))
+	for at := int64(0); at < below; {
+		fetches := c.PollFetches(tb.Context())
+		if err := fetches.Err(); err != nil {
+			tb.Fatal(err)
+		}
+		for r := range fetches.RecordsAll() {
+			at = r.Offset + 1
+			if !r.Attrs.IsControl() {
+				values = append(values, string(r.Value))
+			}
+		}
+	}
+	return values
 }
 
 // deleteRecords moves the start of partition 0, as retention does.

@@ -8,7 +8,8 @@ import (
 	kafkago "github.com/segmentio/kafka-go"
 )
 
-// OffsetRange is what a partition holds: Start is its first offset, End the offset of the next record.
+// OffsetRange is what can be read of a partition: Start is its first offset, End the offset of the next record, or of the
+// first one in a transaction that is still open.
 type OffsetRange struct {
 	Start, End int64
 }
@@ -34,7 +35,7 @@ func (c *Client) offsetRange(ctx context.Context, topic string, partition int32)
 	err = c.retry(ctx, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
-		res, err := c.api.ListOffsets(ctx, &kafkago.ListOffsetsRequest{Topics: map[string][]kafkago.OffsetRequest{
+		res, err := c.api.ListOffsets(ctx, &kafkago.ListOffsetsRequest{IsolationLevel: kafkago.ReadCommitted, Topics: map[string][]kafkago.OffsetRequest{
 			topic: {kafkago.FirstOffsetOf(int(partition)), kafkago.LastOffsetOf(int(partition))},
 		}})
 		if err != nil {

@@ -175,38 +175,6 @@ func testFetchBounds(t *testing.T, brokers []string) {
 	}
 }
 
-// A committed and an aborted transaction leave control records, which are stepped over.
-func testControlRecords(t *testing.T, brokers []string) {
-	c := kafkatest.Dial(t, brokers)
-	kafkatest.Topic(t, c, "control", 1)
-	for i, commit := range []bool{true, false} {
-		transaction(t, brokers, "control", fmt.Sprintf("txn-%d", i), commit)
-	}
-	p := kafkatest.Producer(t, c, kafka.ProducerConfig{})
-	produce(t, p, "control", 0, 1)
-	// A broker writes the markers when it gets round to it, so where they are among the five offsets is its choice.
-	control := map[int64]bool{0: true, 1: true, 2: true, 3: true, 4: true}
-	for at := int64(0); at < 5; {
-		res, err := c.Fetch(t.Context(), kafka.FetchRequest{Topic: "control", Offset: at})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range res.Records {
-			delete(control, r.Offset)
-		}
-		at = res.Next
-	}
-	if len(control) != 2 {
-		t.Fatalf("control records at %v, want two of them", control)
-	}
-	for at := range control {
-		res, err := c.Fetch(t.Context(), kafka.FetchRequest{Topic: "control", Offset: at, MaxBytes: 1, MaxWait: time.Millisecond})
-		if err != nil || res.Next <= at {
-			t.Errorf("a lone control record at %d: %+v, %v; the reader must get past it", at, res, err)
-		}
-	}
-}
-
 // The library's reader is the oracle: same keys, values, headers and offsets.
 func testAgainstLibrary(t *testing.T, brokers []string) {
 	c := kafkatest.Dial(t, brokers)
