@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"net"
 	"path/filepath"
 	"strings"
@@ -21,18 +20,17 @@ type clusterMistake struct {
 
 func (m clusterMistake) expect(t *testing.T) {
 	t.Helper()
-	args := append(m.args, "--data-dir", filepath.Join(t.TempDir(), "data"))
-	cmd := programCommand(t.Context(), args...)
-	cmd.Env = append(cmd.Env, m.env...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	_ = cmd.Run() // the exit code is what counts
-	if got := cmd.ProcessState.ExitCode(); got != m.exit {
-		t.Errorf("exit %d, want %d", got, m.exit)
+	for _, entry := range m.env {
+		name, value, _ := strings.Cut(entry, "=")
+		t.Setenv(name, value)
 	}
-	expectText(t, stderr.String(), m.says...)
-	if strings.Contains(stderr.String(), "hush") {
-		t.Errorf("the message shows the password:\n%s", stderr.String())
+	_, stderr, exit := runHere(t, append(m.args, "--data-dir", filepath.Join(t.TempDir(), "data"))...)
+	if exit != m.exit {
+		t.Errorf("exit %d, want %d", exit, m.exit)
+	}
+	expectText(t, stderr, m.says...)
+	if strings.Contains(stderr, "hush") {
+		t.Errorf("the message shows the password:\n%s", stderr)
 	}
 }
 

@@ -27,6 +27,7 @@ type cluster struct {
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
+	t.Setenv(runMainEnv, "1") // for the training process that a command starts
 	dir := t.TempDir()
 	c := &cluster{t: t, bucket: filepath.Join(dir, "bucket"), config: filepath.Join(dir, "millrace.yaml")}
 	c.dsn = postgrestest.Start(t).Database(t)
@@ -49,25 +50,27 @@ func (c *cluster) role(dir string, args ...string) *program {
 // command runs an operator's command to its end, and expects it to succeed.
 func (c *cluster) command(args ...string) string {
 	c.t.Helper()
-	stdout, stderr, exit := runProgram(c.t, append(args, "--config", c.config, "--data-dir", filepath.Join(c.t.TempDir(), "none"))...)
+	stdout, stderr, exit := runHere(c.t, append(args, "--config", c.config, "--data-dir", filepath.Join(c.t.TempDir(), "none"))...)
 	if exit != exitDone {
 		c.t.Fatalf("%v: exit %d\n%s\n%s", args, exit, stdout, stderr)
 	}
 	return strings.TrimSpace(stdout)
 }
 
-// TestRolesAsProcesses runs every role as a process of its own on real shared worlds: events go in at one and come out at
-// another, a killed stream goes on where it stood, and in the end every event is in the lake once and every feature exact.
+// TestRolesAsProcesses runs every role as a process of its own, the stream as two, on real shared worlds: events go in at one
+// and come out at another, a killed stream goes on where it stood, and in the end every event is in the lake once and every
+// feature exact.
 func TestRolesAsProcesses(t *testing.T) {
 	c := newCluster(t)
 	streamDir := t.TempDir()
 	// All at once, as a rack after a power cut: one creates schema and topics, the others find them.
-	var roles [4]*program
+	var roles [5]*program
 	var starts sync.WaitGroup
 	for i, start := range []func() *program{
 		func() *program { return c.role(t.TempDir(), "tracker", "--listen", "127.0.0.1:0") },
 		func() *program { return c.role(streamDir, "stream") },
 		func() *program { return c.role(t.TempDir(), "trainer") },
+		func() *program { return c.role(t.TempDir(), "stream") },
 		func() *program { return c.role(t.TempDir(), "serving", "--listen", "127.0.0.1:0") },
 	} {
 		starts.Go(func() { roles[i] = start() })
@@ -76,7 +79,7 @@ func TestRolesAsProcesses(t *testing.T) {
 	if t.Failed() {
 		t.FailNow()
 	}
-	tracker, stream, trainer, serving := roles[0], roles[1], roles[2], roles[3]
+	tracker, stream, trainer, other, serving := roles[0], roles[1], roles[2], roles[3], roles[4]
 	expectText(t, tracker.stderr.String(), "keys create") // nobody has made one yet
 	writeKey, secretKey := c.command("keys", "create"), c.command("keys", "create", "--secret")
 
@@ -104,7 +107,7 @@ func TestRolesAsProcesses(t *testing.T) {
 		t.Fatalf("list: %d %s %v", status, answer, err)
 	}
 	c.checkCommands(load)
-	for _, role := range []*program{tracker, serving, trainer, stream} {
+	for _, role := range []*program{tracker, serving, trainer, stream, other} {
 		role.stop(t)
 	}
 	checkLakeAt(t, lake.Config{Dir: filepath.Join(c.bucket, "lake"), Catalog: c.dsn}, load)

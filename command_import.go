@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -90,6 +91,9 @@ func (a *app) importEventsCommand() *cobra.Command {
 		}
 		if err := readable(files); err != nil {
 			return err
+		}
+		if cfg.cluster() {
+			ic.DrainRows = math.MaxInt // that log is bounded by time alone, so the import need not wait for the stream in between
 		}
 		return a.withRunning(cmd.Context(), cfg, roleStream, func(ctx context.Context, running adminClient) error {
 			return a.importEvents(ctx, cfg, ic, running, files, f.asJSON)

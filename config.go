@@ -16,6 +16,8 @@ import (
 	"github.com/knadh/koanf/providers/file"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
+
+	"github.com/millrace/millrace/stream"
 )
 
 // envPrefix starts every environment variable that configures Millrace; a double underscore separates section and key:
@@ -68,6 +70,7 @@ type TrackerConfig struct {
 // StreamConfig is the stream job.
 type StreamConfig struct {
 	CommitInterval time.Duration `koanf:"commit_interval"` // of the lake
+	CommitBytes    int           `koanf:"commit_bytes"`    // of records that start a commit before its time
 	SessionTimeout time.Duration `koanf:"session_timeout"` // how long a process that fell silent keeps its partitions
 }
 
@@ -119,6 +122,7 @@ func defaults() map[string]any {
 		"online.password":        "",
 		"tracker.linger":         "3ms",
 		"stream.commit_interval": "5s",
+		"stream.commit_bytes":    stream.DefaultCommitBytes,
 		"stream.session_timeout": "30s",
 		"trainer.at":             "03:00",
 		"trainer.zone":           "UTC",
@@ -259,6 +263,7 @@ func (c *Config) Validate() error {
 	check(c.Broker.RetentionBytes >= 64<<20, "broker.retention_bytes %d: use %d or more", c.Broker.RetentionBytes, 64<<20)
 	check(c.Tracker.Linger >= 0 && c.Tracker.Linger <= time.Second, "tracker.linger %s: use 0s to 1s", c.Tracker.Linger)
 	check(c.Stream.CommitInterval >= 100*time.Millisecond, "stream.commit_interval %s: use 100ms or more", c.Stream.CommitInterval)
+	check(c.Stream.CommitBytes >= 1<<20 && c.Stream.CommitBytes <= 256<<20, "stream.commit_bytes %d: use %d to %d", c.Stream.CommitBytes, 1<<20, 256<<20)
 	check(c.Stream.SessionTimeout >= minSessionTimeout && c.Stream.SessionTimeout <= maxSessionTimeout,
 		"stream.session_timeout %s: use %s to %s", c.Stream.SessionTimeout, minSessionTimeout, maxSessionTimeout)
 	c.checkCluster(check)

@@ -86,9 +86,12 @@ var (
 	embeddedKeys = []string{"broker.", "kafka_listen", "demo."}
 )
 
-// roleCommitInterval is the lake's commit interval of roles on several machines, unless configured: several processes
-// commit, each commit writes a file, and the files stay.
-const roleCommitInterval = time.Minute
+// roleCommitInterval and roleCommitBytes are when roles on several machines commit to the lake, unless configured: several
+// processes commit, each commit writes a file, and the files stay. The bytes cost some 400 MB of memory at most.
+const (
+	roleCommitInterval = time.Minute
+	roleCommitBytes    = 64 << 20
+)
 
 // cluster reports whether the configuration names a shared world: then nothing is embedded.
 func (c *Config) cluster() bool {
@@ -98,8 +101,14 @@ func (c *Config) cluster() bool {
 // adaptToCluster brings lists to their form and sets the defaults that differ for roles on several machines.
 func (c *Config) adaptToCluster() {
 	c.Kafka.Brokers, c.Online.Addresses = splitList(c.Kafka.Brokers), splitList(c.Online.Addresses)
-	if key := "stream.commit_interval"; c.cluster() && c.origin[key] == originDefault {
+	if !c.cluster() {
+		return
+	}
+	if key := "stream.commit_interval"; c.origin[key] == originDefault {
 		c.Stream.CommitInterval, c.values[key] = roleCommitInterval, roleCommitInterval.String()
+	}
+	if key := "stream.commit_bytes"; c.origin[key] == originDefault {
+		c.Stream.CommitBytes, c.values[key] = roleCommitBytes, roleCommitBytes
 	}
 }
 

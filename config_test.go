@@ -57,7 +57,7 @@ func TestConfigOfACluster(t *testing.T) {
 	if !slices.Equal(cfg.Kafka.Brokers, []string{"a:1", "b:2", "c:3"}) || !slices.Equal(cfg.Online.Addresses, []string{"d:4", "e:5"}) {
 		t.Errorf("brokers %q, addresses %q", cfg.Kafka.Brokers, cfg.Online.Addresses)
 	}
-	if !filepath.IsAbs(cfg.Bucket) || cfg.Stream.CommitInterval != roleCommitInterval || cfg.catalogPlace() != cfg.Control.DSN {
+	if !filepath.IsAbs(cfg.Bucket) || cfg.Stream.CommitInterval != roleCommitInterval || cfg.Stream.CommitBytes != roleCommitBytes || cfg.catalogPlace() != cfg.Control.DSN {
 		t.Errorf("bucket %s, commit interval %s, catalog %s", cfg.Bucket, cfg.Stream.CommitInterval, cfg.catalogPlace())
 	}
 	var printed strings.Builder

@@ -58,6 +58,15 @@ func runProgram(t *testing.T, args ...string) (stdout, stderr string, exit int) 
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
+// runHere runs one command of the program in this process: the same, but for what only a process of its own can do.
+func runHere(t *testing.T, args ...string) (stdout, stderr string, exit int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	err := Run(t.Context(), args, &out, &errs)
+	exit = exitCode(&errs, err)
+	return out.String(), errs.String(), exit
+}
+
 // program is a running `millrace up`, or a role.
 type program struct {
 	cmd    *exec.Cmd

@@ -150,7 +150,7 @@ func (s *system) newStream() (*stream.Stream, error) {
 		Group: stream.Group, Topics: stream.Topics(), SessionTimeout: s.cfg.Stream.SessionTimeout,
 		Held: func() map[string][]int32 { return stream.Held(states) },
 	})
-	return stream.New(stream.Config{StateDir: states, CommitInterval: s.cfg.Stream.CommitInterval}, stream.Deps{
+	return stream.New(stream.Config{StateDir: states, CommitInterval: s.cfg.Stream.CommitInterval, CommitBytes: s.cfg.Stream.CommitBytes}, stream.Deps{
 		Log: s.kafka, Assigner: group, Producer: s.producer, Lake: s.lake, Epochs: s.control, Replays: s.control, Rebuilds: s.control, Online: s.online,
 		Metrics: s.metrics, Logger: telemetry.Component(s.log, "stream"),
 	})

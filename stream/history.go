@@ -41,10 +41,10 @@ func (s *Stream) collectHistory(ctx context.Context, in layout, keep func(at lak
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	h = &history{dir: dir, db: db}
+	made := &history{dir: dir, db: db}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, h.close())
+			err = errors.Join(err, made.close())
 		}
 	}()
 	batch, inBatch, total := db.NewBatch(), 0, int64(0)
@@ -76,8 +76,8 @@ func (s *Stream) collectHistory(ctx context.Context, in layout, keep func(at lak
 	if err := db.Commit(batch, state.Position{Offset: total}); err != nil {
 		return nil, fmt.Errorf("sort history: %w", err)
 	}
-	h.total = total
-	return h, nil
+	made.total = total
+	return made, nil
 }
 
 // temporaryPrefix begins the names of directories that live as long as one rebuild or verification.

@@ -13,10 +13,9 @@ import (
 )
 
 const (
-	// landingRows and landingBytes (of record values) start a commit before its time: large enough for good files, small
-	// enough that decoded rows take some 100 MB.
-	landingRows  = 50_000
-	landingBytes = 16 << 20
+	// landingRowBytes is how small records may be on average, in bytes of value, before rows and not bytes start a commit: a
+	// decoded row takes about a kilobyte however small its record.
+	landingRowBytes = 336
 	// landingFull is how many times these bounds may wait before the partitions have to: one share is being written while
 	// the next is collected.
 	landingFull = 2
@@ -33,6 +32,8 @@ var errRewind = errors.New("the lake has moved: read again from its fence")
 type landing struct {
 	lake     Lake
 	interval time.Duration
+	maxRows  int // either of these starts a commit before its time
+	maxBytes int
 	progress *progress
 	log      *slog.Logger
 	wake     chan struct{} // holds one token when a commit is wanted now
@@ -59,8 +60,8 @@ type share struct {
 	rewind     bool
 }
 
-func newLanding(l Lake, interval time.Duration, p *progress, log *slog.Logger) *landing {
-	return &landing{lake: l, interval: interval, progress: p, log: log, wake: make(chan struct{}, 1),
+func newLanding(l Lake, cfg Config, p *progress, log *slog.Logger) *landing {
+	return &landing{lake: l, interval: cfg.CommitInterval, maxRows: cfg.CommitBytes / landingRowBytes, maxBytes: cfg.CommitBytes, progress: p, log: log, wake: make(chan struct{}, 1),
 		parts: make(map[lake.FenceKey]*share), changed: make(chan struct{})}
 }
 
@@ -115,7 +116,7 @@ func (l *landing) add(ctx context.Context, key lake.FenceKey, h handover) error 
 			l.mu.Unlock()
 			return errRewind
 		}
-		if l.rows < landingFull*landingRows && l.bytes < landingFull*landingBytes {
+		if l.rows < landingFull*l.maxRows && l.bytes < landingFull*l.maxBytes {
 			l.take(key, s, h)
 			l.mu.Unlock()
 			return nil
@@ -157,7 +158,7 @@ func (l *landing) take(key lake.FenceKey, s *share, h handover) {
 	if l.oldest.IsZero() {
 		l.oldest = time.Now()
 	}
-	if l.rows >= landingRows || l.bytes >= landingBytes {
+	if l.rows >= l.maxRows || l.bytes >= l.maxBytes {
 		l.poke()
 	}
 }

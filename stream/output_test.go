@@ -227,7 +227,7 @@ func TestBrokenLakeBoundsMemory(t *testing.T) {
 	full := func() bool {
 		s.landing.mu.Lock()
 		defer s.landing.mu.Unlock()
-		return s.landing.bytes >= landingFull*landingBytes
+		return s.landing.bytes >= landingFull*s.landing.maxBytes
 	}
 	for !full() {
 		select {
@@ -243,7 +243,7 @@ func TestBrokenLakeBoundsMemory(t *testing.T) {
 	if err := <-blocked; !errors.Is(err, context.Canceled) {
 		t.Fatalf("a partition that waits for room ended with %v", err)
 	}
-	if s.landing.bytes > landingFull*landingBytes+1<<20 {
-		t.Fatalf("%d bytes wait, the bound is %d", s.landing.bytes, landingFull*landingBytes)
+	if s.landing.bytes > landingFull*s.landing.maxBytes+1<<20 {
+		t.Fatalf("%d bytes wait, the bound is %d", s.landing.bytes, landingFull*s.landing.maxBytes)
 	}
 }

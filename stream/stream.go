@@ -39,6 +39,9 @@ const (
 	// DefaultCommitInterval is how often landed rows are committed to the lake: often enough for a fresh lake on one
 	// machine, seldom enough for files that are worth a name.
 	DefaultCommitInterval = 5 * time.Second
+	// DefaultCommitBytes is how many bytes of record values start a commit before its time: enough for good files, while
+	// decoded rows take some 100 MB.
+	DefaultCommitBytes = 16 << 20
 	// DefaultCheckpointInterval is how often state and online store are forced to disk. A power cut replays at most this
 	// much from Kafka.
 	DefaultCheckpointInterval = 10 * time.Second
@@ -53,6 +56,7 @@ const (
 type Config struct {
 	StateDir           string // holds one directory per partition
 	CommitInterval     time.Duration
+	CommitBytes        int
 	CheckpointInterval time.Duration
 	CacheBytes         int64
 }
@@ -136,6 +140,9 @@ func New(cfg Config, deps Deps) (*Stream, error) {
 	if cfg.CommitInterval == 0 {
 		cfg.CommitInterval = DefaultCommitInterval
 	}
+	if cfg.CommitBytes == 0 {
+		cfg.CommitBytes = DefaultCommitBytes
+	}
 	if cfg.CheckpointInterval == 0 {
 		cfg.CheckpointInterval = DefaultCheckpointInterval
 	}
@@ -151,7 +158,7 @@ func New(cfg Config, deps Deps) (*Stream, error) {
 		progress: newProgress(), drainTimeout: defaultDrainTimeout, restores: newRestores(), builds: make(chan struct{}, concurrentBuilds),
 		rebuildPoll: defaultRebuildPoll, markerPoll: defaultMarkerPoll, open: make(map[int32]*partition)}
 	s.sweeper = newSweeper()
-	s.landing = newLanding(deps.Lake, cfg.CommitInterval, s.progress, s.log)
+	s.landing = newLanding(deps.Lake, cfg, s.progress, s.log)
 	var err error
 	if s.metrics, err = newMetrics(deps.Metrics, s.landing, online); err != nil {
 		s.cache.Close()

@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/onlinestore"
 	"github.com/millrace/millrace/internal/state"
+	"github.com/millrace/millrace/lake"
 )
 
 // TestVerifyNoticesDamage changes one row in each store: a verification that cannot fail proves nothing.
@@ -206,5 +208,32 @@ func TestPartitionsAreFrozenAtOnce(t *testing.T) {
 	}
 	if err := <-frozen; err != nil {
 		t.Fatal(err)
+	}
+}
+
+// blindLake lands everything and gives nothing back.
+type blindLake struct{ Lake }
+
+var errBlind = errors.New("the disk does not answer")
+
+func (blindLake) ScanEvents(context.Context, lake.ScanRequest, func(lake.EventRow) error) error {
+	return errBlind
+}
+
+// TestUnreadableLake must be an error, and leave nothing behind.
+func TestUnreadableLake(t *testing.T) {
+	h, tr := newHouse(t), newTraffic(3)
+	s := h.start()
+	h.produce(tr.next(20)...)
+	s.drain()
+	h.useLake = blindLake{h.lake}
+	dir := t.TempDir()
+	asked := h.streamIn(dir)
+	defer asked.Close()
+	if _, err := asked.VerifyPublished(t.Context()); !errors.Is(err, errBlind) {
+		t.Fatalf("an unreadable lake gave %v", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("%d files are left, %v", len(left), err)
 	}
 }
