@@ -16,7 +16,7 @@ func (s *Stream) handleExposures(ctx context.Context, number int32, commit func(
 	defer func() {
 		s.landing.end(o.fenceKey())
 		s.progress.drop(id)
-		s.metrics.dropLag(id)
+		s.metrics.lag.drop(id)
 	}()
 	for ctx.Err() == nil {
 		var err error
@@ -60,7 +60,7 @@ func (s *Stream) landExposures(ctx context.Context, o origin, commit func(next i
 		case err != nil:
 			return err
 		}
-		s.metrics.setLag(id, res.End-res.Next)
+		s.metrics.lag.set(id, behind(res, len(res.Records)))
 		if res.Next == next {
 			continue
 		}

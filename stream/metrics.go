@@ -2,14 +2,13 @@ package stream
 
 import (
 	"fmt"
-	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
 // metrics are what the stream tells Prometheus.
 type metrics struct {
-	lag        *prometheus.GaugeVec
+	lag        *lag
 	freshness  prometheus.Histogram
 	applied    prometheus.Counter
 	duplicates prometheus.Counter
@@ -20,9 +19,7 @@ type metrics struct {
 
 func newMetrics(reg prometheus.Registerer, l *landing, online *patient) (*metrics, error) {
 	m := &metrics{
-		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "millrace_consumer_lag_records", Help: "Records in the log that the group has not applied yet.",
-		}, []string{"group", "topic", "partition"}),
+		lag: newLag(),
 		freshness: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "millrace_event_to_feature_seconds",
 			Help:    "Time from the collector's receipt of an event to its features being readable in the online store.",
@@ -59,12 +56,4 @@ func newMetrics(reg prometheus.Registerer, l *landing, online *patient) (*metric
 		}
 	}
 	return m, nil
-}
-
-func (m *metrics) setLag(id partitionID, records int64) {
-	m.lag.WithLabelValues(Group, id.topic, strconv.Itoa(int(id.partition))).Set(float64(max(0, records)))
-}
-
-func (m *metrics) dropLag(id partitionID) {
-	m.lag.DeleteLabelValues(Group, id.topic, strconv.Itoa(int(id.partition)))
 }

@@ -66,7 +66,7 @@ func (s *Stream) handleEvents(ctx context.Context, number int32, commit func(nex
 		s.sweeper.done(number)
 		s.landing.end(p.origin.fenceKey())
 		s.progress.drop(id)
-		s.metrics.dropLag(id)
+		s.metrics.lag.drop(id)
 	}()
 	for ctx.Err() == nil {
 		if err = p.begin(ctx, id); err != nil {
@@ -176,13 +176,13 @@ func (p *partition) loop(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		p.s.metrics.setLag(id, res.End-next)
-		for records := res.Records; len(records) > 0; {
-			n, err := p.process(ctx, records[:min(len(records), batchRecords)])
+		for done := 0; done < len(res.Records); {
+			p.s.metrics.lag.set(id, behind(res, done))
+			n, err := p.process(ctx, res.Records[done:min(len(res.Records), done+batchRecords)])
 			if err != nil {
 				return err
 			}
-			records = records[n:]
+			done += n
 			if err := p.between(ctx); err != nil {
 				return err
 			}
@@ -191,7 +191,7 @@ func (p *partition) loop(ctx context.Context) error {
 			return err
 		}
 		next = res.Next
-		p.s.metrics.setLag(id, res.End-next)
+		p.s.metrics.lag.set(id, behind(res, len(res.Records)))
 		res.Release() // decoded events are copies, and the letters are written
 	}
 }
