@@ -152,7 +152,10 @@ func list(t *testing.T, b objstore.Bucket) {
 			t.Errorf("below %q: %v, want %v", prefix, got, want)
 		}
 	}
-	for range b.List(t.Context(), "") {
+	for _, err := range b.List(t.Context(), "") {
+		if err != nil {
+			t.Error(err)
+		}
 		break // an early end is no error and no deadlock
 	}
 }
