@@ -27,6 +27,8 @@ const (
 	// l0StopWrites is how many files may wait in level 0 before writes stall. Small memtables make many small files, so
 	// it stands above Pebble's default of 12.
 	l0StopWrites = 24
+
+	dirMode, fileMode = 0o700, 0o600 // what visitors did is nobody else's business
 )
 
 // Errors that OpenDisk's callers branch on.
@@ -66,7 +68,7 @@ func OpenDisk(dir string, o DiskOptions) (*pebble.DB, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, dirMode); err != nil {
 		return nil, fmt.Errorf("create database directory: %w", err)
 	}
 	lock, err := pebble.LockDirectory(dir, vfs.Default)
