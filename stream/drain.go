@@ -46,6 +46,9 @@ func (s *Stream) Drained(ctx context.Context) error {
 	if err := s.progress.wait(ctx, reached(func(s standing) int64 { return s.landed })); err != nil {
 		return fmt.Errorf("drain stream: events are still landing: %w", err)
 	}
+	if err := s.refilled(ctx); err != nil {
+		return fmt.Errorf("drain stream: rows are still being published: %w", err)
+	}
 	if lost = s.progress.lose(0) - lost; lost > 0 {
 		return fmt.Errorf("drain stream: %d offsets are missing: %w", lost, ErrLost)
 	}

@@ -16,6 +16,9 @@ import (
 // unnoticed. Reading it costs the store about a millisecond.
 const defaultMarkerPoll = time.Second
 
+// refillLooks is how often in that time somebody who waits for a refilled store looks.
+const refillLooks = 10
+
 // watchMarker follows the marker of the online store until ctx ends. Partitions compare it with the one that they have
 // published under.
 func (s *Stream) watchMarker(ctx context.Context) error {
@@ -115,6 +118,41 @@ func (s *Stream) publishAll(ctx context.Context, number int32, from scanner, mar
 	}
 	if err != nil {
 		return fmt.Errorf("publish all rows of partition %d again: %w", number, err)
+	}
+	return nil
+}
+
+// refilled returns when every partition has said that the online store, as it is now, has all its rows. While
+// Run does not run, nobody would say so, and the store is what it is.
+func (s *Stream) refilled(ctx context.Context) error {
+	for s.runs() {
+		in, err := s.layoutNow(ctx)
+		if err != nil {
+			return err
+		}
+		marker, err := s.deps.Online.Marker(ctx)
+		if err != nil {
+			return fmt.Errorf("read marker of online store: %w", err)
+		}
+		said := int32(0)
+		err = s.deps.Online.Scan(ctx, onlinestore.OffsetPrefix(event.TopicEvents), func(row onlinestore.Row) error {
+			_, number, err := onlinestore.ParseOffsetKey(row.Key)
+			if err == nil && number < in.partitions && onlinestore.CompleteFor(row, marker) {
+				said++
+			}
+			return err
+		})
+		if err != nil && !errors.Is(err, onlinestore.ErrUnavailable) {
+			return fmt.Errorf("read what the online store has: %w", err)
+		}
+		if err == nil && said == in.partitions {
+			return nil
+		}
+		select {
+		case <-time.After(s.markerPoll / refillLooks):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	return nil
 }

@@ -207,6 +207,12 @@ func (s *Stream) run(now bool) {
 	s.running = now
 }
 
+func (s *Stream) runs() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.running
+}
+
 // handle owns one assigned partition.
 func (s *Stream) handle(ctx context.Context, topic string, partition int32, commit func(next int64)) (err error) {
 	switch topic {

@@ -56,6 +56,10 @@ func (s *Stream) Verify(ctx context.Context) (report Report, err error) {
 	if err != nil {
 		return report, fmt.Errorf("verify features: %w", err)
 	}
+	// The same while a lost store is being filled; its owners are known to be here.
+	if err := s.refilled(ctx); err != nil {
+		return report, fmt.Errorf("verify features: %w", err)
+	}
 	// Fences are read after the states: what lies between them comes from Kafka, what lies behind a state does not count.
 	fences, err := s.deps.Lake.Next(ctx, lake.TableEvents)
 	if err != nil {
