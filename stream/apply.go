@@ -119,8 +119,20 @@ func (a *applier) moveClock(e *event.Event, clock int64) int64 {
 
 // applyFeatures changes the rows that an event changes.
 func (a *applier) applyFeatures(e *event.Event, at state.Position) error {
+	if feature.FeedsSite(e) {
+		key := onlinestore.SiteKey(onlinestore.SiteShare{Site: e.Site, Partition: a.partition})
+		site, err := hold(a.work, a.work.sites, key, feature.DecodeSiteAggregate)
+		if err != nil {
+			return err
+		}
+		site.change(at).Apply(e)
+	}
 	if feature.FeedsProfile(e) {
-		if err := a.applyProfile(e, at); err != nil {
+		profile, counted, err := a.applyProfile(e, at)
+		if err != nil || !counted {
+			return err
+		}
+		if err := a.applyMeetings(e, profile.Met(), at); err != nil {
 			return err
 		}
 	}
@@ -148,47 +160,47 @@ func (a *applier) advance(at state.Position) {
 	}
 }
 
-// applyProfile finds the partial of the event's person and applies the event to it.
-func (a *applier) applyProfile(e *event.Event, at state.Position) error {
+// applyProfile finds the partial of the event's person and applies the event to it. It reports whether features count the
+// event.
+func (a *applier) applyProfile(e *event.Event, at state.Position) (profile *feature.Profile, counted bool, err error) {
 	if e.AnonymousID == "" {
 		p, err := a.profile(onlinestore.Partial{Site: e.Site, Kind: onlinestore.KindUser, ID: e.UserID})
 		if err != nil {
-			return err
+			return nil, false, err
 		}
-		p.change(at).Apply(e)
-		return nil
+		return p.value, p.change(at).Apply(e), nil
 	}
 	newest, err := hold(a.work, a.work.newest, onlinestore.NewestKey(e.Site, e.AnonymousID), decodeNewest)
 	if err != nil {
-		return err
+		return nil, false, err
 	}
 	partial := onlinestore.Partial{Site: e.Site, Kind: onlinestore.KindBrowser, ID: e.AnonymousID, N: *newest.value}
 	p, err := a.profile(partial)
 	if err != nil {
-		return err
+		return nil, false, err
 	}
 	// Another user in the same browser is another person: a partial holds at most one.
 	if e.UserID != "" && p.value.UserID != "" && p.value.UserID != e.UserID {
 		*newest.change(at)++
 		partial.N = *newest.value
 		if p, err = a.profile(partial); err != nil {
-			return err
+			return nil, false, err
 		}
 	}
 	if e.UserID != "" && p.value.UserID == "" {
 		key := onlinestore.LinkKey(onlinestore.Link{Site: e.Site, User: e.UserID, Browser: e.AnonymousID, N: partial.N})
 		link, err := hold(a.work, a.work.links, key, decodeLink)
 		if err != nil {
-			return err
+			return nil, false, err
 		}
 		*link.change(at) = e.OccurredAt.UnixMilli()
 	}
-	p.change(at).Apply(e)
+	counted = p.change(at).Apply(e)
 	// Whoever comes after a logout may be somebody else. The logout itself is the last act of the person before.
 	if e.Type == event.Logout {
 		*newest.change(at)++
 	}
-	return nil
+	return p.value, counted, nil
 }
 
 func (a *applier) profile(p onlinestore.Partial) (*held[feature.Profile], error) {
@@ -197,14 +209,32 @@ func (a *applier) profile(p onlinestore.Partial) (*held[feature.Profile], error)
 
 func (a *applier) applyItems(e *event.Event, at state.Position) error {
 	for i := range e.Items {
-		key := onlinestore.ItemKey(onlinestore.ItemShare{Site: e.Site, Item: e.Items[i].ItemID, Partition: a.partition})
-		item, err := hold(a.work, a.work.items, key, feature.DecodeItemAggregate)
+		item, err := a.item(e.Site, e.Items[i].ItemID)
 		if err != nil {
 			return err
 		}
 		item.change(at).Apply(e, &e.Items[i])
 	}
 	return nil
+}
+
+// applyMeetings counts items that were met in one session, for each of the two.
+func (a *applier) applyMeetings(e *event.Event, met []feature.Meeting, at state.Position) error {
+	for _, m := range met {
+		for _, pair := range [][2]string{{m.Item, m.Other}, {m.Other, m.Item}} {
+			item, err := a.item(e.Site, pair[0])
+			if err != nil {
+				return err
+			}
+			item.change(at).Meet(pair[1], e.OccurredAt.UnixMilli())
+		}
+	}
+	return nil
+}
+
+func (a *applier) item(site, id string) (*held[feature.ItemAggregate], error) {
+	key := onlinestore.ItemKey(onlinestore.ItemShare{Site: site, Item: id, Partition: a.partition})
+	return hold(a.work, a.work.items, key, feature.DecodeItemAggregate)
 }
 
 // full reports whether the batch should be committed before more is applied.

@@ -115,7 +115,7 @@ func personRows(t *testing.T, db *state.DB) (rows []string) {
 			key = fmt.Sprintf("%s %d %s", key, p.Events, user)
 		case strings.HasPrefix(key, "n/"):
 			key += " " + string(row.Value)
-		case strings.HasPrefix(key, "i/"):
+		case strings.HasPrefix(key, "i/"), strings.HasPrefix(key, "s/"):
 			return nil
 		}
 		rows = append(rows, key)

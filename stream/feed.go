@@ -29,7 +29,7 @@ const (
 	// feedBatchBytes is how much is encoded and produced at once: far below what a producer buffers.
 	feedBatchBytes = 4 << 20
 	// feedChangeBytes is the size above which a profile is published without its long texts. What then remains has some
-	// 350 KiB at worst, when every list is full of the longest ids, and fits into a batch of the producer.
+	// 380 KiB at worst, when every list is full of the longest ids, and fits into a batch of the producer.
 	feedChangeBytes = 256 << 10
 )
 

@@ -23,7 +23,7 @@ const describedDifferences = 20
 // Report is the outcome of a verification.
 type Report struct {
 	Profiles    int64    `json:"profiles"`    // in the state
-	Rows        int64    `json:"rows"`        // compared: profiles, item shares, links, counts of partials
+	Rows        int64    `json:"rows"`        // compared: profiles, item and site shares, links, counts of partials
 	Differences int64    `json:"differences"` // rows that differ between rebuild, state and online store
 	Described   []string `json:"described,omitempty"`
 }
@@ -223,6 +223,10 @@ func owners(partitions int32) map[string]func(key string) (int32, error) {
 		"i/": func(key string) (int32, error) {
 			i, err := onlinestore.ParseItemKey(key)
 			return i.Partition, err
+		},
+		"s/": func(key string) (int32, error) {
+			s, err := onlinestore.ParseSiteKey(key)
+			return s.Partition, err
 		},
 	}
 }

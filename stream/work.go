@@ -16,6 +16,7 @@ type work struct {
 	db       *state.DB
 	profiles map[string]*held[feature.Profile]
 	items    map[string]*held[feature.ItemAggregate]
+	sites    map[string]*held[feature.SiteAggregate]
 	newest   map[string]*held[int64]
 	links    map[string]*held[int64]
 	seen     map[state.Identity]first // remembered in this batch
@@ -44,6 +45,7 @@ func newWork(db *state.DB) *work {
 		db:       db,
 		profiles: make(map[string]*held[feature.Profile]),
 		items:    make(map[string]*held[feature.ItemAggregate]),
+		sites:    make(map[string]*held[feature.SiteAggregate]),
 		newest:   make(map[string]*held[int64]),
 		links:    make(map[string]*held[int64]),
 		seen:     make(map[state.Identity]first),
@@ -51,7 +53,9 @@ func newWork(db *state.DB) *work {
 }
 
 // size is how many rows the batch holds in memory.
-func (w *work) size() int { return len(w.profiles) + len(w.items) + len(w.newest) + len(w.links) }
+func (w *work) size() int {
+	return len(w.profiles) + len(w.items) + len(w.sites) + len(w.newest) + len(w.links)
+}
 
 // hold returns the row of a key, from memory or from the state; a row that does not exist is the zero value.
 func hold[T any](w *work, in map[string]*held[T], key string, decode func([]byte) (*T, error)) (*held[T], error) {
@@ -98,6 +102,11 @@ func (w *work) changed() []onlinestore.Row {
 		}
 	}
 	for key, h := range w.items {
+		if h.changed {
+			add(key, h.at, h.value.Encode(nil))
+		}
+	}
+	for key, h := range w.sites {
 		if h.changed {
 			add(key, h.at, h.value.Encode(nil))
 		}

@@ -9,7 +9,8 @@ import (
 
 // Encoded values are: one byte Version, then the fields in the order of their struct. Integers are zig-zag varints, times
 // inside lists the difference to the entry before, floats 8 bytes little endian, texts and lists a length and what it
-// counts. A decayed count is a byte 0 where it is zero, else 1, its reference time and the value per half-life.
+// counts. A decayed count is a byte 0 where it is zero, else its reference time and the value per half-life: all of them
+// behind a byte 1, a single one that is the same for each behind a byte 2, as after one event.
 
 // ErrVersion means that a value was encoded with another Version: it must be computed again.
 var ErrVersion = errors.New("features were computed by another version")
@@ -28,6 +29,9 @@ func appendFloat(b []byte, f float64) []byte {
 func appendDecayed(b []byte, d Decayed) []byte {
 	if d.IsZero() {
 		return append(b, 0)
+	}
+	if d.Values[Hour] == d.Values[Day] && d.Values[Day] == d.Values[Fortnight] {
+		return appendFloat(binary.AppendVarint(append(b, 2), d.At), d.Values[Hour])
 	}
 	b = append(b, 1)
 	b = binary.AppendVarint(b, d.At)
@@ -154,12 +158,21 @@ func (d *decoder) length(bound int) int {
 }
 
 func (d *decoder) decayed() (v Decayed) {
-	if !d.flag() {
+	form := d.byte()
+	if form == 0 {
 		return v
 	}
 	v.At = d.int()
-	for h := range v.Values {
-		v.Values[h] = d.float()
+	switch form {
+	case 1:
+		for h := range v.Values {
+			v.Values[h] = d.float()
+		}
+	case 2:
+		one := d.float()
+		v.Values = [halfLives]float64{one, one, one}
+	default:
+		d.fail()
 	}
 	return v
 }

@@ -14,6 +14,16 @@ func (a *ItemAggregate) Encode(b []byte) []byte {
 	for _, d := range []*Decayed{&a.Views, &a.Clicks, &a.Carts, &a.Purchases, &a.Impressions} {
 		b = appendDecayed(b, *d)
 	}
+	b = binary.AppendUvarint(b, uint64(len(a.Placements)))
+	for i := range a.Placements {
+		p := &a.Placements[i]
+		b = appendText(b, p.Name)
+		b = appendDecayed(b, p.Impressions)
+		b = appendDecayed(b, p.Examined)
+		b = appendDecayed(b, p.Clicks)
+	}
+	b = appendVisitors(b, &a.Visitors)
+	b = appendCounts(b, a.Partners)
 	for _, t := range []*Text{&a.Name, &a.Category, &a.Brand} {
 		b = appendText(b, t.Value)
 		if t.Value != "" {
@@ -33,6 +43,9 @@ func DecodeItemAggregate(b []byte) (*ItemAggregate, error) {
 	for _, v := range []*Decayed{&a.Views, &a.Clicks, &a.Carts, &a.Purchases, &a.Impressions} {
 		*v = d.decayed()
 	}
+	a.Placements = d.placements()
+	a.Visitors = d.visitors()
+	a.Partners = d.counts(MaxPartners)
 	for _, t := range []*Text{&a.Name, &a.Category, &a.Brand} {
 		if t.Value = d.text(); t.Value != "" {
 			t.At = d.int()

@@ -25,13 +25,21 @@ func (p *Profile) Encode(b []byte) []byte {
 	b = appendInteractions(b, p.Interactions)
 	b = appendSeen(b, p.Seen)
 	b = appendSeen(b, p.Bought)
+	b = appendForgotten(b, p.SeenBefore)
+	b = appendForgotten(b, p.BoughtBefore)
 	b = appendCounts(b, p.Categories)
+	b = appendCounts(b, p.Brands)
+	b = appendCounts(b, p.PriceBands)
 	b = appendCounts(b, p.EventTypes)
-	b = appendText(b, p.Session.ID)
-	b = binary.AppendVarint(b, p.Session.StartedAt)
-	b = binary.AppendVarint(b, p.Session.LastAt)
-	b = binary.AppendVarint(b, p.Session.Events)
-	b = appendSeen(b, p.Session.Items)
+	b = appendSeen(b, p.Searches)
+	b = appendDecayed(b, p.Dwell.Visible)
+	b = appendDecayed(b, p.Dwell.Focused)
+	b = appendCounts(b, p.Dwell.VisibleItems)
+	b = appendCounts(b, p.Dwell.FocusedItems)
+	b = appendSession(b, &p.Session)
+	for _, n := range []int64{p.Pace.Second, p.Pace.Count, p.Pace.Before, p.Skipped} {
+		b = binary.AppendVarint(b, n)
+	}
 	b = binary.AppendUvarint(b, uint64(len(p.EventIDs)))
 	for _, id := range p.EventIDs {
 		b = binary.LittleEndian.AppendUint64(b, id)
@@ -81,15 +89,18 @@ func DecodeProfile(b []byte) (*Profile, error) {
 		Interactions: d.interactions(),
 		Seen:         d.seen(MaxSeen),
 		Bought:       d.seen(MaxBought),
+		SeenBefore:   d.forgotten(),
+		BoughtBefore: d.forgotten(),
 		Categories:   d.counts(MaxCategories),
+		Brands:       d.counts(MaxBrands),
+		PriceBands:   d.counts(MaxPriceBands),
 		EventTypes:   d.counts(MaxEventTypes),
-		Session: Session{
-			ID:        d.text(),
-			StartedAt: d.int(),
-			LastAt:    d.int(),
-			Events:    d.int(),
-			Items:     d.seen(MaxSessionItems),
-		},
+		Searches:     d.seen(MaxSearches),
+		Dwell: Dwell{Visible: d.decayed(), Focused: d.decayed(), VisibleItems: d.counts(MaxDwellItems),
+			FocusedItems: d.counts(MaxDwellItems)},
+		Session: d.session(),
+		Pace:    Pace{Second: d.int(), Count: d.int(), Before: d.int()},
+		Skipped: d.int(),
 	}
 	// One spare place lets Apply add an id without growing the slice.
 	if n := d.length(MaxEventIDs); n > 0 {

@@ -20,7 +20,7 @@ import (
 func history(seed uint64, n int) []*event.Event {
 	r := rand.New(rand.NewPCG(seed, 7))
 	types := []string{event.PageView, event.ViewItem, event.ViewItem, event.SelectItem, event.AddToCart, event.RemoveFromCart,
-		event.Purchase, event.ViewItemList, "played_video"}
+		event.Purchase, event.ViewItemList, "played_video", event.Search, event.Engage}
 	at := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 	events := make([]*event.Event, n)
 	for i := range events {
@@ -36,7 +36,15 @@ func history(seed uint64, n int) []*event.Event {
 		if r.IntN(3) == 0 {
 			e.SessionID = fmt.Sprintf("s%d", i/7)
 		}
-		if e.Type != event.PageView {
+		switch e.Type {
+		case event.Search:
+			e.SearchTerm = fmt.Sprintf("term %d", r.IntN(30))
+		case event.Engage:
+			e.Engagement = &event.Engagement{VisibleMs: r.Int64N(60_000), FocusedMs: r.Int64N(30_000)}
+		case event.ViewItemList, event.SelectItem:
+			e.Rec = &event.Rec{Placement: fmt.Sprintf("p%d", r.IntN(5))}
+		}
+		if e.Type != event.PageView && e.Type != event.Search {
 			for range 1 + r.IntN(3) {
 				item := event.Item{ItemID: fmt.Sprintf("i%d", r.IntN(900)), ItemCategory: fmt.Sprintf("c%d", r.IntN(80))}
 				if r.IntN(2) == 0 {
@@ -178,9 +186,14 @@ func TestGoldenBytes(t *testing.T) {
 	for _, e := range history(1, 60) {
 		for j := range e.Items {
 			item.Apply(e, &e.Items[j])
+			item.Meet(e.Items[j].ItemID, e.OccurredAt.UnixMilli())
 		}
 	}
-	got := hex.EncodeToString(profileOf(history(1, 60)).Encode(nil)) + "\n" + hex.EncodeToString(item.Encode(nil)) + "\n"
+	site := siteOf(history(1, 60))
+	var got string
+	for _, v := range []interface{ Encode([]byte) []byte }{profileOf(history(1, 60)), item, site} {
+		got += hex.EncodeToString(v.Encode(nil)) + "\n"
+	}
 	file := fmt.Sprintf("testdata/golden_v%d.hex", Version)
 	if *writeGolden {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
@@ -198,6 +211,7 @@ func TestGoldenBytes(t *testing.T) {
 	for i, decode := range []func([]byte) error{
 		func(b []byte) error { _, err := DecodeProfile(b); return err },
 		func(b []byte) error { _, err := DecodeItemAggregate(b); return err },
+		func(b []byte) error { _, err := DecodeSiteAggregate(b); return err },
 	} {
 		b, err := hex.DecodeString(lines[i])
 		if err != nil {
@@ -241,6 +255,7 @@ func FuzzDecodeItemAggregate(f *testing.F) {
 	for _, e := range history(1, 30) {
 		for j := range e.Items {
 			a.Apply(e, &e.Items[j])
+			a.Meet(e.Items[j].ItemID, e.OccurredAt.UnixMilli())
 		}
 	}
 	f.Add(a.Encode(nil))
@@ -256,32 +271,16 @@ func FuzzDecodeItemAggregate(f *testing.F) {
 	})
 }
 
-// BenchmarkProfileStep is what one event costs a full profile in the stream: decode, apply, encode.
-func BenchmarkProfileStep(b *testing.B) {
-	events := history(1, 1500)
-	stored := profileOf(events).Encode(nil)
-	b.SetBytes(int64(len(stored)))
-	b.ReportAllocs()
-	var buf []byte
-	i := 0
-	for b.Loop() {
-		p, err := DecodeProfile(stored)
+func FuzzDecodeSiteAggregate(f *testing.F) {
+	f.Add(siteOf(history(1, 60)).Encode(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		v, err := DecodeSiteAggregate(b)
 		if err != nil {
-			b.Fatal(err)
+			return
 		}
-		p.Apply(events[1000+i%500])
-		buf = p.Encode(buf[:0])
-		i++
-	}
-}
-
-func BenchmarkProfileApply(b *testing.B) {
-	events := history(1, 1500)
-	p := profileOf(events)
-	b.ReportAllocs()
-	i := 0
-	for b.Loop() {
-		p.Apply(events[i%1500])
-		i++
-	}
+		again, err := DecodeSiteAggregate(v.Encode(nil))
+		if err != nil || string(again.Encode(nil)) != string(v.Encode(nil)) {
+			t.Fatalf("a decoded aggregate does not survive the codec: %v", err)
+		}
+	})
 }

@@ -5,11 +5,13 @@
 // Times are Unix milliseconds UTC of occurred_at unless said otherwise.
 package feature
 
+//go:generate go test -run TestFeaturesPage -update .
+
 import "math"
 
 // Version is the meaning and the encoding of every feature in this package. It is the first byte of every encoded value
 // and stands beside every stored row; a change makes the stream compute everything again.
-const Version = 1
+const Version = 2
 
 // HalfLife selects one of the speeds at which counts fade.
 type HalfLife int

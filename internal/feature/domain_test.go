@@ -15,7 +15,8 @@ import (
 var update = flag.Bool("update", false, "write what the code computes into testdata")
 
 // TestDomain runs the texts in testdata: events in, features out. A file is a comment that says what must hold, the line
-// "-- events --", one event a line in JSON, and the line "-- profile --" or "-- item ID --" with the view expected.
+// "-- events --", one event a line in JSON, and the line "-- profile --" or "-- item ID --" with the view expected;
+// or "-- site --". All events are one visitor's and one site's.
 func TestDomain(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -42,6 +43,7 @@ func runDomain(t *testing.T, file string) {
 	input, expected := rest[:at], rest[at:]
 	title, want, _ := strings.Cut(expected, "\n")
 	var profile Profile
+	var site SiteAggregate
 	items := map[string]*ItemAggregate{}
 	for line := range strings.Lines(input) {
 		if strings.TrimSpace(line) == "" {
@@ -51,16 +53,27 @@ func runDomain(t *testing.T, file string) {
 		if err := event.Unmarshal([]byte(line), &e); err != nil {
 			t.Fatalf("%s: %v", line, err)
 		}
+		if FeedsSite(&e) {
+			site.Apply(&e)
+		}
+		item := func(id string) *ItemAggregate {
+			if items[id] == nil {
+				items[id] = &ItemAggregate{}
+			}
+			return items[id]
+		}
 		if FeedsProfile(&e) {
-			profile.Apply(&e)
+			if !profile.Apply(&e) {
+				continue
+			}
+			for _, m := range profile.Met() {
+				item(m.Item).Meet(m.Other, e.OccurredAt.UnixMilli())
+				item(m.Other).Meet(m.Item, e.OccurredAt.UnixMilli())
+			}
 		}
 		if FeedsItems(&e) {
 			for i := range e.Items {
-				id := e.Items[i].ItemID
-				if items[id] == nil {
-					items[id] = &ItemAggregate{}
-				}
-				items[id].Apply(&e, &e.Items[i])
+				item(e.Items[i].ItemID).Apply(&e, &e.Items[i])
 			}
 		}
 	}
@@ -72,6 +85,12 @@ func runDomain(t *testing.T, file string) {
 			t.Fatal(err)
 		}
 		view = a.View(id)
+	} else if title == "-- site --" {
+		s, err := DecodeSiteAggregate(site.Encode(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		view = s.View("default")
 	} else {
 		p, err := DecodeProfile(profile.Encode(nil))
 		if err != nil {

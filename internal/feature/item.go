@@ -1,6 +1,14 @@
 package feature
 
-import "github.com/millrace/millrace/internal/event"
+import (
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/millrace/millrace/internal/event"
+)
+
+// MaxPartners is how many other items an item counts as met in the same session: what a list of ten can use, and as many
+// again for those that are not available.
+const MaxPartners = 20
 
 // Text is what events last said about an item in one respect.
 type Text struct {
@@ -43,6 +51,10 @@ type ItemAggregate struct {
 	Purchases   Decayed // purchase
 	Impressions Decayed // view_item_list
 
+	Placements []Placement // sorted by name
+	Visitors   Visitors    // distinct visitors with interest, see Interest
+	Partners   Top         // items met in the same session, see Profile.Met
+
 	Name     Text
 	Category Text
 	Brand    Text
@@ -62,13 +74,33 @@ func (a *ItemAggregate) Apply(e *event.Event, item *event.Item) {
 	a.Events++
 	if d := a.counter(e.Type); d != nil {
 		d.Add(1, at)
+		if e.Type != event.ViewItemList {
+			a.applyVisitor(e)
+		}
 	}
+	a.applyPlacement(e, item, at)
 	a.Name.say(item.ItemName, at)
 	a.Category.say(item.ItemCategory, at)
 	a.Brand.say(item.ItemBrand, at)
 	if item.Price != nil {
 		a.Price.say(*item.Price, at)
 	}
+}
+
+// applyVisitor counts who acted, the browser if known. Nobody is counted for those who refused.
+func (a *ItemAggregate) applyVisitor(e *event.Event) {
+	switch {
+	case !e.Personalized():
+	case e.AnonymousID != "":
+		a.Visitors.add(xxhash.Sum64String(e.AnonymousID))
+	case e.UserID != "":
+		a.Visitors.add(xxhash.Sum64String(e.UserID))
+	}
+}
+
+// Meet counts another item that was met in the same session.
+func (a *ItemAggregate) Meet(itemID string, at int64) {
+	a.Partners = a.Partners.add(itemID, once(at), MaxPartners, Fortnight, max(a.LastAt, at))
 }
 
 func (a *ItemAggregate) counter(kind string) *Decayed {
@@ -89,10 +121,7 @@ func (a *ItemAggregate) counter(kind string) *Decayed {
 
 // Merge adds the aggregate of the same item from another partition.
 func (a *ItemAggregate) Merge(o *ItemAggregate) {
-	if o.Events == 0 {
-		return
-	}
-	if a.Events == 0 || o.FirstAt < a.FirstAt {
+	if a.Events == 0 || o.Events > 0 && o.FirstAt < a.FirstAt {
 		a.FirstAt = o.FirstAt
 	}
 	a.LastAt = max(a.LastAt, o.LastAt)
@@ -102,6 +131,11 @@ func (a *ItemAggregate) Merge(o *ItemAggregate) {
 	a.Carts.Merge(o.Carts)
 	a.Purchases.Merge(o.Purchases)
 	a.Impressions.Merge(o.Impressions)
+	for i := range o.Placements {
+		a.Placements = addPlacement(a.Placements, &o.Placements[i], a.LastAt)
+	}
+	a.Visitors.merge(&o.Visitors)
+	a.Partners = a.Partners.merge(o.Partners, MaxPartners, Fortnight, a.LastAt)
 	a.Name.say(o.Name.Value, o.Name.At)
 	a.Category.say(o.Category.Value, o.Category.At)
 	a.Brand.say(o.Brand.Value, o.Brand.At)

@@ -1,7 +1,6 @@
 package feature
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
@@ -12,11 +11,15 @@ import (
 // Bounds of a profile. Each is what serving can use, so that the profile of a robot costs no more than that of a fan.
 const (
 	MaxInteractions = 50  // the longest history that a sequence model or a "recently viewed" list reads
-	MaxSeen         = 500 // items; exact below, the oldest are forgotten above
+	MaxSeen         = 500 // items; exact below, above it the oldest go to a filter (Forgotten)
 	MaxBought       = 500 // items
 	MaxCategories   = 64  // categories with a decayed count
+	MaxBrands       = 32  // brands with a decayed count
+	MaxPriceBands   = 32  // price bands with a decayed count: four decimal orders are 27
 	MaxEventTypes   = 32  // event types with a decayed count; the standard has 16, the rest are a shop's own
 	MaxSessionItems = 50  // items of the running session
+	MaxSearches     = 10  // last search terms
+	MaxMeeting      = 3   // items before one in its session that count as met with it
 	MaxEventIDs     = 64  // ids of the last applied events, for requests that wait for one (after_event)
 )
 
@@ -40,15 +43,32 @@ type Profile struct {
 	ReceivedAt   int64 // newest received_at applied
 	Events       int64 // events applied
 	Interactions []Interaction
-	Seen         []Seen // newest first
-	Bought       []Seen // newest first
+	Seen         []Seen    // newest first
+	Bought       []Seen    // newest first
+	SeenBefore   Forgotten // items that fell out of Seen
+	BoughtBefore Forgotten // items that fell out of Bought
 	Categories   []Count
+	Brands       []Count
+	PriceBands   []Count // named as PriceBand says
 	EventTypes   []Count
+	Searches     []Seen // last search terms, newest first
+	Dwell        Dwell
 	Session      Session
+	Pace         Pace
+	Skipped      int64 // events that features did not count because the profile was hot
 	// EventIDs are hashes of the last applied event ids, oldest first. 64 bits are enough to recognise one id among 64,
 	// and an eighth of the text.
 	EventIDs []uint64
+
+	met []Meeting // of the last Apply, see Met
 }
+
+// Meeting says that two items were met in one session.
+type Meeting struct{ Item, Other string }
+
+// Met returns what the last Apply added to the running session: each new item with the up to MaxMeeting different items
+// before it. It is valid until the next Apply.
+func (p *Profile) Met() []Meeting { return p.met }
 
 // FeedsProfile reports whether an event may build its visitor's profile: not a robot's, not one whose visitor refused,
 // not one without a visitor.
@@ -67,9 +87,12 @@ func isInteraction(kind string) bool {
 	return true
 }
 
-// Apply adds an event that FeedsProfile. Events come in the order of their partition; their times may be out of order.
-func (p *Profile) Apply(e *event.Event) {
-	at := e.OccurredAt.UnixMilli()
+// Apply adds an event that FeedsProfile. Events come in the order of their partition; their times may be out of order. It
+// reports whether features count the event: one that a hot profile skips (Pace) is known by its id, its user and its times
+// alone, and should not count for items either.
+func (p *Profile) Apply(e *event.Event) (counted bool) {
+	p.met = p.met[:0]
+	at, hash := e.OccurredAt.UnixMilli(), xxhash.Sum64String(e.EventID)
 	if p.Events == 0 || at < p.FirstAt {
 		p.FirstAt = at
 	}
@@ -82,15 +105,25 @@ func (p *Profile) Apply(e *event.Event) {
 	if len(p.EventIDs) == MaxEventIDs {
 		p.EventIDs = append(p.EventIDs[:0], p.EventIDs[1:]...)
 	}
-	p.EventIDs = append(p.EventIDs, xxhash.Sum64String(e.EventID))
+	p.EventIDs = append(p.EventIDs, hash)
+	if !p.Pace.admits(e, at, hash) {
+		p.Skipped++
+		return false
+	}
 	p.EventTypes = addCount(p.EventTypes, e.Type, once(at), MaxEventTypes, p.LastAt)
+	p.Dwell.apply(e, at, p.LastAt)
+	if e.Type == event.Search {
+		if term := normalTerm(e.SearchTerm); term != "" {
+			p.Searches, _ = addSeen(p.Searches, Seen{ItemID: term, At: at}, MaxSearches)
+		}
+	}
 	inSession := p.Session.apply(e, at)
-	if !isInteraction(e.Type) {
-		return
+	if isInteraction(e.Type) {
+		for i := range e.Items {
+			p.applyItem(e, &e.Items[i], at, inSession)
+		}
 	}
-	for i := range e.Items {
-		p.applyItem(e, &e.Items[i], at, inSession)
-	}
+	return true
 }
 
 func (p *Profile) applyItem(e *event.Event, item *event.Item, at int64, inSession bool) {
@@ -102,15 +135,67 @@ func (p *Profile) applyItem(e *event.Event, item *event.Item, at int64, inSessio
 	if e.Type == event.RemoveFromCart {
 		return // worth remembering, but no sign of interest
 	}
-	p.Seen = addSeen(p.Seen, Seen{ItemID: item.ItemID, At: at}, MaxSeen)
+	s := Seen{ItemID: item.ItemID, At: at}
+	p.addSeen(s)
 	if e.Type == event.Purchase {
-		p.Bought = addSeen(p.Bought, Seen{ItemID: item.ItemID, At: at}, MaxBought)
+		p.addBought(s)
 	}
 	if item.ItemCategory != "" {
 		p.Categories = addCount(p.Categories, item.ItemCategory, once(at), MaxCategories, p.LastAt)
 	}
+	if item.ItemBrand != "" {
+		p.Brands = addCount(p.Brands, item.ItemBrand, once(at), MaxBrands, p.LastAt)
+	}
+	if band := PriceBand(in.Price); band != "" {
+		p.PriceBands = addCount(p.PriceBands, band, once(at), MaxPriceBands, p.LastAt)
+	}
 	if inSession {
-		p.Session.addItem(Seen{ItemID: item.ItemID, At: at})
+		p.meet(s)
+		p.Session.addItem(s)
+	}
+}
+
+func (p *Profile) addSeen(s Seen) {
+	var fell string
+	p.Seen, fell = addSeen(p.Seen, s, MaxSeen)
+	p.SeenBefore = p.SeenBefore.addItem(fell)
+}
+
+func (p *Profile) addBought(s Seen) {
+	var fell string
+	p.Bought, fell = addSeen(p.Bought, s, MaxBought)
+	p.BoughtBefore = p.BoughtBefore.addItem(fell)
+}
+
+// HasSeen reports whether the visitor ever met the item: exactly for the last MaxSeen, in the error of Forgotten before.
+func (p *Profile) HasSeen(itemID string) bool {
+	return hasItem(p.Seen, itemID) || p.SeenBefore.Has(itemID)
+}
+
+// HasBought is HasSeen for purchases.
+func (p *Profile) HasBought(itemID string) bool {
+	return hasItem(p.Bought, itemID) || p.BoughtBefore.Has(itemID)
+}
+
+func hasItem(set []Seen, itemID string) bool {
+	return slices.ContainsFunc(set, func(s Seen) bool { return s.ItemID == itemID })
+}
+
+// meet notes which items came before one that is new to the running session.
+func (p *Profile) meet(s Seen) {
+	items := p.Session.Items
+	if hasItem(items, s.ItemID) {
+		return
+	}
+	first := len(p.met)
+	for _, before := range slices.Backward(items) {
+		if len(p.met)-first == MaxMeeting {
+			return
+		}
+		known := slices.ContainsFunc(p.met[first:], func(m Meeting) bool { return m.Other == before.ItemID })
+		if before.At <= s.At && !known {
+			p.met = append(p.met, Meeting{Item: s.ItemID, Other: before.ItemID})
+		}
 	}
 }
 
@@ -157,17 +242,22 @@ func (p *Profile) Merge(o *Profile) {
 		p.Interactions = addInteraction(p.Interactions, in)
 	}
 	for _, s := range o.Seen {
-		p.Seen = addSeen(p.Seen, s, MaxSeen)
+		p.addSeen(s)
 	}
 	for _, s := range o.Bought {
-		p.Bought = addSeen(p.Bought, s, MaxBought)
+		p.addBought(s)
 	}
-	for _, c := range o.Categories {
-		p.Categories = addCount(p.Categories, c.Name, c.Decayed, MaxCategories, p.LastAt)
+	for _, s := range o.Searches {
+		p.Searches, _ = addSeen(p.Searches, s, MaxSearches)
 	}
-	for _, c := range o.EventTypes {
-		p.EventTypes = addCount(p.EventTypes, c.Name, c.Decayed, MaxEventTypes, p.LastAt)
-	}
+	p.SeenBefore = p.SeenBefore.merge(o.SeenBefore)
+	p.BoughtBefore = p.BoughtBefore.merge(o.BoughtBefore)
+	p.Categories = addCounts(p.Categories, o.Categories, MaxCategories, p.LastAt)
+	p.Brands = addCounts(p.Brands, o.Brands, MaxBrands, p.LastAt)
+	p.PriceBands = addCounts(p.PriceBands, o.PriceBands, MaxPriceBands, p.LastAt)
+	p.EventTypes = addCounts(p.EventTypes, o.EventTypes, MaxEventTypes, p.LastAt)
+	p.Dwell.merge(&o.Dwell, p.LastAt)
+	p.Skipped += o.Skipped
 	if o.Session.newerThan(&p.Session) {
 		p.Session = o.Session.clone()
 	}
@@ -185,7 +275,7 @@ func (p *Profile) EventType(name string, h HalfLife, now int64) float64 {
 }
 
 func countOf(counts []Count, name string, h HalfLife, now int64) float64 {
-	at, found := slices.BinarySearchFunc(counts, name, func(c Count, name string) int { return cmp.Compare(c.Name, name) })
+	at, found := slices.BinarySearchFunc(counts, name, byName)
 	if !found {
 		return 0
 	}

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Seen is one member of a set of items: the item and when it was last met.
+// Seen is one member of a set of items: the item and when it was last met. A set of search terms has terms for items.
 type Seen struct {
 	ItemID string
 	At     int64
@@ -19,25 +19,28 @@ func newestFirst(a, b Seen) int {
 	return cmp.Compare(a.ItemID, b.ItemID)
 }
 
-// addSeen puts an item into a set that is kept newest first and holds at most limit items, the most recent ones. The
-// result does not depend on the order of the calls as long as nothing was pushed out.
-func addSeen(set []Seen, s Seen, limit int) []Seen {
+// addSeen puts an item into a set that is kept newest first and holds at most limit items, the most recent ones. It returns
+// the item that has no place in the set any more, if any. The result does not depend on the order of the calls as long as
+// nothing was pushed out.
+func addSeen(set []Seen, s Seen, limit int) (kept []Seen, fell string) {
 	for i := range set {
 		if set[i].ItemID != s.ItemID {
 			continue
 		}
 		if set[i].At >= s.At {
-			return set
+			return set, ""
 		}
 		set = slices.Delete(set, i, i+1)
 		break
 	}
 	at, _ := slices.BinarySearchFunc(set, s, newestFirst)
 	if at >= limit {
-		return set
+		return set, s.ItemID
 	}
-	set = slices.Insert(set, at, s)
-	return set[:min(len(set), limit)]
+	if set = slices.Insert(set, at, s); len(set) > limit {
+		set, fell = set[:limit], set[limit].ItemID
+	}
+	return set, fell
 }
 
 // Count is a decayed count with a name: a category or an event type.
@@ -46,10 +49,12 @@ type Count struct {
 	Decayed
 }
 
+func byName(c Count, name string) int { return cmp.Compare(c.Name, name) }
+
 // addCount counts name in a slice sorted by name that holds at most limit entries. Beyond it, the entry with the smallest
 // slow count at now goes, the last one by name among equals.
 func addCount(counts []Count, name string, d Decayed, limit int, now int64) []Count {
-	at, found := slices.BinarySearchFunc(counts, name, func(c Count, name string) int { return cmp.Compare(c.Name, name) })
+	at, found := slices.BinarySearchFunc(counts, name, byName)
 	if found {
 		counts[at].Merge(d)
 		return counts
@@ -58,11 +63,14 @@ func addCount(counts []Count, name string, d Decayed, limit int, now int64) []Co
 	if len(counts) <= limit {
 		return counts
 	}
-	weakest, least := 0, counts[0].Value(Fortnight, now)
-	for i := range counts[1:] {
-		if v := counts[i+1].Value(Fortnight, now); v <= least {
-			weakest, least = i+1, v
-		}
+	least := weakest(counts, Fortnight, now)
+	return slices.Delete(counts, least, least+1)
+}
+
+// addCounts adds every count of another slice.
+func addCounts(counts, others []Count, limit int, now int64) []Count {
+	for _, c := range others {
+		counts = addCount(counts, c.Name, c.Decayed, limit, now)
 	}
-	return slices.Delete(counts, weakest, weakest+1)
+	return counts
 }

@@ -15,6 +15,50 @@ type Session struct {
 	LastAt    int64
 	Events    int64
 	Items     []Seen
+
+	Entry     string // type of its first event by time
+	Pages     int64  // page_view events: the depth
+	Views     int64  // view_item
+	Clicks    int64  // select_item
+	Carts     int64  // add_to_cart
+	Purchases int64  // purchase
+	Searches  int64  // search
+	VisibleMs int64  // dwell, see Dwell
+	FocusedMs int64
+}
+
+// DistinctItems is how many different items are among Items.
+func (s *Session) DistinctItems() int {
+	distinct := 0
+	for i := range s.Items {
+		if !slices.ContainsFunc(s.Items[:i], func(o Seen) bool { return o.ItemID == s.Items[i].ItemID }) {
+			distinct++
+		}
+	}
+	return distinct
+}
+
+// count counts an event of the session.
+func (s *Session) count(e *event.Event) {
+	s.Events++
+	switch e.Type {
+	case event.PageView:
+		s.Pages++
+	case event.ViewItem:
+		s.Views++
+	case event.SelectItem:
+		s.Clicks++
+	case event.AddToCart:
+		s.Carts++
+	case event.Purchase:
+		s.Purchases++
+	case event.Search:
+		s.Searches++
+	case event.Engage:
+		visible, focused := dwellOf(e)
+		s.VisibleMs += visible
+		s.FocusedMs += focused
+	}
 }
 
 // autoSession marks the ids of sessions that nobody named.
@@ -28,7 +72,7 @@ func (s *Session) apply(e *event.Event, at int64) bool {
 	case s.ID == "":
 	case e.SessionID != "":
 		if e.SessionID == s.ID {
-			s.join(at)
+			s.join(e, at)
 			return true
 		}
 		if at < s.LastAt {
@@ -36,7 +80,7 @@ func (s *Session) apply(e *event.Event, at int64) bool {
 		}
 	default:
 		if event.DefaultSessionRule().Continues(time.UnixMilli(s.StartedAt), time.UnixMilli(s.LastAt), time.UnixMilli(at)) {
-			s.join(at)
+			s.join(e, at)
 			return true
 		}
 		if at < s.LastAt {
@@ -47,14 +91,17 @@ func (s *Session) apply(e *event.Event, at int64) bool {
 	if id == "" {
 		id = autoSession + e.EventID
 	}
-	*s = Session{ID: id, StartedAt: at, LastAt: at, Events: 1}
+	*s = Session{ID: id, StartedAt: at, LastAt: at, Entry: e.Type}
+	s.count(e)
 	return true
 }
 
-func (s *Session) join(at int64) {
-	s.StartedAt = min(s.StartedAt, at)
+func (s *Session) join(e *event.Event, at int64) {
+	if at < s.StartedAt {
+		s.StartedAt, s.Entry = at, e.Type
+	}
 	s.LastAt = max(s.LastAt, at)
-	s.Events++
+	s.count(e)
 }
 
 // addItem inserts an item by its time, behind those of the same time, and drops the oldest beyond MaxSessionItems.

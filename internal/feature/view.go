@@ -17,9 +17,24 @@ type ProfileView struct {
 	Interactions []InteractionView             `json:"interactions"` // newest first
 	Seen         []string                      `json:"seen"`         // newest first
 	Bought       []string                      `json:"bought"`       // newest first
-	Affinities   map[string]map[string]float64 `json:"affinities"`   // category -> half-life -> count
-	EventTypes   map[string]map[string]float64 `json:"event_types"`  // type -> half-life -> count
+	SeenBefore   int                           `json:"seen_before"`  // items that fell out of seen
+	BoughtBefore int                           `json:"bought_before"`
+	Affinities   map[string]map[string]float64 `json:"affinities"`  // category -> half-life -> count
+	Brands       map[string]map[string]float64 `json:"brands"`      // brand -> half-life -> count
+	PriceBands   map[string]map[string]float64 `json:"price_bands"` // band -> half-life -> count
+	EventTypes   map[string]map[string]float64 `json:"event_types"` // type -> half-life -> count
+	Searches     []string                      `json:"searches"`    // newest first
+	Dwell        DwellView                     `json:"dwell"`
 	Session      SessionView                   `json:"session"`
+	Skipped      int64                         `json:"skipped,omitempty"` // events that the features of a hot profile do not count
+}
+
+// DwellView is dwell in seconds, decayed.
+type DwellView struct {
+	Visible      map[string]float64            `json:"visible"` // half-life -> seconds
+	Focused      map[string]float64            `json:"focused"`
+	VisibleItems map[string]map[string]float64 `json:"visible_items"` // item -> half-life -> seconds
+	FocusedItems map[string]map[string]float64 `json:"focused_items"`
 }
 
 // InteractionView is one interaction in JSON.
@@ -34,11 +49,22 @@ type InteractionView struct {
 
 // SessionView is the running session in JSON; it is empty where there is none.
 type SessionView struct {
-	SessionID string    `json:"session_id,omitempty"`
-	StartedAt time.Time `json:"started_at,omitzero"`
-	LastAt    time.Time `json:"last_at,omitzero"`
-	Events    int64     `json:"events,omitempty"`
-	ItemIDs   []string  `json:"item_ids,omitempty"` // oldest first
+	SessionID     string    `json:"session_id,omitempty"`
+	StartedAt     time.Time `json:"started_at,omitzero"`
+	LastAt        time.Time `json:"last_at,omitzero"`
+	DurationMs    int64     `json:"duration_ms,omitempty"`
+	EntryType     string    `json:"entry_type,omitempty"`
+	Events        int64     `json:"events,omitempty"`
+	ItemIDs       []string  `json:"item_ids,omitempty"` // oldest first
+	DistinctItems int       `json:"distinct_items,omitempty"`
+	Depth         int64     `json:"depth,omitempty"`
+	Views         int64     `json:"views,omitempty"`
+	Clicks        int64     `json:"clicks,omitempty"`
+	Carts         int64     `json:"carts,omitempty"`
+	Purchases     int64     `json:"purchases,omitempty"`
+	Searches      int64     `json:"searches,omitempty"`
+	VisibleMs     int64     `json:"visible_ms,omitempty"`
+	FocusedMs     int64     `json:"focused_ms,omitempty"`
 }
 
 // View shows the profile under the given id.
@@ -52,8 +78,17 @@ func (p *Profile) View(profileID string) ProfileView {
 		Interactions: make([]InteractionView, len(p.Interactions)),
 		Seen:         itemIDs(p.Seen),
 		Bought:       itemIDs(p.Bought),
+		SeenBefore:   len(p.SeenBefore),
+		BoughtBefore: len(p.BoughtBefore),
 		Affinities:   countsAt(p.Categories, p.LastAt),
+		Brands:       countsAt(p.Brands, p.LastAt),
+		PriceBands:   countsAt(p.PriceBands, p.LastAt),
 		EventTypes:   countsAt(p.EventTypes, p.LastAt),
+		Searches:     itemIDs(p.Searches),
+		Dwell: DwellView{Visible: valuesAt(&p.Dwell.Visible, p.LastAt), Focused: valuesAt(&p.Dwell.Focused, p.LastAt),
+			VisibleItems: countsAt(p.Dwell.VisibleItems, p.LastAt), FocusedItems: countsAt(p.Dwell.FocusedItems, p.LastAt)},
+		Session: p.Session.view(),
+		Skipped: p.Skipped,
 	}
 	for i := range p.Interactions {
 		in := &p.Interactions[i]
@@ -63,61 +98,28 @@ func (p *Profile) View(profileID string) ProfileView {
 			v.Interactions[i].Price = &in.Price
 		}
 	}
-	if s := &p.Session; s.ID != "" {
-		v.Session = SessionView{SessionID: s.ID, StartedAt: instant(s.StartedAt), LastAt: instant(s.LastAt),
-			Events: s.Events, ItemIDs: itemIDs(s.Items)}
-	}
 	return v
 }
 
+func (s *Session) view() SessionView {
+	if s.ID == "" {
+		return SessionView{}
+	}
+	return SessionView{SessionID: s.ID, StartedAt: instant(s.StartedAt), LastAt: instant(s.LastAt), DurationMs: s.LastAt - s.StartedAt,
+		EntryType: s.Entry, Events: s.Events, ItemIDs: itemIDs(s.Items), DistinctItems: s.DistinctItems(), Depth: s.Pages,
+		Views: s.Views, Clicks: s.Clicks, Carts: s.Carts, Purchases: s.Purchases, Searches: s.Searches,
+		VisibleMs: s.VisibleMs, FocusedMs: s.FocusedMs}
+}
+
 // Trim drops the long texts of a view, where somebody needs it small: categories and brands of interactions, and
-// affinities with names longer than an id. Which items, when and how often remains.
+// affinities to categories and brands with names longer than an id. Which items, when and how often remains.
 func (v *ProfileView) Trim() {
 	for i := range v.Interactions {
 		v.Interactions[i].Category, v.Interactions[i].Brand = "", ""
 	}
-	maps.DeleteFunc(v.Affinities, func(name string, _ map[string]float64) bool { return len(name) > event.MaxIDBytes })
-}
-
-// ItemView is an item aggregate in JSON. Counts and trend are as of UpdatedAt.
-type ItemView struct {
-	ItemID      string             `json:"item_id"`
-	UpdatedAt   time.Time          `json:"updated_at"` // newest occurred_at applied
-	FirstSeenAt time.Time          `json:"first_seen_at"`
-	Events      int64              `json:"events"`
-	Views       map[string]float64 `json:"views"` // half-life -> count
-	Clicks      map[string]float64 `json:"clicks"`
-	Carts       map[string]float64 `json:"carts"`
-	Purchases   map[string]float64 `json:"purchases"`
-	Impressions map[string]float64 `json:"impressions"`
-	Trend       float64            `json:"trend"`
-	Name        string             `json:"item_name,omitempty"`
-	Category    string             `json:"item_category,omitempty"`
-	Brand       string             `json:"item_brand,omitempty"`
-	Price       *float64           `json:"price,omitempty"`
-}
-
-// View shows the aggregate of an item.
-func (a *ItemAggregate) View(itemID string) ItemView {
-	v := ItemView{
-		ItemID:      itemID,
-		UpdatedAt:   instant(a.LastAt),
-		FirstSeenAt: instant(a.FirstAt),
-		Events:      a.Events,
-		Views:       valuesAt(&a.Views, a.LastAt),
-		Clicks:      valuesAt(&a.Clicks, a.LastAt),
-		Carts:       valuesAt(&a.Carts, a.LastAt),
-		Purchases:   valuesAt(&a.Purchases, a.LastAt),
-		Impressions: valuesAt(&a.Impressions, a.LastAt),
-		Trend:       a.Trend(a.LastAt),
-		Name:        a.Name.Value,
-		Category:    a.Category.Value,
-		Brand:       a.Brand.Value,
-	}
-	if a.Price.Known {
-		v.Price = &a.Price.Value
-	}
-	return v
+	long := func(name string, _ map[string]float64) bool { return len(name) > event.MaxIDBytes }
+	maps.DeleteFunc(v.Affinities, long)
+	maps.DeleteFunc(v.Brands, long)
 }
 
 func instant(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

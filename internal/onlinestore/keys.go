@@ -13,6 +13,7 @@ const (
 	prefixNewest  = "n/"
 	prefixLink    = "link/"
 	prefixItem    = "i/"
+	prefixSite    = "s/"
 	prefixCatalog = "c/"
 	prefixOffset  = "o/"
 )
@@ -163,6 +164,33 @@ func ParseItemKey(key string) (ItemShare, error) {
 		return ItemShare{}, fmt.Errorf("parse online key %q: %w", key, err)
 	}
 	return ItemShare{Site: parts[0], Item: parts[1], Partition: int32(partition)}, nil
+}
+
+// SiteShare names the aggregate of a site in one partition of the events topic; the shares of a site merge.
+type SiteShare struct {
+	Site      string
+	Partition int32
+}
+
+// SiteKey is s/<site>:<partition>.
+func SiteKey(s SiteShare) string {
+	return SitePrefix(s.Site) + strconv.FormatInt(int64(s.Partition), 10)
+}
+
+// SitePrefix is the prefix of every share of a site.
+func SitePrefix(site string) string { return prefixSite + site + ":" }
+
+// ParseSiteKey reads what SiteKey wrote.
+func ParseSiteKey(key string) (SiteShare, error) {
+	parts, err := split(key, prefixSite, ":", 2)
+	if err != nil {
+		return SiteShare{}, err
+	}
+	partition, err := strconv.ParseInt(parts[1], 10, 32)
+	if err != nil {
+		return SiteShare{}, fmt.Errorf("parse online key %q: %w", key, err)
+	}
+	return SiteShare{Site: parts[0], Partition: int32(partition)}, nil
 }
 
 // CatalogKey is c/<site>/<item_id>.

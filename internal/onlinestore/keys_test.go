@@ -33,6 +33,10 @@ func TestKeysRoundTrip(t *testing.T) {
 			t.Errorf("catalogue item %q came back as %q %q %v", id, site, item, err)
 		}
 	}
+	site := SiteShare{Site: "s-1", Partition: 15}
+	if got, err := ParseSiteKey(SiteKey(site)); err != nil || got != site {
+		t.Errorf("site %+v came back as %+v, %v", site, got, err)
+	}
 	if topic, p, err := ParseOffsetKey(OffsetKey("millrace.items", 7)); err != nil || topic != "millrace.items" || p != 7 {
 		t.Errorf("offset key came back as %q %d %v", topic, p, err)
 	}

@@ -1,0 +1,96 @@
+package feature
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Top is the heavy hitters of a stream of names, sorted by name: SpaceSaving (Metwally, Agrawal, El Abbadi 2005) over
+// decayed counts. A newcomer to a full list takes the place of the weakest and inherits its count. So a count is never too
+// small, at most the weakest count too large, and a name with more than 1/limit of all that was counted is never missing.
+type Top []Count
+
+// weakest is the index of the entry with the smallest count at now, the last by name among equals.
+func weakest(counts []Count, h HalfLife, now int64) int {
+	found, least := 0, counts[0].Value(h, now)
+	for i := range counts[1:] {
+		if v := counts[i+1].Value(h, now); v <= least {
+			found, least = i+1, v
+		}
+	}
+	return found
+}
+
+// add counts a name in a list of at most limit, weighed at the half-life h.
+func (t Top) add(name string, d Decayed, limit int, h HalfLife, now int64) Top {
+	at, found := slices.BinarySearchFunc(t, name, byName)
+	if found {
+		t[at].Merge(d)
+		return t
+	}
+	if len(t) < limit {
+		return slices.Insert(t, at, Count{Name: name, Decayed: d})
+	}
+	w := weakest(t, h, now)
+	d.Merge(t[w].Decayed)
+	// The entries between the two places move by one; nothing is allocated.
+	if w < at {
+		at--
+		copy(t[w:at], t[w+1:at+1])
+	} else {
+		copy(t[at+1:w+1], t[at:w])
+	}
+	t[at] = Count{Name: name, Decayed: d}
+	return t
+}
+
+// merge adds another list (Agarwal et al., Mergeable Summaries, 2012): what a full list does not name may have had up to
+// its weakest count there. The result is exact and independent of order while the lists are not full.
+func (t Top) merge(o Top, limit int, h HalfLife, now int64) Top {
+	if len(o) == 0 {
+		return t
+	}
+	mine, others := t.floor(limit, h, now), o.floor(limit, h, now)
+	sum := make(Top, 0, len(t)+len(o))
+	for i, j := 0, 0; i < len(t) || j < len(o); {
+		var c Count
+		switch {
+		case j == len(o) || i < len(t) && t[i].Name < o[j].Name:
+			c = t[i]
+			c.Merge(others)
+			i++
+		case i == len(t) || o[j].Name < t[i].Name:
+			c = o[j]
+			c.Merge(mine)
+			j++
+		default:
+			c = t[i]
+			c.Merge(o[j].Decayed)
+			i, j = i+1, j+1
+		}
+		sum = append(sum, c)
+	}
+	if len(sum) <= limit {
+		return sum
+	}
+	sum = sum.strongest(h, now)[:limit]
+	slices.SortFunc(sum, func(a, b Count) int { return cmp.Compare(a.Name, b.Name) })
+	return sum
+}
+
+// floor is what an unnamed entry may have counted: nothing while the list has room.
+func (t Top) floor(limit int, h HalfLife, now int64) Decayed {
+	if len(t) < limit {
+		return Decayed{}
+	}
+	return t[weakest(t, h, now)].Decayed
+}
+
+// strongest is the list by count at now, the largest first.
+func (t Top) strongest(h HalfLife, now int64) Top {
+	list := slices.Clone(t)
+	slices.SortFunc(list, func(a, b Count) int {
+		return cmp.Or(cmp.Compare(b.Value(h, now), a.Value(h, now)), cmp.Compare(a.Name, b.Name))
+	})
+	return list
+}
