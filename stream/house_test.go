@@ -248,6 +248,28 @@ func newTraffic(seed uint64) *traffic {
 	return &traffic{r: rand.New(rand.NewPCG(seed, 1)), now: time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC), ids: make(map[string]bool)}
 }
 
+// detail says more about an event, so that every feature has something to count.
+func (tr *traffic) detail(e *event.Event) {
+	place := int32(tr.n % 7)
+	switch {
+	case e.Type == event.PageView && tr.n%3 == 0:
+		e.Type, e.SearchTerm = event.Search, fmt.Sprintf("Term %d", tr.n%11)
+	case e.Type == event.PageView && tr.n%3 == 1:
+		e.Type, e.Engagement = event.Engage, &event.Engagement{VisibleMs: int64(tr.n) * 7, FocusedMs: int64(tr.n)}
+		e.Items = []event.Item{{ItemID: fmt.Sprintf("i%d", tr.n%20)}}
+	case e.Type == event.ViewItemList:
+		e.Rec = &event.Rec{RecID: "r", Placement: fmt.Sprintf("p%d", tr.n%3), Index: &place}
+		if tr.n%4 == 0 {
+			e.Type, e.Items = event.SelectItem, e.Items[:1]
+		}
+	}
+	for i := range e.Items {
+		if tr.n%2 == 0 {
+			e.Items[i].Index, e.Items[i].ItemBrand = &place, fmt.Sprintf("brand%d", tr.n%4)
+		}
+	}
+}
+
 func (tr *traffic) next(n int) []*event.Event {
 	events := make([]*event.Event, 0, n)
 	types := []string{event.PageView, event.ViewItem, event.ViewItem, event.ViewItem, event.AddToCart, event.Purchase, event.ViewItemList}
@@ -287,6 +309,7 @@ func (tr *traffic) next(n int) []*event.Event {
 				e.Items = append(e.Items, event.Item{ItemID: fmt.Sprintf("i%d", tr.r.IntN(20)), ItemCategory: fmt.Sprintf("c%d", tr.r.IntN(5)), Price: &price})
 			}
 		}
+		tr.detail(e)
 		tr.sent = append(tr.sent, e)
 		tr.ids[e.EventID] = true
 		events = append(events, e)

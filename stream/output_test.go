@@ -79,8 +79,8 @@ func TestRefusedVisitorLandsWithoutIDs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if report := verify(t, s.Stream); report.Profiles != 0 || report.Rows != 1 {
-		t.Fatalf("report %+v, want one item share and no profile", report)
+	if report := verify(t, s.Stream); report.Profiles != 0 || report.Rows != 2 {
+		t.Fatalf("report %+v, want a share of the item and of the site, and no profile", report)
 	}
 }
 

@@ -18,7 +18,9 @@ const (
 )
 
 func profileFeatures() []described {
-	counts := func(of string, limit int) string { return fmt.Sprintf("%s, by %s; the %d strongest", decayedSum, of, limit) }
+	counts := func(of string, limit int) string {
+		return fmt.Sprintf("%s, by %s; the %d strongest", decayedSum, of, limit)
+	}
 	return []described{
 		{"profile_id", "", "site, kind of id, id and number of the person in the browser"},
 		{"user_id", "", "the one user of the profile"},
