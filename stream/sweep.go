@@ -199,6 +199,9 @@ func (p *swept) look(ctx context.Context, row onlinestore.Row) error {
 		return nil
 	}
 	stored, ok, err := p.frozen.rows.Get(row.Key)
+	if errors.Is(err, state.ErrClosed) {
+		return nil // given up meanwhile
+	}
 	if err != nil {
 		return err
 	}

@@ -49,6 +49,7 @@ type Options struct {
 type DB struct {
 	db *pebble.DB
 	reader
+	readers *readers // of its snapshots
 }
 
 // Open opens or creates the state in dir; the directory is locked until Close. Errors are those of OpenDisk.
@@ -57,12 +58,12 @@ func Open(dir string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
-	return &DB{db: db, reader: reader{db}}, nil
+	return &DB{db: db, reader: reader{from: db}, readers: newReaders()}, nil
 }
 
-// Close makes everything durable and lets the directory go.
+// Close makes everything durable and lets the directory go. Snapshots end with it.
 func (db *DB) Close() error {
-	if err := errors.Join(db.Sync(), db.db.Close()); err != nil {
+	if err := errors.Join(db.readers.close(), db.Sync(), db.db.Close()); err != nil {
 		return fmt.Errorf("close state: %w", err)
 	}
 	return nil
@@ -76,23 +77,11 @@ func (db *DB) Sync() error {
 	return nil
 }
 
-// Snapshot is the state as it is now; later batches do not show. Close it soon: it keeps old files alive.
-func (db *DB) Snapshot() *Snapshot {
-	s := db.db.NewSnapshot()
-	return &Snapshot{reader: reader{s}, close: s.Close}
-}
-
-// Snapshot is a frozen state.
-type Snapshot struct {
-	reader
-	close func() error
-}
-
-// Close frees the snapshot.
-func (s *Snapshot) Close() error { return s.close() }
-
 // reader reads a database or a snapshot of one.
-type reader struct{ from pebble.Reader }
+type reader struct {
+	from   pebble.Reader
+	others *readers // of snapshots alone: the state's own reads are its owner's
+}
 
 // Position returns how far the state was applied; ok is false for a state that never was.
 func (r reader) Position() (p Position, ok bool, err error) {
@@ -156,6 +145,10 @@ func (r reader) Outbox(f func(round uint32, key string) error) error {
 }
 
 func (r reader) scan(kind byte, prefix string, f func(key string, value []byte) error) (err error) {
+	if err := r.others.enter(); err != nil {
+		return err
+	}
+	defer r.others.leave()
 	lower := keyOf(kind, prefix)
 	it, err := r.from.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: prefixEnd(lower)})
 	if err != nil {
@@ -167,6 +160,9 @@ func (r reader) scan(kind byte, prefix string, f func(key string, value []byte) 
 		}
 	}()
 	for ok := it.First(); ok; ok = it.Next() {
+		if r.others.over() {
+			return ErrClosed
+		}
 		value, err := it.ValueAndErr()
 		if err != nil {
 			return fmt.Errorf("scan state: %w", err)
@@ -180,6 +176,10 @@ func (r reader) scan(kind byte, prefix string, f func(key string, value []byte) 
 
 // get calls f with the value of a key while it is valid.
 func (r reader) get(key []byte, f func([]byte) error) (bool, error) {
+	if err := r.others.enter(); err != nil {
+		return false, err
+	}
+	defer r.others.leave()
 	value, closer, err := r.from.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return false, nil
