@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/segmentio/kafka-go/compress"
@@ -24,7 +25,8 @@ const (
 )
 
 func newEncoder() (*zstd.Encoder, error) {
-	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(zstdWorkers))
+	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(zstdWorkers),
+		zstd.WithEncoderCRC(false)) // the batch has a checksum of its own
 }
 
 // newDecoder returns a decoder for whole batches. It is never closed: used this way it has no goroutines, and closing it
@@ -39,11 +41,21 @@ func (b *batchBuilder) compress(encoder *zstd.Encoder) {
 	if len(records) < minCompressBytes {
 		return
 	}
-	if small := encoder.EncodeAll(records, make([]byte, 0, len(records)/2)); len(small) < len(records) {
+	scratch, ok := scratchPool.Get().(*[]byte)
+	if !ok {
+		scratch = new([]byte)
+	}
+	small := encoder.EncodeAll(records, (*scratch)[:0])
+	if len(small) < len(records) {
 		b.buf = b.buf[:lengthPrefixSize+batchHeaderSize+copy(records, small)]
 		b.attrs = attrZstd
 	}
+	*scratch = small
+	scratchPool.Put(scratch)
 }
+
+// scratchPool keeps what batches are compressed into, a *[]byte of at most a batch; it is copied back at once.
+var scratchPool sync.Pool
 
 // inflate decompresses a batch: zstd, which our own producer writes, in one go and into memory that later fetches use
 // again, the others through the library.
