@@ -23,6 +23,7 @@ type cluster struct {
 	dsn    string
 	bucket string
 	config string // file
+	redis  *redistest.Server
 }
 
 func newCluster(t *testing.T) *cluster {
@@ -31,10 +32,10 @@ func newCluster(t *testing.T) *cluster {
 	dir := t.TempDir()
 	c := &cluster{t: t, bucket: filepath.Join(dir, "bucket"), config: filepath.Join(dir, "millrace.yaml")}
 	c.dsn = postgrestest.Start(t).Database(t)
-	redis := redistest.Start(t)
+	c.redis = redistest.Start(t)
 	brokers := kafkatest.Real(t)
 	text := fmt.Sprintf("kafka:\n  brokers: [%q]\n  partitions: 4\n  replication: 1\ncontrol:\n  dsn: %q\nbucket: %q\nonline:\n  addresses: %q\n"+
-		"stream:\n  commit_interval: 500ms\n  session_timeout: 6s\n", strings.Join(brokers, `", "`), c.dsn, c.bucket, redis.Addr)
+		"stream:\n  commit_interval: 500ms\n  session_timeout: 6s\n", strings.Join(brokers, `", "`), c.dsn, c.bucket, c.redis.Addr)
 	if err := os.WriteFile(c.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -90,6 +91,17 @@ func TestRolesAsProcesses(t *testing.T) {
 		senders.Go(func() { load.send(ctx, tracker, writeKey, fmt.Sprintf("s%d", s)) })
 	}
 	awaitProfile(t, serving, secretKey, "visitor-1")
+	awaitList(t, serving, secretKey, "popular", func(list shownList) bool { return len(list.Items) > 0 }) // trends are in memory
+	awaitList(t, serving, secretKey, "recent", func(list shownList) bool { return len(list.Items) > 0 && list.Degraded == "none" })
+	c.redis.Kill() // with everything in it
+	awaitList(t, serving, secretKey, "recent", func(list shownList) bool {
+		if len(list.Items) == 0 {
+			t.Error("an empty list while Redis is away")
+		}
+		return list.Degraded != "none"
+	})
+	c.redis.Start()
+	awaitProfile(t, serving, secretKey, "visitor-1") // who may have sent nothing since
 	stream.kill()
 	stream = c.role(streamDir, "stream")
 	stop()
@@ -156,6 +168,33 @@ func awaitProfile(t *testing.T, serving *program, key, visitor string) {
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("no profile of %s: %d %s %v", visitor, status, answer, err)
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+}
+
+// shownList is what these tests look at of a list.
+type shownList struct {
+	Degraded string
+	Items    []json.RawMessage
+}
+
+// awaitList asks for visitor-1's lists until one is as wanted. No request may fail, whatever is away.
+func awaitList(t *testing.T, serving *program, key, placement string, wanted func(shownList) bool) {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		var list shownList
+		request := map[string]any{"placement": placement, "anonymous_id": "visitor-1", "limit": 1}
+		status, answer, err := serving.call(t.Context(), "POST", "/v1/recommend", key, request, &list)
+		if err != nil || status != 200 {
+			t.Fatalf("list: %d %s %v", status, answer, err)
+		}
+		if wanted(list) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no list as wanted: %s", answer)
 		}
 		<-time.After(50 * time.Millisecond)
 	}

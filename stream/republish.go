@@ -122,31 +122,13 @@ func (s *Stream) publishAll(ctx context.Context, number int32, from scanner, mar
 	return nil
 }
 
-// refilled returns when every partition has said that the online store, as it is now, has all its rows. While
-// Run does not run, nobody would say so, and the store is what it is.
+// refilled returns when every partition has said that the online store, as it is now, has all its rows. While Run does not
+// run, nobody would say so, and the store is what it is.
 func (s *Stream) refilled(ctx context.Context) error {
 	for s.runs() {
-		in, err := s.layoutNow(ctx)
-		if err != nil {
+		complete, err := s.complete(ctx)
+		if complete || err != nil && !errors.Is(err, onlinestore.ErrUnavailable) {
 			return err
-		}
-		marker, err := s.deps.Online.Marker(ctx)
-		if err != nil {
-			return fmt.Errorf("read marker of online store: %w", err)
-		}
-		said := int32(0)
-		err = s.deps.Online.Scan(ctx, onlinestore.OffsetPrefix(event.TopicEvents), func(row onlinestore.Row) error {
-			_, number, err := onlinestore.ParseOffsetKey(row.Key)
-			if err == nil && number < in.partitions && onlinestore.CompleteFor(row, marker) {
-				said++
-			}
-			return err
-		})
-		if err != nil && !errors.Is(err, onlinestore.ErrUnavailable) {
-			return fmt.Errorf("read what the online store has: %w", err)
-		}
-		if err == nil && said == in.partitions {
-			return nil
 		}
 		select {
 		case <-time.After(s.markerPoll / refillLooks):
@@ -155,6 +137,30 @@ func (s *Stream) refilled(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// complete reports whether every partition has said so.
+func (s *Stream) complete(ctx context.Context) (bool, error) {
+	in, err := s.layoutNow(ctx)
+	if err != nil {
+		return false, err
+	}
+	marker, err := s.deps.Online.Marker(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read marker of online store: %w", err)
+	}
+	said := int32(0)
+	err = s.deps.Online.Scan(ctx, onlinestore.OffsetPrefix(event.TopicEvents), func(row onlinestore.Row) error {
+		_, number, err := onlinestore.ParseOffsetKey(row.Key)
+		if err == nil && number < in.partitions && onlinestore.CompleteFor(row, marker) {
+			said++
+		}
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("read what the online store has: %w", err)
+	}
+	return said == in.partitions, nil
 }
 
 // declareComplete tells readers that the store has every row of a partition. A declaration for another store may stand at

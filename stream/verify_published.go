@@ -103,6 +103,10 @@ func (s *Stream) VerifyPublished(ctx context.Context) (report Report, err error)
 	if err != nil {
 		return report, fmt.Errorf("verify features: %w", err)
 	}
+	if complete, err := s.complete(ctx); err != nil || !complete {
+		return report, errors.Join(err, errors.New("verify features: the online store is empty, was lost or was restarted, and the "+
+			"stream has not published every row again yet; let it run for some seconds and try again"))
+	}
 	fences, err := s.deps.Lake.Next(ctx, lake.TableEvents)
 	if err != nil {
 		return report, fmt.Errorf("verify features: %w", err)
