@@ -118,6 +118,8 @@ func defaults() map[string]any {
 		"lake.catalog":           "",
 		"bucket":                 "",
 		"online.addresses":       "",
+		"online.tls":             false,
+		"online.tls_ca":          "",
 		"online.username":        "",
 		"online.password":        "",
 		"tracker.linger":         "3ms",

@@ -45,6 +45,8 @@ type LakeConfig struct {
 // OnlineConfig is the Redis or Valkey that holds the online features.
 type OnlineConfig struct {
 	Addresses []string `koanf:"addresses"` // host:port; several of one cluster
+	TLS       bool     `koanf:"tls"`       // encrypt, and check the servers' certificates
+	TLSCA     string   `koanf:"tls_ca"`    // file with the certificates to trust, instead of the system's
 	Username  string   `koanf:"username"`
 	Password  string   `koanf:"password"`
 }
@@ -137,6 +139,7 @@ func (c *Config) checkCluster(check func(ok bool, format string, args ...any)) {
 	check(slices.Contains(mechanisms, c.Kafka.SASL.Mechanism), "kafka.sasl.mechanism %q: use one of%s", c.Kafka.SASL.Mechanism, strings.Join(mechanisms, " "))
 	check((c.Kafka.SASL.Mechanism == "") == (c.Kafka.SASL.Username == ""), "kafka.sasl.mechanism and kafka.sasl.username: set both or none")
 	check(c.Kafka.TLS || c.Kafka.TLSCA == "", "kafka.tls_ca is set, but kafka.tls is not")
+	check(c.Online.TLS || c.Online.TLSCA == "", "online.tls_ca is set, but online.tls is not")
 	for key, dsn := range map[string]string{"control.dsn": c.Control.DSN, "lake.catalog": c.Lake.Catalog} {
 		_, err := url.Parse(dsn)
 		check(dsn == "" || err == nil && sqldb.IsURL(dsn), "%s: use postgres://USER:PASSWORD@HOST/DATABASE, with %%XX for what a URL cannot hold", key)

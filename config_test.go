@@ -93,6 +93,7 @@ func TestConfigMistakes(t *testing.T) {
 		"missing file":        {path: filepath.Join(t.TempDir(), "none.yaml"), want: "none.yaml"},
 		"bad mechanism":       {env: []string{"MILLRACE_KAFKA__SASL__MECHANISM=GSSAPI"}, want: "SCRAM-SHA-512"},
 		"user alone":          {env: []string{"MILLRACE_KAFKA__SASL__USERNAME=me"}, want: "kafka.sasl.mechanism"},
+		"online authority":    {env: []string{"MILLRACE_ONLINE__TLS_CA=ca.pem"}, want: "online.tls"},
 		"authority alone":     {env: []string{"MILLRACE_KAFKA__TLS_CA=ca.pem"}, want: "kafka.tls"},
 		"bad broker":          {env: []string{"MILLRACE_KAFKA__BROKERS=kafka"}, want: "kafka.brokers"},
 		"catalog alone":       {env: []string{"MILLRACE_LAKE__CATALOG=postgres://db/m"}, want: "control.dsn"},

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
@@ -151,7 +154,13 @@ func (s *storage) openOnline(ctx context.Context) error {
 		s.online = online
 		return nil
 	}
-	online, err := onlinestore.OpenRedis(onlinestore.RedisConfig{Addresses: s.cfg.Online.Addresses, Username: s.cfg.Online.Username, Password: s.cfg.Online.Password})
+	secure, err := onlineTLS(s.cfg.Online)
+	if err != nil {
+		return err
+	}
+	online, err := onlinestore.OpenRedis(onlinestore.RedisConfig{
+		Addresses: s.cfg.Online.Addresses, Username: s.cfg.Online.Username, Password: s.cfg.Online.Password, TLS: secure,
+	})
 	if err != nil {
 		return fmt.Errorf("open online store: %w; check online.addresses", err)
 	}
@@ -163,6 +172,26 @@ func (s *storage) openOnline(ctx context.Context) error {
 			strings.Join(s.cfg.Online.Addresses, ", "), err)
 	}
 	return nil
+}
+
+// onlineTLS is how connections to Redis are encrypted; nil is not at all.
+func onlineTLS(cfg OnlineConfig) (*tls.Config, error) {
+	if !cfg.TLS {
+		return nil, nil
+	}
+	secure := &tls.Config{MinVersion: tls.VersionTLS12} // the client adds the name of each server
+	if cfg.TLSCA == "" {
+		return secure, nil
+	}
+	pem, err := os.ReadFile(cfg.TLSCA)
+	if err != nil {
+		return nil, fmt.Errorf("read the authority of Redis (online.tls_ca): %w", err)
+	}
+	secure.RootCAs = x509.NewCertPool()
+	if !secure.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("no PEM certificate in %s (online.tls_ca)", cfg.TLSCA)
+	}
+	return secure, nil
 }
 
 // answerLimit is how long a start waits for a shared world to answer: one that starts at the same moment gets its chance,
