@@ -15,6 +15,7 @@ type Fault struct {
 	Partitions []int32 // nil is any
 	Code       int16   // Kafka's error code
 	Count      int     // requests to fail; -1 until removed
+	Every      int     // fails each so many-th matching request; 0 is each
 }
 
 // Inject makes matching requests fail. The work is still done for REQUEST_TIMED_OUT (7) and
@@ -33,8 +34,17 @@ func (b *Broker) Inject(f Fault) (remove func() int, err error) {
 	if code == nil {
 		return nil, fmt.Errorf("inject fault: unknown error code %d", f.Code)
 	}
+	var last kmsg.Request // only the goroutine that serves everything asks, once for each partition of a request
+	asked := 0
 	handle := b.cluster.Fault(kfake.Fault{
 		Keys: []kmsg.Key{key}, Topic: f.Topic, Partitions: f.Partitions, Err: code, Count: f.Count,
+		When: func(req kmsg.Request) bool {
+			if req != last {
+				last = req
+				asked++
+			}
+			return f.Every == 0 || asked%f.Every == 0
+		},
 	})
 	return func() int {
 		handle.Remove()
