@@ -81,10 +81,29 @@ func (d *Decayed) Merge(o Decayed) {
 		newer, older = &o, d
 	}
 	sum := Decayed{At: newer.At}
+	fade := fading(newer.At - older.At)
 	for h := range sum.Values {
-		sum.Values[h] = newer.Values[h] + older.Value(HalfLife(h), newer.At)
+		sum.Values[h] = newer.Values[h] + older.Values[h]*fade[h]
 	}
 	*d = sum
+}
+
+// fading is what remains of 1 after a time, at every half-life. An exponential is the price of an event's count, so there is
+// one: a fortnight has 14 days and a day 24 hours, and the others are its powers, exact to some hundred units in the last
+// place.
+func fading(ms int64) (fade [halfLives]float64) {
+	if ms == 0 {
+		return [halfLives]float64{1, 1, 1}
+	}
+	x := math.Exp2(-float64(ms) / Fortnight.millis())
+	x2 := x * x
+	x4 := x2 * x2
+	day := x4 * x4 * x4 * x2
+	day2 := day * day
+	day4 := day2 * day2
+	day8 := day4 * day4
+	fade[Fortnight], fade[Day], fade[Hour] = x, day, day8*day8*day8
+	return fade
 }
 
 // Value is the count at a time. A time before the reference, which is a reader's clock that lags, gives the count as it

@@ -100,3 +100,15 @@ func TestTrendRisesAndFalls(t *testing.T) {
 		t.Fatal("an item without events has a trend")
 	}
 }
+
+// TestFadingIsThePower holds the shortcut of one exponential against the formula, from a millisecond to a year.
+func TestFadingIsThePower(t *testing.T) {
+	for ms := int64(0); ms < 365*day; ms = ms*5/4 + 1 {
+		for h, got := range fading(ms) {
+			want := math.Exp2(-float64(ms) / HalfLife(h).millis())
+			if math.Abs(got-want) > 1e-12*want+math.SmallestNonzeroFloat64 && want > 1e-300 {
+				t.Errorf("%s after %d ms: %v remains, want %v", HalfLife(h), ms, got, want)
+			}
+		}
+	}
+}
