@@ -128,6 +128,10 @@ func TestMergeOfPartials(t *testing.T) {
 			t.Errorf("%s differ: %v and %v", name, pair[0], pair[1])
 		}
 	}
+	if len(a.Brands) == 0 || len(a.PriceBands) == 0 || len(a.Searches) == 0 || a.Dwell.Focused.IsZero() || len(a.Dwell.VisibleItems) == 0 {
+		t.Error("the history has too little in it")
+	}
+	sameView(t, "merged in another order", a.View("p"), b.View("p"))
 	now := whole.LastAt + day
 	for _, kind := range []string{event.ViewItem, event.Purchase} {
 		for h := range halfLives {
