@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -75,7 +74,7 @@ func (s *system) tendLake(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		err := s.control.HoldLease(ctx, tendLease, fmt.Sprintf("process %d", os.Getpid()), tendTTL, func(ctx context.Context, _ control.Lease) error {
+		err := s.control.HoldLease(ctx, tendLease, holder(), tendTTL, func(ctx context.Context, _ control.Lease) error {
 			return s.lake.Maintain(ctx, time.Now())
 		})
 		if err != nil && ctx.Err() == nil && !errors.Is(err, control.ErrLeaseHeld) {

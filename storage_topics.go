@@ -32,12 +32,15 @@ const (
 func (s *storage) ensureTopics(ctx context.Context) error {
 	tick := time.NewTicker(topicsPoll)
 	defer tick.Stop()
-	for {
-		err := s.control.HoldLease(ctx, topicsLease, "pid "+strconv.Itoa(os.Getpid()), topicsTTL, func(ctx context.Context, _ control.Lease) error {
+	for told := false; ; told = true {
+		err := s.control.HoldLease(ctx, topicsLease, holder(), topicsTTL, func(ctx context.Context, _ control.Lease) error {
 			return s.createTopics(ctx)
 		})
 		if !errors.Is(err, control.ErrLeaseHeld) {
 			return err
+		}
+		if !told {
+			s.log.Info("another process makes the topics, or has just died doing so; waiting for it", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -101,3 +104,12 @@ func (s *storage) topicSpec(name string) kafka.TopicSpec {
 }
 
 func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// holder is what a lease of this process says about who has it.
+func holder() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown host"
+	}
+	return fmt.Sprintf("process %d on %s", os.Getpid(), host)
+}
