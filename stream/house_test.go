@@ -132,8 +132,12 @@ type running struct {
 
 func (h *house) start() *running {
 	h.t.Helper()
+	return h.run(h.stream())
+}
+
+func (h *house) run(s *Stream) *running {
 	ctx, cancel := context.WithCancel(h.t.Context())
-	r := &running{Stream: h.stream(), t: h.t, stop: cancel, done: make(chan struct{})}
+	r := &running{Stream: s, t: h.t, stop: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(r.done)
 		r.err = r.Run(ctx)

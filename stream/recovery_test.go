@@ -17,6 +17,7 @@ import (
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/sqldb"
 	"github.com/millrace/millrace/lake"
 )
 
@@ -364,4 +365,35 @@ func TestLostStateIsMadeFromTheLake(t *testing.T) {
 	if after := verify(t, s.Stream); after.Profiles < before.Profiles {
 		t.Fatalf("%d profiles after the loss, %d before", after.Profiles, before.Profiles)
 	}
+}
+
+// awayEpochs is a control store that does not answer the first questions.
+type awayEpochs struct {
+	Epochs
+	silent *atomic.Int32
+	err    error
+}
+
+func (e awayEpochs) TopicEpoch(ctx context.Context, topic string) (control.TopicEpoch, bool, error) {
+	if e.silent.Add(-1) >= 0 {
+		return control.TopicEpoch{}, false, e.err
+	}
+	return e.Epochs.TopicEpoch(ctx, topic)
+}
+
+// TestControlStoreAway lets the control store be away when partitions are assigned: they wait for it.
+func TestControlStoreAway(t *testing.T) {
+	h, tr := newHouse(t), newTraffic(4)
+	h.produce(tr.next(50)...)
+	_, away := sqldb.Open(t.Context(), "postgres://127.0.0.1:1/nowhere")
+	var silent atomic.Int32
+	silent.Store(2 * testPartitions)
+	s := h.stream()
+	s.deps.Epochs = awayEpochs{h.control, &silent, away}
+	r := h.run(s)
+	r.drain()
+	if silent.Load() > 0 {
+		t.Fatal("nobody asked for the epoch")
+	}
+	verify(t, s)
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/onlinestore"
+	"github.com/millrace/millrace/internal/sqldb"
 	"github.com/millrace/millrace/internal/state"
 	"github.com/millrace/millrace/lake"
 )
@@ -213,8 +214,24 @@ func (s *Stream) runs() bool {
 	return s.running
 }
 
-// handle owns one assigned partition.
-func (s *Stream) handle(ctx context.Context, topic string, partition int32, commit func(next int64)) (err error) {
+// handle owns one assigned partition until ctx ends. While control store or catalog do not answer it opens the partition
+// again and again: another process could not do better.
+func (s *Stream) handle(ctx context.Context, topic string, partition int32, commit func(next int64)) error {
+	for pause := retryMin; ; pause = min(2*pause, retryMax) {
+		err := s.handleOnce(ctx, topic, partition, commit)
+		if !sqldb.Unavailable(err) {
+			return err
+		}
+		s.log.Error("a partition waits for control store or catalog", "topic", topic, "partition", partition, "error", err, "pause", pause)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (s *Stream) handleOnce(ctx context.Context, topic string, partition int32, commit func(next int64)) (err error) {
 	switch topic {
 	case event.TopicEvents:
 		err = s.handleEvents(ctx, partition, commit)

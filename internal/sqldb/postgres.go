@@ -3,7 +3,9 @@ package sqldb
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -31,6 +33,9 @@ const (
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
 )
+
+// unavailableCodes are admin_shutdown, crash_shutdown, cannot_connect_now and too_many_connections.
+var unavailableCodes = []string{"57P01", "57P02", "57P03", "53300"}
 
 func openPostgres(place string) (*DB, error) {
 	cfg, err := pgx.ParseConfig(place) // its errors show no password
@@ -62,6 +67,17 @@ func postgresNow(ctx context.Context, pool *sql.DB) (now time.Time, err error) {
 func postgresConflict(err error) bool {
 	var failed *pgconn.PgError
 	return errors.As(err, &failed) && (failed.Code == serializationFailure || failed.Code == deadlockDetected)
+}
+
+// postgresUnavailable is true for a server that cannot be reached, goes down or comes up, and for a connection that turned
+// out to be broken before anything was sent. A wrong password or database is not among them, and no other world's error.
+func postgresUnavailable(err error) bool {
+	var failed *pgconn.PgError
+	if errors.As(err, &failed) {
+		return slices.Contains(unavailableCodes, failed.Code)
+	}
+	var connect *pgconn.ConnectError
+	return errors.As(err, &connect) || errors.Is(err, driver.ErrBadConn) || pgconn.SafeToRetry(err)
 }
 
 func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

@@ -66,6 +66,10 @@ func Open(ctx context.Context, place string) (*DB, error) {
 	return d, nil
 }
 
+// Unavailable reports whether an error says that the database does not answer at the moment: trying again later may help.
+// A SQLite file always answers.
+func Unavailable(err error) bool { return postgresUnavailable(err) }
+
 // Close closes the connections.
 func (d *DB) Close() error { return d.pool.Close() }
 

@@ -113,6 +113,9 @@ func TestUnreachable(t *testing.T) {
 		if err == nil {
 			t.Fatalf("%s was opened", place)
 		}
+		if closed := strings.Contains(place, ":1/"); sqldb.Unavailable(err) != closed {
+			t.Errorf("unavailable is %v of %v", !closed, err)
+		}
 		if strings.Contains(err.Error(), "hush") {
 			t.Errorf("the error shows the password: %v", err)
 		}
