@@ -50,8 +50,9 @@ func (s *Stream) besideDir(prefix string, number int32) string {
 	return filepath.Join(s.cfg.StateDir, prefix+strconv.Itoa(int(number)))
 }
 
-// openState opens the state of a partition as this program needs it, and makes it first where there is none or one that
-// it cannot use: of another feature version, or of another epoch.
+// openState opens the state of a partition as this program needs it: the local one or, where that stands further, the one
+// in the bucket; and makes it first where there is none or none that can be used: of another feature version, of another
+// epoch, or too old for the log.
 func (s *Stream) openState(ctx context.Context, number int32) (*state.DB, basis, error) {
 	want, in, err := s.wanted(ctx)
 	if err == nil {
@@ -60,24 +61,9 @@ func (s *Stream) openState(ctx context.Context, number int32) (*state.DB, basis,
 	if err != nil {
 		return nil, basis{}, err
 	}
-	db, err := state.Open(s.stateDir(number), state.Options{Cache: s.cache, Log: s.log})
-	if err != nil {
-		return nil, basis{}, err
-	}
-	have, known, err := readBasis(db)
-	if err == nil && known && have.Version == want.Version && have.Epoch == want.Epoch {
-		return db, have, nil
-	}
-	if err == nil && !known {
-		var fresh bool
-		if fresh, err = s.nothingHappened(ctx, db); err == nil && fresh {
-			if err = writeBasis(db, want); err == nil {
-				return db, want, nil
-			}
-		}
-	}
-	if err = errors.Join(err, db.Close()); err != nil {
-		return nil, basis{}, err
+	db, have, err := s.openUsable(ctx, number, want)
+	if err != nil || db != nil {
+		return db, have, err
 	}
 	s.log.Info("making the state of features from lake and log", "partition", number, "version", want.Version, "epoch", want.Epoch,
 		"had_version", have.Version, "had_epoch", have.Epoch)
@@ -91,8 +77,65 @@ func (s *Stream) openState(ctx context.Context, number int32) (*state.DB, basis,
 	if err != nil {
 		return nil, basis{}, fmt.Errorf("make the state of partition %d: %w", number, err)
 	}
-	db, err = state.Open(s.stateDir(number), state.Options{Cache: s.cache, Log: s.log})
+	db, err = s.openLive(number)
 	return db, want, err
+}
+
+func (s *Stream) openLive(number int32) (*state.DB, error) {
+	return state.Open(s.stateDir(number), state.Options{Cache: s.cache, Log: s.log})
+}
+
+// openUsable opens a state that needs not be made, local or from the bucket. It returns no state where there is none, and
+// what the local one was made for.
+func (s *Stream) openUsable(ctx context.Context, number int32, want basis) (*state.DB, basis, error) {
+	db, err := s.openLive(number)
+	if err != nil {
+		return nil, basis{}, err
+	}
+	have, local, err := s.judge(ctx, number, db, want)
+	fetched := false
+	if err == nil {
+		fetched, err = s.fetchState(ctx, number, want, local)
+	}
+	if err == nil && !fetched && local.usable {
+		return db, have, nil
+	}
+	if err = errors.Join(err, db.Close()); err != nil || !fetched {
+		return nil, have, err
+	}
+	if err := s.settle(number); err != nil {
+		return nil, have, err
+	}
+	if db, err = s.openLive(number); err != nil {
+		return nil, have, err
+	}
+	if have, _, err = readBasis(db); err != nil {
+		return nil, have, errors.Join(err, db.Close())
+	}
+	return db, have, nil
+}
+
+// judge says whether a local state can be used, and prepares one for the first event of all.
+func (s *Stream) judge(ctx context.Context, number int32, db *state.DB, want basis) (have basis, local candidate, err error) {
+	have, known, err := readBasis(db)
+	if err != nil {
+		return have, local, err
+	}
+	if !known {
+		if local.usable, err = s.nothingHappened(ctx, db); err != nil || !local.usable {
+			return have, local, err
+		}
+		return want, local, writeBasis(db, want)
+	}
+	if have.Version != want.Version || have.Epoch != want.Epoch {
+		return have, local, nil
+	}
+	if local.position, _, err = db.Position(); err != nil {
+		return have, local, err
+	}
+	outlived, err := s.outlived(ctx, number, want, local.position)
+	local.usable = !outlived
+	return have, local, err
 }
 
 // nothingHappened reports whether a state is empty because there never was anything to put into it.

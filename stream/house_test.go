@@ -18,6 +18,7 @@ import (
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/kafka/kafkatest"
+	"github.com/millrace/millrace/internal/objstore"
 	"github.com/millrace/millrace/internal/onlinestore"
 	"github.com/millrace/millrace/lake"
 )
@@ -43,6 +44,8 @@ type house struct {
 	useLake   Lake
 	useOnline onlinestore.Store
 	useOutput Producer
+	bucket    objstore.Bucket // nil: states stay in their directories
+	stateName string          // directory of the states of the next stream
 
 	assigner     Assigner
 	drainTimeout time.Duration
@@ -50,7 +53,7 @@ type house struct {
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	h := &house{t: t, dir: t.TempDir(), assigner: everything{}, drainTimeout: defaultDrainTimeout, log: slog.New(slog.DiscardHandler)}
+	h := &house{t: t, dir: t.TempDir(), assigner: everything{}, drainTimeout: defaultDrainTimeout, stateName: "state", log: slog.New(slog.DiscardHandler)}
 	h.client = kafkatest.Client(t, kafkatest.Broker(t))
 	h.producer = kafkatest.Producer(t, h.client, kafka.ProducerConfig{Linger: -1})
 	var err error
@@ -103,7 +106,7 @@ func (everything) Run(ctx context.Context, handle kafka.Handler) error {
 // stream opens a stream that is not running.
 func (h *house) stream() *Stream {
 	h.t.Helper()
-	return h.streamIn(filepath.Join(h.dir, "state"))
+	return h.streamIn(filepath.Join(h.dir, h.stateName))
 }
 
 // streamIn opens one whose states are in a directory of their own, as in another process.
@@ -111,8 +114,8 @@ func (h *house) streamIn(dir string) *Stream {
 	h.t.Helper()
 	h.metrics = prometheus.NewRegistry()
 	s, err := New(Config{StateDir: dir, CommitInterval: 20 * time.Millisecond, CheckpointInterval: 50 * time.Millisecond,
-		CacheBytes: 1 << 20}, Deps{Log: h.useLog, Assigner: h.assigner, Producer: h.useOutput, Lake: h.useLake, Epochs: h.control, Replays: h.control, Rebuilds: h.control,
-		Online: h.useOnline, Logger: h.log, Metrics: h.metrics})
+		UploadInterval: 30 * time.Millisecond, CacheBytes: 1 << 20}, Deps{Log: h.useLog, Assigner: h.assigner, Producer: h.useOutput, Lake: h.useLake, Epochs: h.control, Replays: h.control, Rebuilds: h.control,
+		Online: h.useOnline, Bucket: h.bucket, Logger: h.log, Metrics: h.metrics})
 	if err != nil {
 		h.t.Fatal(err)
 	}

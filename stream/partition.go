@@ -33,6 +33,7 @@ type partition struct {
 	failed error
 
 	checkpoint    checkpoint
+	upload        upload
 	republication republication
 	// halfway is true while a committed batch is not wholly published. It stays true when that fails, and then the outbox
 	// must not be dropped.
@@ -52,7 +53,8 @@ func (s *Stream) handleEvents(ctx context.Context, number int32, commit func(nex
 			err = errors.Join(err, p.db.Close())
 		}
 	}()
-	p.checkpoint = newCheckpoint(s, db)
+	p.checkpoint, p.upload = newCheckpoint(s, db), newUpload(p)
+	defer func() { p.upload.stop() }()
 	defer close(p.done)
 	sweep, err := p.publishState(ctx)
 	if err != nil {
@@ -95,6 +97,7 @@ func (p *partition) drain(ctx context.Context) {
 	if !p.halfway {
 		err = errors.Join(err, p.checkpoint.make(ctx))
 	}
+	p.upload.now(ctx)
 	if err != nil {
 		p.s.log.Warn("partition was not flushed; its next owner reads a little again", "topic", p.origin.id.topic,
 			"partition", p.origin.id.partition, "error", err)
@@ -239,6 +242,7 @@ func (p *partition) between(ctx context.Context) error {
 	if err := p.republishIfLost(ctx); err != nil {
 		return err
 	}
+	p.upload.ifDue(ctx)
 	return p.checkpoint.ifDue(ctx)
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/objstore"
 	"github.com/millrace/millrace/internal/onlinestore"
 	"github.com/millrace/millrace/internal/sqldb"
 	"github.com/millrace/millrace/internal/state"
@@ -59,6 +60,7 @@ type Config struct {
 	CommitInterval     time.Duration
 	CommitBytes        int
 	CheckpointInterval time.Duration
+	UploadInterval     time.Duration
 	CacheBytes         int64
 }
 
@@ -100,6 +102,7 @@ type Deps struct {
 	Replays  Replays
 	Rebuilds Rebuilds
 	Online   onlinestore.Store
+	Bucket   objstore.Bucket       // for checkpoints; nil keeps states on this machine alone
 	Logger   *slog.Logger          // nil discards
 	Metrics  prometheus.Registerer // nil counts for nobody
 }
@@ -146,6 +149,9 @@ func New(cfg Config, deps Deps) (*Stream, error) {
 	}
 	if cfg.CheckpointInterval == 0 {
 		cfg.CheckpointInterval = DefaultCheckpointInterval
+	}
+	if cfg.UploadInterval == 0 {
+		cfg.UploadInterval = DefaultUploadInterval
 	}
 	if cfg.CacheBytes == 0 {
 		cfg.CacheBytes = DefaultCacheBytes

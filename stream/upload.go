@@ -1,0 +1,198 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/state"
+	"github.com/millrace/millrace/lake"
+)
+
+const (
+	// DefaultUploadInterval is how often a changed state goes to the bucket. A new owner that has no state of its own
+	// reads at most this much of the log again.
+	DefaultUploadInterval = time.Minute
+	// cleanInterval is how often the checkpoints of a partition are tidied: each round lists all of them.
+	cleanInterval = 10 * time.Minute
+	// frozenPrefix begins the directories of states that are being uploaded.
+	frozenPrefix = temporaryPrefix + "frozen-"
+)
+
+// upload keeps a checkpoint of a partition in the bucket, beside its loop. A bucket that is away costs nothing but a longer
+// replay, so it is reported and tried again an interval later. Without a bucket it does nothing.
+type upload struct {
+	p       *partition
+	points  *state.Checkpoints // nil without a bucket
+	last    state.Position     // of the newest one, or of the state as it was taken over
+	at      time.Time          // when the newest one was begun
+	cleaned time.Time
+	running chan error // yields how the running one ended; nil when none runs
+	cancel  context.CancelFunc
+}
+
+func newUpload(p *partition) upload {
+	u := upload{p: p, at: time.Now(), cleaned: time.Now()}
+	if b := p.s.deps.Bucket; b != nil {
+		u.points = state.NewCheckpoints(b, p.basis.Epoch, p.number)
+	}
+	return u
+}
+
+// ifDue begins an upload when the last one is long enough ago and something has changed. The owner calls it between two
+// batches.
+func (u *upload) ifDue(ctx context.Context) {
+	if u.points == nil || time.Since(u.at) < u.p.s.cfg.UploadInterval {
+		return
+	}
+	if u.running != nil {
+		select {
+		case err := <-u.running:
+			u.cancel()
+			u.ended(ctx, err)
+		default:
+			return
+		}
+	}
+	u.begin(ctx)
+}
+
+// begin freezes the state and uploads it in a goroutine of its own.
+func (u *upload) begin(ctx context.Context) {
+	u.at = time.Now()
+	at, _, err := u.p.db.Position()
+	if err == nil && at == u.last {
+		return
+	}
+	dir := u.p.s.besideDir(frozenPrefix, u.p.number)
+	if err == nil {
+		err = os.RemoveAll(dir)
+	}
+	if err == nil {
+		at, err = u.p.db.Freeze(dir)
+	}
+	if err != nil {
+		u.ended(ctx, err)
+		return
+	}
+	u.last = at
+	m := state.Manifest{Position: at, Version: u.p.basis.Version, Epoch: u.p.basis.Epoch, Generation: u.p.basis.Generation}
+	clean := time.Since(u.cleaned) > cleanInterval
+	if clean {
+		u.cleaned = time.Now()
+	}
+	running := make(chan error, 1)
+	u.running = running
+	ctx, u.cancel = context.WithCancel(ctx)
+	go func() { running <- u.run(ctx, dir, m, clean) }() // stop waits for it
+}
+
+func (u *upload) run(ctx context.Context, dir string, m state.Manifest, clean bool) (err error) {
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	began := time.Now()
+	n, err := u.points.Put(ctx, dir, m)
+	if err != nil {
+		return err
+	}
+	u.p.s.log.Debug("checkpoint is in the bucket", "partition", u.p.number, "offset", m.Position.Offset, "bytes", n, "took", time.Since(began))
+	if !clean {
+		return nil
+	}
+	err = u.points.Clean(ctx, time.Now())
+	if u.p.number == 0 { // one of all partitions does it
+		err = errors.Join(err, state.CleanEpochs(ctx, u.p.s.deps.Bucket, m.Epoch, time.Now()))
+	}
+	return err
+}
+
+func (u *upload) ended(ctx context.Context, err error) {
+	u.running = nil
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	u.last = state.Position{} // try again even if nothing changes any more
+	u.p.s.log.Warn("no checkpoint was put into the bucket; trying again later", "partition", u.p.number, "error", err)
+}
+
+// stop ends the running upload. What it has put stays and counts for the next one.
+func (u *upload) stop() {
+	if u.running != nil {
+		u.cancel()
+		<-u.running
+		u.running = nil
+		u.last = state.Position{}
+	}
+}
+
+// now uploads what has changed and waits for it: the next owner has little to read again.
+func (u *upload) now(ctx context.Context) {
+	if u.points == nil {
+		return
+	}
+	u.stop()
+	if u.begin(ctx); u.running != nil {
+		u.ended(ctx, <-u.running)
+		u.cancel()
+	}
+}
+
+// candidate is a local state that may be used.
+type candidate struct {
+	usable   bool
+	position state.Position
+}
+
+// fetchState makes the newest checkpoint of a partition in the bucket its next state, where there is one that is wanted and
+// stands further than the local state. It reports whether there is a next state now.
+//
+// A restored state is exact: it is what the log up to its position makes of any state, whoever applied it. What its last
+// owner applied after the checkpoint is replayed and published again; rows of the same position are the same, and where
+// the online store has newer ones they stay.
+func (s *Stream) fetchState(ctx context.Context, number int32, want basis, local candidate) (bool, error) {
+	if s.deps.Bucket == nil {
+		return false, nil
+	}
+	ranges, err := s.deps.Log.Offsets(ctx, event.TopicEvents)
+	if err != nil {
+		return false, err
+	}
+	dir := s.besideDir(buildPrefix, number)
+	if err := os.RemoveAll(dir); err != nil {
+		return false, fmt.Errorf("remove leftovers: %w", err)
+	}
+	restored, err := state.NewCheckpoints(s.deps.Bucket, want.Epoch, number).Restore(ctx, dir, func(m state.Manifest) bool {
+		return m.Version == want.Version && m.Epoch == want.Epoch &&
+			m.Position.Epoch == want.Epoch && m.Position.Offset >= ranges[number].Start && // the log still has what follows
+			(!local.usable || local.position.Before(m.Position))
+	})
+	if err != nil {
+		return false, err
+	}
+	if restored.Skipped != nil {
+		s.log.Warn("checkpoints in the bucket are damaged and were passed over", "partition", number, "error", restored.Skipped)
+	}
+	if !restored.Found {
+		return false, nil
+	}
+	s.log.Info("state restored from the bucket", "partition", number, "offset", restored.Manifest.Position.Offset,
+		"had_offset", local.position.Offset, "log_end", ranges[number].End)
+	return true, rename(dir, s.besideDir(nextPrefix, number))
+}
+
+// outlived reports whether the log no longer reaches back to a state, while the lake has what is missing between them: the
+// state is made again then, because a replay would leave a hole in the features.
+func (s *Stream) outlived(ctx context.Context, number int32, want basis, at state.Position) (bool, error) {
+	ranges, err := s.deps.Log.Offsets(ctx, event.TopicEvents)
+	if err != nil || at.Epoch != want.Epoch || at.Offset >= ranges[number].Start {
+		return false, err
+	}
+	fences, err := s.deps.Lake.Next(ctx, lake.TableEvents)
+	if err != nil {
+		return false, err
+	}
+	fence, landed := fences[lake.FenceKey{Topic: event.TopicEvents, Epoch: want.Epoch, Partition: number}]
+	return landed && fence.Next > at.Offset, nil
+}
