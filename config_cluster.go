@@ -76,7 +76,7 @@ var requirements = []requirement{
 		func(c *Config) bool { return c.Control.DSN != "" }},
 	{"kafka.brokers", "addresses of the Kafka cluster, such as kafka-1:9092,kafka-2:9092", needKafka,
 		func(c *Config) bool { return len(c.Kafka.Brokers) > 0 }},
-	{"bucket", "a directory that all roles share, for the lake and the models", needLake | needModels,
+	{"bucket", "a directory that all roles share, for the lake, the models and checkpoints of states", needLake | needModels,
 		func(c *Config) bool { return c.Bucket != "" }},
 	{"online.addresses", "addresses of the Redis or Valkey that all roles share, such as redis:6379", needOnline,
 		func(c *Config) bool { return len(c.Online.Addresses) > 0 }},

@@ -150,9 +150,13 @@ func (s *system) newStream() (*stream.Stream, error) {
 		Group: stream.Group, Topics: stream.Topics(), SessionTimeout: s.cfg.Stream.SessionTimeout,
 		Held: func() map[string][]int32 { return stream.Held(states) },
 	})
+	bucket, err := openBucket(s.cfg)
+	if err != nil {
+		return nil, err
+	}
 	return stream.New(stream.Config{StateDir: states, CommitInterval: s.cfg.Stream.CommitInterval, CommitBytes: s.cfg.Stream.CommitBytes}, stream.Deps{
 		Log: s.kafka, Assigner: group, Producer: s.producer, Lake: s.lake, Epochs: s.control, Replays: s.control, Rebuilds: s.control, Online: s.online,
-		Metrics: s.metrics, Logger: telemetry.Component(s.log, "stream"),
+		Bucket: bucket, Metrics: s.metrics, Logger: telemetry.Component(s.log, "stream"),
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/kafka/broker"
+	"github.com/millrace/millrace/internal/objstore"
 	"github.com/millrace/millrace/internal/onlinestore"
 	"github.com/millrace/millrace/internal/registry"
 	"github.com/millrace/millrace/internal/telemetry"
@@ -62,6 +63,19 @@ func openRegistry(cfg *Config) (*registry.Registry, error) {
 		return nil, fmt.Errorf("open model registry: %w%s", err, ifShared(cfg, "check bucket"))
 	}
 	return models, nil
+}
+
+// openBucket opens the bucket for checkpoints of states, or nothing where all roles are one process: its states stay on the
+// disk that a bucket would be on.
+func openBucket(cfg *Config) (objstore.Bucket, error) {
+	if cfg.Bucket == "" {
+		return nil, nil //nolint:nilnil // no bucket is what the stream is told by a nil one
+	}
+	bucket, err := objstore.OpenLocal(cfg.Bucket)
+	if err != nil {
+		return nil, fmt.Errorf("%w%s", err, ifShared(cfg, "check bucket"))
+	}
+	return bucket, nil
 }
 
 // ifShared is what to do about a shared world that does not open. The embedded ones say so themselves.
