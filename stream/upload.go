@@ -121,7 +121,7 @@ func (u *upload) ended(ctx context.Context, err error) {
 func (u *upload) stop() {
 	if u.running != nil {
 		u.cancel()
-		<-u.running
+		_ = <-u.running // that it was stopped is no failure
 		u.running = nil
 		u.last = state.Position{}
 	}
