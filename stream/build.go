@@ -134,7 +134,7 @@ func (s *Stream) judge(ctx context.Context, number int32, db *state.DB, want bas
 		return have, local, err
 	}
 	outlived, err := s.outlived(ctx, number, want, local.position)
-	local.usable = !outlived
+	local.usable, local.generation = !outlived, have.Generation
 	return have, local, err
 }
 

@@ -141,8 +141,9 @@ func (u *upload) now(ctx context.Context) {
 
 // candidate is a local state that may be used.
 type candidate struct {
-	usable   bool
-	position state.Position
+	usable     bool
+	position   state.Position
+	generation int64
 }
 
 // fetchState makes the newest checkpoint of a partition in the bucket its next state, where there is one that is wanted and
@@ -166,7 +167,7 @@ func (s *Stream) fetchState(ctx context.Context, number int32, want basis, local
 	restored, err := state.NewCheckpoints(s.deps.Bucket, want.Epoch, number).Restore(ctx, dir, func(m state.Manifest) bool {
 		return m.Version == want.Version && m.Epoch == want.Epoch &&
 			m.Position.Epoch == want.Epoch && m.Position.Offset >= ranges[number].Start && // the log still has what follows
-			(!local.usable || local.position.Before(m.Position))
+			(!local.usable || local.generation <= m.Generation && local.position.Before(m.Position))
 	})
 	if err != nil {
 		return false, err
