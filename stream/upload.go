@@ -121,7 +121,9 @@ func (u *upload) ended(ctx context.Context, err error) {
 func (u *upload) stop() {
 	if u.running != nil {
 		u.cancel()
-		_ = <-u.running // that it was stopped is no failure
+		if err := <-u.running; err != nil {
+			u.p.s.log.Debug("upload of a checkpoint was stopped", "partition", u.p.number, "error", err)
+		}
 		u.running = nil
 		u.last = state.Position{}
 	}
