@@ -73,16 +73,18 @@ func (s *Stream) standsAt(ctx context.Context, id partitionID, table string) (or
 		return o, fmt.Errorf("topic %s has no epoch: it was not created by millrace; run `millrace topics adopt %s`", id.topic, id.topic)
 	}
 	o.epoch = epoch.Epoch
+	// The fence is read before the log's end: the owner before us may still land, and a fence that is newer than the end
+	// would look like a log that was recreated.
+	fences, err := s.deps.Lake.Next(ctx, table)
+	if err != nil {
+		return o, err
+	}
 	ranges, err := s.deps.Log.Offsets(ctx, id.topic)
 	if err != nil {
 		return o, err
 	}
 	if o.log, ok = ranges[id.partition]; !ok {
 		return o, fmt.Errorf("topic %s has no partition %d", id.topic, id.partition)
-	}
-	fences, err := s.deps.Lake.Next(ctx, table)
-	if err != nil {
-		return o, err
 	}
 	o.landed = state.Position{Epoch: o.epoch, Offset: o.log.Start}
 	if f, ok := fences[o.fenceKey()]; ok {
