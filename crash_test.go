@@ -46,9 +46,8 @@ func TestKillNine(t *testing.T) {
 	if load.count() < crashes*100 {
 		t.Fatalf("only %d events were acknowledged; the load did not run", load.count())
 	}
-	startProgram(t, dir).stop(t)
-	checkLake(t, dir, load)
-
+	// Verifying waits until everything is applied and has landed; a stop waits some seconds for that and no longer.
+	p := startProgram(t, dir)
 	stdout, stderr, exit := runProgram(t, "features", "verify", "--json", "--data-dir", dir)
 	var report struct{ Profiles, Differences int64 }
 	if err := json.Unmarshal([]byte(stdout), &report); err != nil || exit != exitDone {
@@ -57,6 +56,8 @@ func TestKillNine(t *testing.T) {
 	if report.Differences != 0 || report.Profiles == 0 {
 		t.Fatalf("features verify: %s\n%s", stdout, stderr)
 	}
+	p.stop(t)
+	checkLake(t, dir, load)
 	t.Logf("%d acknowledged events exactly once, %d profiles verified", load.count(), report.Profiles)
 }
 
