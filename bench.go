@@ -34,6 +34,7 @@ func benchmarks() []benchmark {
 	return []benchmark{
 		{"landing", benchLanding},
 		{"freshness", benchFreshness},
+		{"stream", benchStream},
 	}
 }
 
