@@ -8,7 +8,7 @@ import (
 )
 
 func (a *app) topicsCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "topics", Short: "Give a topic more partitions, or accept one that was recreated", Args: exactArgs(), RunE: showHelp}
+	cmd := &cobra.Command{Use: "topics", Short: "Accept a topic that was recreated", Args: exactArgs(), RunE: showHelp}
 	cmd.AddCommand(&cobra.Command{
 		Use:   "adopt TOPIC...",
 		Short: "Accept topics as they are now: a new epoch begins, and everything in them is read from its start",
@@ -28,7 +28,7 @@ func (a *app) topicsCommand() *cobra.Command {
 				return nil
 			})
 		},
-	}, a.growCommand())
+	})
 	return cmd
 }
 

@@ -19,7 +19,6 @@ func (s *Stream) handleExposures(ctx context.Context, number int32, commit func(
 		s.metrics.lag.drop(id)
 	}()
 	for ctx.Err() == nil {
-		s.landing.end(o.fenceKey()) // of the epoch before, where there was one
 		var err error
 		if o, err = s.origin(ctx, id, lake.TableExposures); err == nil {
 			s.landing.begin(o.fenceKey(), o.landed.Offset, o.landed.Hash)

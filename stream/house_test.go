@@ -48,7 +48,6 @@ type house struct {
 	stateName string          // directory of the states of the next stream
 
 	assigner     Assigner
-	grows        bool // the stream may grow topics
 	drainTimeout time.Duration
 }
 
@@ -56,7 +55,7 @@ func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t, dir: t.TempDir(), assigner: everything{}, drainTimeout: defaultDrainTimeout, stateName: "state", log: slog.New(slog.DiscardHandler)}
 	h.client = kafkatest.Client(t, kafkatest.Broker(t))
-	h.producer = h.newProducer()
+	h.producer = kafkatest.Producer(t, h.client, kafka.ProducerConfig{Linger: -1})
 	var err error
 	if h.control, err = control.Open(t.Context(), filepath.Join(h.dir, "control.db")); err != nil {
 		t.Fatal(err)
@@ -78,11 +77,6 @@ func newHouse(t *testing.T) *house {
 	}
 	h.useLog, h.useLake, h.useOutput = h.client, h.lake, h.producer
 	return h
-}
-
-func (h *house) newProducer() *kafka.Producer {
-	h.t.Helper()
-	return kafkatest.Producer(h.t, h.client, kafka.ProducerConfig{Linger: -1})
 }
 
 // openOnline opens the online store in a directory of the house.
@@ -119,17 +113,13 @@ func (h *house) stream() *Stream {
 func (h *house) streamIn(dir string) *Stream {
 	h.t.Helper()
 	h.metrics = prometheus.NewRegistry()
-	deps := Deps{Log: h.useLog, Assigner: h.assigner, Producer: h.useOutput, Lake: h.useLake, Epochs: h.control, Replays: h.control, Rebuilds: h.control,
-		Online: h.useOnline, Bucket: h.bucket, Logger: h.log, Metrics: h.metrics}
-	if h.grows {
-		deps.Grows, deps.Topics = h.control, h.client
-	}
 	s, err := New(Config{StateDir: dir, CommitInterval: 20 * time.Millisecond, CheckpointInterval: 50 * time.Millisecond,
-		UploadInterval: 30 * time.Millisecond, CacheBytes: 1 << 20}, deps)
+		UploadInterval: 30 * time.Millisecond, CacheBytes: 1 << 20}, Deps{Log: h.useLog, Assigner: h.assigner, Producer: h.useOutput, Lake: h.useLake, Epochs: h.control, Replays: h.control, Rebuilds: h.control,
+		Online: h.useOnline, Bucket: h.bucket, Logger: h.log, Metrics: h.metrics})
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	s.drainTimeout, s.rebuildPoll, s.growSettle = h.drainTimeout, 20*time.Millisecond, 0
+	s.drainTimeout, s.rebuildPoll = h.drainTimeout, 10*time.Millisecond
 	return s
 }
 
@@ -149,7 +139,6 @@ func (h *house) start() *running {
 }
 
 func (h *house) run(s *Stream) *running {
-	h.t.Helper()
 	ctx, cancel := context.WithCancel(h.t.Context())
 	r := &running{Stream: s, t: h.t, stop: cancel, done: make(chan struct{})}
 	go func() {

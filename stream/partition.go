@@ -40,21 +40,8 @@ type partition struct {
 	halfway bool
 }
 
-// errOtherEpoch means that the topic has another epoch than a state was made for.
-var errOtherEpoch = errors.New("the topic is in another epoch")
-
-// handleEvents owns a partition of the events topic until ctx ends, from epoch to epoch.
-func (s *Stream) handleEvents(ctx context.Context, number int32, commit func(next int64)) error {
-	for {
-		if err := s.ownPartition(ctx, number, commit); !errors.Is(err, errOtherEpoch) {
-			return err
-		}
-		s.log.Info("the topic is in another epoch, opening the partition again", "topic", event.TopicEvents, "partition", number)
-	}
-}
-
-// ownPartition opens the state of a partition and works until ctx ends or the topic's next epoch begins (errOtherEpoch).
-func (s *Stream) ownPartition(ctx context.Context, number int32, commit func(next int64)) (err error) {
+// handleEvents owns a partition of the events topic until ctx ends.
+func (s *Stream) handleEvents(ctx context.Context, number int32, commit func(next int64)) (err error) {
 	id := partitionID{event.TopicEvents, number}
 	db, made, err := s.openState(ctx, number)
 	if err != nil {
@@ -148,9 +135,6 @@ func (p *partition) begin(ctx context.Context, id partitionID) error {
 	o, err := p.s.origin(ctx, id, lake.TableEvents)
 	if err != nil {
 		return err
-	}
-	if o.epoch != p.basis.Epoch {
-		return errOtherEpoch
 	}
 	p.origin = o
 	if p.applier, err = newApplier(p.db, id.partition); err != nil {

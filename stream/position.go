@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/state"
@@ -44,26 +43,8 @@ func (o origin) fenceKey() lake.FenceKey {
 	return lake.FenceKey{Topic: o.id.topic, Epoch: o.epoch, Partition: o.id.partition}
 }
 
-// origin reads where a partition stands and checks the fence against the log. Where the lake has closed the epoch, and the
-// control store has not opened the next one yet, it waits for that.
+// origin reads where a partition stands and checks the fence against the log.
 func (s *Stream) origin(ctx context.Context, id partitionID, table string) (origin, error) {
-	for {
-		o, err := s.standsAt(ctx, id, table)
-		if !errors.Is(err, errEpochClosed) {
-			return o, err
-		}
-		select {
-		case <-time.After(retryMin):
-		case <-ctx.Done():
-			return o, ctx.Err()
-		}
-	}
-}
-
-// errEpochClosed means that an epoch is over, which is known to the lake alone for a moment.
-var errEpochClosed = errors.New("the epoch is closed, the next one is not open yet")
-
-func (s *Stream) standsAt(ctx context.Context, id partitionID, table string) (origin, error) {
 	o := origin{id: id}
 	epoch, ok, err := s.deps.Epochs.TopicEpoch(ctx, id.topic)
 	if err != nil {
@@ -88,9 +69,6 @@ func (s *Stream) standsAt(ctx context.Context, id partitionID, table string) (or
 	}
 	o.landed = state.Position{Epoch: o.epoch, Offset: o.log.Start}
 	if f, ok := fences[o.fenceKey()]; ok {
-		if f.Next == lake.ClosedEpoch {
-			return o, errEpochClosed
-		}
 		o.landed = state.Position{Epoch: o.epoch, Offset: f.Next, Hash: f.Hash}
 		if err := s.checkLog(ctx, o, "the lake", o.landed); err != nil {
 			return o, err

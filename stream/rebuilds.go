@@ -76,9 +76,6 @@ func (s *Stream) watchRebuilds(ctx context.Context) error {
 
 // rebuildOpen makes the states of all open partitions that are older than wanted, a few at a time.
 func (s *Stream) rebuildOpen(ctx context.Context) error {
-	if err := s.followEpochs(ctx); err != nil {
-		return err
-	}
 	want, in, err := s.wanted(ctx)
 	if err != nil {
 		return err
@@ -104,20 +101,6 @@ func (s *Stream) rebuildOpen(ctx context.Context) error {
 		all.Go(func() error { return ignoreNotOwned(s.rebuildLive(ctx, p, want, in)) })
 	}
 	return all.Wait()
-}
-
-// followEpochs sends partitions of an earlier epoch than the running one to read on in that.
-func (s *Stream) followEpochs(ctx context.Context) error {
-	for _, topic := range Topics() {
-		epoch, ok, err := s.deps.Epochs.TopicEpoch(ctx, topic)
-		if err != nil {
-			return err
-		}
-		if ok {
-			s.landing.retire(topic, epoch.Epoch)
-		}
-	}
-	return nil
 }
 
 // outdated are the open partitions whose state was made for an earlier generation.

@@ -92,8 +92,7 @@ type Epochs interface {
 	TopicEpoch(ctx context.Context, topic string) (control.TopicEpoch, bool, error)
 }
 
-// Deps are what a Stream works with. Assigner and Producer are not needed by Verify alone, Replays only for dead letters, Grows and
-// Topics only to grow topics.
+// Deps are what a Stream works with. Assigner and Producer are not needed by Verify alone, Replays only for dead letters.
 type Deps struct {
 	Log      Log
 	Assigner Assigner
@@ -102,8 +101,6 @@ type Deps struct {
 	Epochs   Epochs
 	Replays  Replays
 	Rebuilds Rebuilds
-	Grows    Grows
-	Topics   Growable
 	Online   onlinestore.Store
 	Bucket   objstore.Bucket       // for checkpoints; nil keeps states on this machine alone
 	Logger   *slog.Logger          // nil discards
@@ -128,7 +125,6 @@ type Stream struct {
 	sweeper     *sweeper
 	rebuildPoll time.Duration
 	markerPoll  time.Duration
-	growSettle  time.Duration
 	hook        func(step string) error // tests kill the process here
 
 	mu      sync.Mutex
@@ -167,7 +163,7 @@ func New(cfg Config, deps Deps) (*Stream, error) {
 	deps.Online = online
 	s := &Stream{cfg: cfg, deps: deps, log: deps.Logger, cache: state.NewCache(cfg.CacheBytes),
 		progress: newProgress(), drainTimeout: defaultDrainTimeout, restores: newRestores(), builds: make(chan struct{}, concurrentBuilds),
-		rebuildPoll: defaultRebuildPoll, markerPoll: defaultMarkerPoll, growSettle: defaultGrowSettle, open: make(map[int32]*partition)}
+		rebuildPoll: defaultRebuildPoll, markerPoll: defaultMarkerPoll, open: make(map[int32]*partition)}
 	s.sweeper = newSweeper()
 	s.landing = newLanding(deps.Lake, cfg, s.progress, s.log)
 	var err error
@@ -202,7 +198,6 @@ func (s *Stream) Run(ctx context.Context) error {
 	all.Go(func() error { return s.watchRebuilds(services) })
 	all.Go(func() error { return s.runSweeps(services) })
 	all.Go(func() error { return s.watchMarker(services) })
-	all.Go(func() error { return s.watchGrows(services) })
 	all.Go(func() error {
 		defer stop()
 		return s.deps.Assigner.Run(ctx, s.handle)

@@ -109,13 +109,8 @@ func (s *Store) AdoptTopic(ctx context.Context, topic string, partitions int32) 
 			return err
 		}
 		e = TopicEpoch{Topic: topic, Epoch: known.Epoch + 1, Partitions: partitions, UpdatedAt: storedNow()}
-		if err := writeEpoch(ctx, tx, e); err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM topic_grows WHERE topic = ?`, topic) // it has the partitions that it has
-		return err
+		return writeEpoch(ctx, tx, e)
 	})
-	s.intake.drop()
 	if err != nil {
 		return TopicEpoch{}, fmt.Errorf("adopt topic %s: %w", topic, err)
 	}

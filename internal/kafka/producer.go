@@ -198,25 +198,25 @@ func (p *Producer) BufferedBytes() int {
 	return p.buffered
 }
 
-// learnTopics makes the partition counts of all topics of records known. A partition above what is known may be new: the
-// count is read again for it, once a topic.
+// learnTopics makes the partition counts of all topics of records known.
 func (p *Producer) learnTopics(ctx context.Context, records []Record) error {
-	topic, count, asked := "", int32(0), false
+	last := ""
 	for i := range records {
-		r := &records[i]
-		if r.Topic != topic {
-			p.mu.Lock()
-			topic, count, asked = r.Topic, p.counts[r.Topic], false
-			p.mu.Unlock()
+		topic := records[i].Topic
+		if topic == last {
+			continue
 		}
-		if asked || count > 0 && r.Partition < count {
+		last = topic
+		p.mu.Lock()
+		_, known := p.counts[topic]
+		p.mu.Unlock()
+		if known {
 			continue
 		}
 		n, err := p.client.partitions(ctx, topic)
 		if err != nil {
 			return err
 		}
-		count, asked = n, true
 		p.mu.Lock()
 		p.counts[topic] = n
 		p.mu.Unlock()
