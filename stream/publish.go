@@ -48,7 +48,10 @@ func (s *Stream) publishAgain(ctx context.Context, number int32, db *state.DB, c
 		return "", err
 	}
 	if known != marker {
-		if err := errors.Join(s.publishAll(ctx, number, db, marker), db.Note(noteMarker, marker)); err != nil {
+		if err := s.publishAll(ctx, number, db, marker); err != nil {
+			return "", err
+		}
+		if err := db.Note(noteMarker, marker); err != nil {
 			return "", err
 		}
 	} else if err := s.declareComplete(ctx, number, db, marker); err != nil {

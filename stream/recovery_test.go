@@ -17,6 +17,7 @@ import (
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/onlinestore"
 	"github.com/millrace/millrace/internal/sqldb"
 	"github.com/millrace/millrace/lake"
 )
@@ -303,6 +304,41 @@ func TestLostOnlineStoreIsFilledAgain(t *testing.T) {
 	if err := lost.Close(); err != nil {
 		t.Fatal(err)
 	}
+	s = h.start()
+	s.drain()
+	if report := verify(t, s.Stream); report.Profiles == 0 {
+		t.Fatal("nothing was compared")
+	}
+}
+
+// brokenOnline takes no rows.
+type brokenOnline struct{ onlinestore.Store }
+
+var errBrokenOnline = errors.New("the online store takes no rows")
+
+func (brokenOnline) Put(context.Context, []onlinestore.Row) error { return errBrokenOnline }
+
+// TestBrokenRefillIsDoneAgain lets the online store fail while all rows are published again: the next start must not take
+// it for full.
+func TestBrokenRefillIsDoneAgain(t *testing.T) {
+	h, tr := newHouse(t), newTraffic(6)
+	s := h.start()
+	h.produce(tr.next(300)...)
+	s.drain()
+	s.halt()
+	lost := h.online
+	h.openOnline("online-2")
+	if err := lost.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole := h.useOnline
+	h.useOnline = brokenOnline{whole}
+	s = h.start()
+	<-s.done
+	if err := s.ended(); !errors.Is(err, errBrokenOnline) {
+		t.Fatalf("stream ended with %v", err)
+	}
+	h.useOnline = whole
 	s = h.start()
 	s.drain()
 	if report := verify(t, s.Stream); report.Profiles == 0 {
