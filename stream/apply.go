@@ -11,7 +11,7 @@ import (
 	"github.com/millrace/millrace/internal/state"
 )
 
-// maxWorkRows is how many rows a batch may hold in memory before it is committed. A list of 200 items touches 200 rows, so
+// maxWorkRows is how many rows a batch may change before it is committed. A list of 200 items touches 200 rows, so
 // records alone are no bound; profiles of 2 KiB make this some 20 MB.
 const maxWorkRows = 10_000
 
@@ -23,16 +23,18 @@ type applier struct {
 	position  state.Position   // applied so far, batch included
 	clocks    map[string]int64 // site -> newest occurred_at applied, Unix milliseconds
 	work      *work
+	recent    *state.Recent
+	memory    func() int       // bytes of rows that may stay in memory after a batch
 	moved     map[string]int64 // sites whose clock moved in this batch -> where it stood before
 }
 
-func newApplier(db *state.DB, partition int32) (*applier, error) {
+func newApplier(db *state.DB, partition int32, memory func() int) (*applier, error) {
 	position, _, err := db.Position()
 	if err != nil {
 		return nil, err
 	}
 	return &applier{db: db, partition: partition, position: position, clocks: make(map[string]int64),
-		work: newWork(db), moved: make(map[string]int64)}, nil
+		work: newWork(db), recent: state.NewRecent(db), memory: memory, moved: make(map[string]int64)}, nil
 }
 
 // clockNote is the name of the note that keeps a site's clock.
@@ -120,12 +122,11 @@ func (a *applier) moveClock(e *event.Event, clock int64) int64 {
 // applyFeatures changes the rows that an event changes.
 func (a *applier) applyFeatures(e *event.Event, at state.Position) error {
 	if feature.FeedsSite(e) {
-		key := onlinestore.SiteKey(onlinestore.SiteShare{Site: e.Site, Partition: a.partition})
-		site, err := hold(a.work, a.work.sites, key, feature.DecodeSiteAggregate)
+		site, err := a.work.sites.get(onlinestore.SiteShare{Site: e.Site, Partition: a.partition})
 		if err != nil {
 			return err
 		}
-		site.change(at).Apply(e)
+		a.work.sites.change(site, at).Apply(e)
 	}
 	if feature.FeedsProfile(e) {
 		profile, counted, err := a.applyProfile(e, at)
@@ -148,9 +149,9 @@ func (a *applier) first(who state.Identity, at state.Position, clock int64) (sta
 		return f.at, true, nil
 	}
 	if at.Before(a.position) {
-		return a.db.FirstAgain(who, clock)
+		return a.recent.FirstAgain(who, clock)
 	}
-	return a.db.First(who, clock)
+	return a.recent.First(who, clock)
 }
 
 // advance moves the position behind a record, whose hash is at.Hash.
@@ -168,9 +169,9 @@ func (a *applier) applyProfile(e *event.Event, at state.Position) (profile *feat
 		if err != nil {
 			return nil, false, err
 		}
-		return p.value, p.change(at).Apply(e), nil
+		return p.value, a.work.profiles.change(p, at).Apply(e), nil
 	}
-	newest, err := hold(a.work, a.work.newest, onlinestore.NewestKey(e.Site, e.AnonymousID), decodeNewest)
+	newest, err := a.work.newest.get(browser{e.Site, e.AnonymousID})
 	if err != nil {
 		return nil, false, err
 	}
@@ -181,30 +182,29 @@ func (a *applier) applyProfile(e *event.Event, at state.Position) (profile *feat
 	}
 	// Another user in the same browser is another person: a partial holds at most one.
 	if e.UserID != "" && p.value.UserID != "" && p.value.UserID != e.UserID {
-		*newest.change(at)++
+		*a.work.newest.change(newest, at)++
 		partial.N = *newest.value
 		if p, err = a.profile(partial); err != nil {
 			return nil, false, err
 		}
 	}
 	if e.UserID != "" && p.value.UserID == "" {
-		key := onlinestore.LinkKey(onlinestore.Link{Site: e.Site, User: e.UserID, Browser: e.AnonymousID, N: partial.N})
-		link, err := hold(a.work, a.work.links, key, decodeLink)
+		link, err := a.work.links.get(onlinestore.Link{Site: e.Site, User: e.UserID, Browser: e.AnonymousID, N: partial.N})
 		if err != nil {
 			return nil, false, err
 		}
-		*link.change(at) = e.OccurredAt.UnixMilli()
+		*a.work.links.change(link, at) = e.OccurredAt.UnixMilli()
 	}
-	counted = p.change(at).Apply(e)
+	counted = a.work.profiles.change(p, at).Apply(e)
 	// Whoever comes after a logout may be somebody else. The logout itself is the last act of the person before.
 	if e.Type == event.Logout {
-		*newest.change(at)++
+		*a.work.newest.change(newest, at)++
 	}
 	return p.value, counted, nil
 }
 
 func (a *applier) profile(p onlinestore.Partial) (*held[feature.Profile], error) {
-	return hold(a.work, a.work.profiles, onlinestore.ProfileKey(p), feature.DecodeProfile)
+	return a.work.profiles.get(p)
 }
 
 func (a *applier) applyItems(e *event.Event, at state.Position) error {
@@ -213,7 +213,7 @@ func (a *applier) applyItems(e *event.Event, at state.Position) error {
 		if err != nil {
 			return err
 		}
-		item.change(at).Apply(e, &e.Items[i])
+		a.work.items.change(item, at).Apply(e, &e.Items[i])
 	}
 	return nil
 }
@@ -226,43 +226,36 @@ func (a *applier) applyMeetings(e *event.Event, met []feature.Meeting, at state.
 			if err != nil {
 				return err
 			}
-			item.change(at).Meet(pair[1], e.OccurredAt.UnixMilli())
+			a.work.items.change(item, at).Meet(pair[1], e.OccurredAt.UnixMilli())
 		}
 	}
 	return nil
 }
 
 func (a *applier) item(site, id string) (*held[feature.ItemAggregate], error) {
-	key := onlinestore.ItemKey(onlinestore.ItemShare{Site: site, Item: id, Partition: a.partition})
-	return hold(a.work, a.work.items, key, feature.DecodeItemAggregate)
+	return a.work.items.get(onlinestore.ItemShare{Site: site, Item: id, Partition: a.partition})
 }
 
 // full reports whether the batch should be committed before more is applied.
-func (a *applier) full() bool { return a.work.size() >= maxWorkRows }
+func (a *applier) full() bool { return a.work.changes() >= maxWorkRows }
 
 // commit makes the batch and its position true and returns the rows to publish. They stand in the outbox under round,
 // unless that is 0: nobody publishes them.
 func (a *applier) commit(round uint32) ([]onlinestore.Row, error) {
 	batch := a.db.NewBatch()
 	defer batch.Discard()
-	for who, f := range a.work.seen {
-		batch.Remember(who, f.clock, f.at)
-	}
+	rows := a.work.write(batch, round)
 	for site, before := range a.moved {
 		batch.Expire(site, before, a.clocks[site])
 		batch.SetMeta(clockNote(site), strconv.FormatInt(a.clocks[site], 10))
 	}
-	rows := a.work.changed()
-	for i := range rows {
-		batch.Set(rows[i].Key, onlinestore.AppendRow(nil, rows[i]))
-		if round > 0 {
-			batch.Outbox(round, rows[i].Key)
-		}
-	}
 	if err := a.db.Commit(batch, a.position); err != nil {
 		return nil, err
 	}
-	a.work = newWork(a.db)
+	for who, f := range a.work.seen {
+		a.recent.Remember(who, f.clock, f.at)
+	}
+	a.work.settle(a.memory())
 	clear(a.moved)
 	return rows, nil
 }

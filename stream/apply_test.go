@@ -14,6 +14,9 @@ import (
 	"github.com/millrace/millrace/internal/state"
 )
 
+// allRows lets an applier keep what a process may.
+func allRows() int { return DefaultRowBytes }
+
 func newTestApplier(t *testing.T) *applier {
 	t.Helper()
 	cache := state.NewCache(1 << 20)
@@ -27,7 +30,7 @@ func newTestApplier(t *testing.T) *applier {
 		}
 		cache.Close()
 	})
-	a, err := newApplier(db, 0)
+	a, err := newApplier(db, 0, allRows)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +187,7 @@ func TestAppliedAgain(t *testing.T) {
 	if _, err := a.commit(1); err != nil {
 		t.Fatal(err)
 	}
-	b, err := newApplier(a.db, 0)
+	b, err := newApplier(a.db, 0, allRows)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ func BenchmarkApply(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer online.Close()
-	a, err := newApplier(db, 0)
+	a, err := newApplier(db, 0, allRows)
 	if err != nil {
 		b.Fatal(err)
 	}

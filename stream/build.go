@@ -286,7 +286,7 @@ func rename(from, to string) error {
 // replayLog applies what stands in the log between two positions of one epoch to a state. What retention has removed
 // meanwhile is left out: the owner of the partition counts it.
 func (s *Stream) replayLog(ctx context.Context, db *state.DB, id partitionID, epoch, from, to int64) error {
-	a, err := newApplier(db, id.partition)
+	a, err := newApplier(db, id.partition, s.rowShare)
 	if err != nil {
 		return err
 	}

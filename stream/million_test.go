@@ -79,7 +79,7 @@ func TestLongMillionProfiles(t *testing.T) {
 		batch.Discard()
 		peak = max(peak, residentBytes(t))
 	}
-	a, err := newApplier(db, 0)
+	a, err := newApplier(db, 0, allRows)
 	if err != nil {
 		t.Fatal(err)
 	}

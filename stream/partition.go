@@ -137,7 +137,7 @@ func (p *partition) begin(ctx context.Context, id partitionID) error {
 		return err
 	}
 	p.origin = o
-	if p.applier, err = newApplier(p.db, id.partition); err != nil {
+	if p.applier, err = newApplier(p.db, id.partition, p.s.rowShare); err != nil {
 		return err
 	}
 	position, known, err := p.db.Position()

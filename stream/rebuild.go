@@ -101,7 +101,7 @@ func (r *restores) done(in layout) error {
 
 // replayHistory applies the landed events of a partition to a state and puts its position at the fence.
 func (s *Stream) replayHistory(ctx context.Context, db *state.DB, h *history, in layout, fence lake.Fence) error {
-	a, err := newApplier(db, fence.Partition)
+	a, err := newApplier(db, fence.Partition, s.rowShare)
 	if err != nil {
 		return err
 	}

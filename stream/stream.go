@@ -49,6 +49,9 @@ const (
 	DefaultCheckpointInterval = 10 * time.Second
 	// DefaultCacheBytes is the block cache that the states of all partitions of a process share.
 	DefaultCacheBytes = 64 << 20
+	// DefaultRowBytes is what decoded rows may take in memory, those of all partitions of a process together: what some
+	// 50,000 visitors of a shop left behind last.
+	DefaultRowBytes = 192 << 20
 	// defaultDrainTimeout bounds the flush of a partition that is taken away. The group's heartbeats have stopped by then; it
 	// stays far below the session timeout of 30 s.
 	defaultDrainTimeout = 4 * time.Second
@@ -62,6 +65,7 @@ type Config struct {
 	CheckpointInterval time.Duration
 	UploadInterval     time.Duration
 	CacheBytes         int64
+	RowBytes           int
 }
 
 // Log reads the topics; *kafka.Client is one.
@@ -156,6 +160,9 @@ func New(cfg Config, deps Deps) (*Stream, error) {
 	if cfg.CacheBytes == 0 {
 		cfg.CacheBytes = DefaultCacheBytes
 	}
+	if cfg.RowBytes == 0 {
+		cfg.RowBytes = DefaultRowBytes
+	}
 	if deps.Logger == nil {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -173,6 +180,13 @@ func New(cfg Config, deps Deps) (*Stream, error) {
 	}
 	s.feed = newFeed(deps.Producer, s.metrics.skipped, s.log)
 	return s, nil
+}
+
+// rowShare is what one generation of a partition's rows may weigh in memory; a partition holds two.
+func (s *Stream) rowShare() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cfg.RowBytes / 2 / max(1, len(s.open))
 }
 
 // Close gives memory back. It is called after Run has returned, or instead of Run.

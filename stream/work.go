@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -10,17 +9,23 @@ import (
 	"github.com/millrace/millrace/internal/state"
 )
 
-// work is the set of rows that a batch touches, decoded once and written once however many events change them. Rows in
-// the state have the keys and the encoding of the online store, so that publishing is copying.
+// work is the rows that a batch touches, each encoded and written once however many events change it. Rows in the state
+// have the keys and the encoding of the online store, so that publishing is copying.
 type work struct {
-	db       *state.DB
-	profiles map[string]*held[feature.Profile]
-	items    map[string]*held[feature.ItemAggregate]
-	sites    map[string]*held[feature.SiteAggregate]
-	newest   map[string]*held[int64]
-	links    map[string]*held[int64]
+	memory   rowMemory
+	profiles *table[onlinestore.Partial, feature.Profile]
+	items    *table[onlinestore.ItemShare, feature.ItemAggregate]
+	sites    *table[onlinestore.SiteShare, feature.SiteAggregate]
+	newest   *table[browser, int64]
+	links    *table[onlinestore.Link, int64]
 	seen     map[state.Identity]first // remembered in this batch
+	scratch  []byte
 }
+
+// browser is one browser of a site.
+type browser struct{ site, id string }
+
+func (b browser) key() string { return onlinestore.NewestKey(b.site, b.id) }
 
 // first is where an event stood first, and its site's clock then.
 type first struct {
@@ -28,56 +33,16 @@ type first struct {
 	clock int64
 }
 
-// held is a value in memory. at is the position of the record that changed it last.
-type held[T any] struct {
-	value   *T
-	changed bool
-	at      state.Position
-}
-
-func (h *held[T]) change(at state.Position) *T {
-	h.changed, h.at = true, at
-	return h.value
-}
-
 func newWork(db *state.DB) *work {
-	return &work{
-		db:       db,
-		profiles: make(map[string]*held[feature.Profile]),
-		items:    make(map[string]*held[feature.ItemAggregate]),
-		sites:    make(map[string]*held[feature.SiteAggregate]),
-		newest:   make(map[string]*held[int64]),
-		links:    make(map[string]*held[int64]),
-		seen:     make(map[state.Identity]first),
-	}
-}
-
-// size is how many rows the batch holds in memory.
-func (w *work) size() int {
-	return len(w.profiles) + len(w.items) + len(w.sites) + len(w.newest) + len(w.links)
-}
-
-// hold returns the row of a key, from memory or from the state; a row that does not exist is the zero value.
-func hold[T any](w *work, in map[string]*held[T], key string, decode func([]byte) (*T, error)) (*held[T], error) {
-	if h, ok := in[key]; ok {
-		return h, nil
-	}
-	h := &held[T]{value: new(T)}
-	stored, ok, err := w.db.Get(key)
-	if err != nil {
-		return nil, err
-	}
-	if ok {
-		row, err := onlinestore.DecodeRow(stored)
-		if err == nil {
-			h.value, err = decode(row.Value)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read state row %q: %w", key, err)
-		}
-	}
-	in[key] = h
-	return h, nil
+	w := &work{memory: rowMemory{db: db}, seen: make(map[state.Identity]first)}
+	w.profiles = newTable(&w.memory, onlinestore.ProfileKey, feature.DecodeProfile, (*feature.Profile).Encode)
+	w.items = newTable(&w.memory, onlinestore.ItemKey, feature.DecodeItemAggregate, (*feature.ItemAggregate).Encode)
+	w.sites = newTable(&w.memory, onlinestore.SiteKey, feature.DecodeSiteAggregate, (*feature.SiteAggregate).Encode)
+	w.newest = newTable(&w.memory, browser.key, decodeNewest,
+		func(n *int64, b []byte) []byte { return append(b, onlinestore.NewestValue(*n)...) })
+	w.links = newTable(&w.memory, onlinestore.LinkKey, decodeLink,
+		func(at *int64, b []byte) []byte { return append(b, onlinestore.LinkValue(*at)...) })
+	return w
 }
 
 func decodeNewest(b []byte) (*int64, error) {
@@ -90,37 +55,44 @@ func decodeLink(b []byte) (*int64, error) {
 	return &at, err
 }
 
-// changed returns the rows to write, in the order of keys.
-func (w *work) changed() []onlinestore.Row {
-	var rows []onlinestore.Row
-	add := func(key string, at state.Position, value []byte) {
-		rows = append(rows, onlinestore.Row{Key: key, Version: feature.Version, Epoch: at.Epoch, Offset: at.Offset, Value: value})
+// changes is how many rows the batch changes.
+func (w *work) changes() int {
+	return len(w.profiles.changed) + len(w.items.changed) + len(w.sites.changed) + len(w.newest.changed) + len(w.links.changed)
+}
+
+// write puts the changed rows and event ids into a batch of the state, and the rows into the outbox under round unless that
+// is 0. It returns the rows in the order of keys.
+func (w *work) write(batch *state.Batch, round uint32) []onlinestore.Row {
+	for who, f := range w.seen {
+		batch.Remember(who, f.clock, f.at)
 	}
-	for key, h := range w.profiles {
-		if h.changed {
-			add(key, h.at, h.value.Encode(nil))
+	rows := make([]onlinestore.Row, 0, w.changes())
+	add := func(row onlinestore.Row, stored []byte, named bool) {
+		rows = append(rows, row)
+		batch.Set(row.Key, stored)
+		if round > 0 && !named {
+			batch.Outbox(round, row.Key)
 		}
 	}
-	for key, h := range w.items {
-		if h.changed {
-			add(key, h.at, h.value.Encode(nil))
-		}
-	}
-	for key, h := range w.sites {
-		if h.changed {
-			add(key, h.at, h.value.Encode(nil))
-		}
-	}
-	for key, h := range w.newest {
-		if h.changed {
-			add(key, h.at, onlinestore.NewestValue(*h.value))
-		}
-	}
-	for key, h := range w.links {
-		if h.changed {
-			add(key, h.at, onlinestore.LinkValue(*h.value))
-		}
-	}
+	w.scratch = w.profiles.flush(round, w.scratch, add)
+	w.scratch = w.items.flush(round, w.scratch, add)
+	w.scratch = w.sites.flush(round, w.scratch, add)
+	w.scratch = w.newest.flush(round, w.scratch, add)
+	w.scratch = w.links.flush(round, w.scratch, add)
 	slices.SortFunc(rows, func(a, b onlinestore.Row) int { return strings.Compare(a.Key, b.Key) })
 	return rows
+}
+
+// settle forgets what belonged to the batch, and rows when the young ones weigh more than a number of bytes.
+func (w *work) settle(bytes int) {
+	clear(w.seen)
+	if w.memory.weight <= bytes {
+		return
+	}
+	w.profiles.age()
+	w.items.age()
+	w.sites.age()
+	w.newest.age()
+	w.links.age()
+	w.memory.weight = 0
 }

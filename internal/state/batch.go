@@ -11,24 +11,31 @@ import (
 // Batch collects changes that become true together. It is used once, by one goroutine.
 type Batch struct {
 	batch *pebble.Batch
-	err   error // first error of a change; Commit returns it
+	key   []byte // scratch
+	err   error  // first error of a change; Commit returns it
 }
 
 // NewBatch begins a batch. Commit or Discard ends it.
 func (db *DB) NewBatch() *Batch { return &Batch{batch: db.db.NewBatch()} }
 
 // Set replaces a row.
-func (b *Batch) Set(key string, value []byte) { b.set(keyOf(kindRow, key), value) }
+func (b *Batch) Set(key string, value []byte) {
+	b.key = append(append(b.key[:0], kindRow), key...)
+	b.set(b.key, value)
+}
 
 // Delete removes a row.
 func (b *Batch) Delete(key string) { b.keep(b.batch.Delete(keyOf(kindRow, key), nil)) }
 
 // Outbox notes that the row of a key must be published. Rounds let one part of the outbox be dropped while the next
 // fills; they count up.
-func (b *Batch) Outbox(round uint32, key string) { b.set(append(outboxRound(round), key...), nil) }
+func (b *Batch) Outbox(round uint32, key string) {
+	b.key = append(appendRound(b.key[:0], round), key...)
+	b.set(b.key, nil)
+}
 
-func outboxRound(round uint32) []byte {
-	return binary.BigEndian.AppendUint32([]byte{kindOutbox}, round)
+func appendRound(b []byte, round uint32) []byte {
+	return binary.BigEndian.AppendUint32(append(b, kindOutbox), round)
 }
 
 // SetMeta keeps a note of the caller.
@@ -85,7 +92,7 @@ func (b *Batch) Discard() {
 // DropOutbox removes the rounds up to the given one from the outbox: everything in them was published, and durably. The
 // state is on disk when it returns. It may run beside the owner's batches.
 func (db *DB) DropOutbox(upTo uint32) error {
-	err := errors.Join(db.db.DeleteRange(outboxRound(0), outboxRound(upTo+1), pebble.NoSync), db.Sync())
+	err := errors.Join(db.db.DeleteRange(appendRound(nil, 0), appendRound(nil, upTo+1), pebble.NoSync), db.Sync())
 	if err != nil {
 		return fmt.Errorf("drop outbox: %w", err)
 	}

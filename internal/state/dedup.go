@@ -86,22 +86,27 @@ func (r reader) first(who Identity, clock int64, buckets int64) (at Position, ok
 		newest, buckets = importBucket, 1
 	}
 	for b := newest; b > newest-buckets && b >= 0 && !ok && err == nil; b-- {
-		ok, err = r.get(seenKey(who, b), func(v []byte) error {
-			var n, m int
-			at.Epoch, n = binary.Varint(v)
-			if n > 0 {
-				at.Offset, m = binary.Varint(v[n:])
-			}
-			if n <= 0 || m <= 0 {
-				return errDamaged
-			}
-			return nil
+		ok, err = r.get(seenKey(who, b), func(v []byte) (err error) {
+			at, err = parseSeen(v)
+			return err
 		})
 	}
 	if err != nil {
 		return Position{}, false, fmt.Errorf("look up event id: %w", err)
 	}
 	return at, ok, nil
+}
+
+func parseSeen(v []byte) (at Position, err error) {
+	var n, m int
+	at.Epoch, n = binary.Varint(v)
+	if n > 0 {
+		at.Offset, m = binary.Varint(v[n:])
+	}
+	if n <= 0 || m <= 0 {
+		return Position{}, errDamaged
+	}
+	return at, nil
 }
 
 // Remember keeps where an event stood first. The caller has asked First before.

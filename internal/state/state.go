@@ -107,14 +107,19 @@ var errDamaged = fmt.Errorf("%w: a value is damaged", ErrCorrupt)
 
 // Get returns a copy of the row of a key.
 func (r reader) Get(key string) (value []byte, ok bool, err error) {
-	ok, err = r.get(keyOf(kindRow, key), func(b []byte) error {
-		value = append([]byte(nil), b...)
+	err = r.Read(key, func(b []byte) error {
+		value, ok = append([]byte(nil), b...), true
 		return nil
 	})
-	if err != nil {
-		return nil, false, fmt.Errorf("read state row: %w", err)
+	return value, ok, err
+}
+
+// Read calls f with the row of a key, where there is one. The value is valid during the call.
+func (r reader) Read(key string, f func(value []byte) error) error {
+	if _, err := r.get(keyOf(kindRow, key), f); err != nil {
+		return fmt.Errorf("read state row: %w", err)
 	}
-	return value, ok, nil
+	return nil
 }
 
 // Meta returns a note of the caller, "" where there is none.

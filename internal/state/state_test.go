@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func open(t *testing.T, dir string) *DB {
+func open(t testing.TB, dir string) *DB {
 	t.Helper()
 	cache := NewCache(1 << 20)
 	db, err := Open(dir, Options{Cache: cache})
