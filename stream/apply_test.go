@@ -130,14 +130,15 @@ func personRows(t *testing.T, db *state.DB) (rows []string) {
 	return rows
 }
 
-// TestBatchesDoNotMatter applies one history in batches of several sizes: rows, positions of rows and de-duplication must
-// come out the same, or a rebuild would differ from the stream.
+// TestBatchesDoNotMatter applies one history in batches of several sizes, with and without rows that stay in memory: rows,
+// positions of rows and de-duplication must come out the same, or a rebuild would differ from the stream.
 func TestBatchesDoNotMatter(t *testing.T) {
 	events := newTraffic(11).next(600)
 	var want map[string]string
 	var wantDuplicates []int
-	for _, size := range []int{1, 7, 600} {
-		a := newTestApplier(t)
+	for _, c := range []struct{ size, memory int }{{1, 0}, {1, DefaultRowBytes}, {7, 100_000}, {600, 0}} {
+		size, a := c.size, newTestApplier(t)
+		a.memory = func() int { return c.memory }
 		var duplicates []int
 		for i, e := range events {
 			duplicate, err := a.apply(e, state.Position{Epoch: 1, Offset: int64(i)})
@@ -165,7 +166,7 @@ func TestBatchesDoNotMatter(t *testing.T) {
 			continue
 		}
 		if !reflect.DeepEqual(got, want) || !slices.Equal(duplicates, wantDuplicates) {
-			t.Fatalf("batches of %d give other rows or duplicates than batches of 1", size)
+			t.Fatalf("batches of %d with %d bytes of memory give other rows or duplicates than batches of 1 without", size, c.memory)
 		}
 	}
 	if len(wantDuplicates) < 20 {
@@ -203,5 +204,47 @@ func TestAppliedAgain(t *testing.T) {
 	}
 	if b.position.Offset != int64(len(events)) {
 		t.Fatalf("position %+v moved", b.position)
+	}
+}
+
+// TestRowMemoryIsBounded lets many visitors pass: rows in memory stay within two generations of the budget, and those that
+// every batch uses stay decoded.
+func TestRowMemoryIsBounded(t *testing.T) {
+	const budget = 1 << 20
+	a := newTestApplier(t)
+	a.memory = func() int { return budget }
+	weight := func(rows map[onlinestore.Partial]*held[feature.Profile]) (sum int) {
+		for _, h := range rows {
+			sum += h.weight
+		}
+		return sum
+	}
+	regular := onlinestore.Partial{Site: "s", Kind: onlinestore.KindBrowser, ID: "regular"}
+	var decoded *held[feature.Profile]
+	for i := range 10_000 {
+		who := fmt.Sprintf("b%d", i)
+		if i%50 == 0 {
+			who = regular.ID
+		}
+		if _, err := a.apply(visit(t, i, who+" - view_item"), state.Position{Epoch: 1, Offset: int64(i)}); err != nil {
+			t.Fatal(err)
+		}
+		if i%100 > 0 {
+			continue
+		}
+		if _, err := a.commit(1); err != nil {
+			t.Fatal(err)
+		}
+		if sum := weight(a.work.profiles.young) + weight(a.work.profiles.old); sum > 2*budget+200*heldBytes {
+			t.Fatalf("profiles in memory weigh %d, want at most two times %d", sum, budget)
+		}
+		h, err := a.work.profiles.get(regular)
+		if err != nil || decoded != nil && h != decoded {
+			t.Fatalf("a profile of every batch was decoded again (%v)", err)
+		}
+		decoded = h
+	}
+	if n := len(a.work.profiles.young) + len(a.work.profiles.old); n > 5000 {
+		t.Errorf("%d profiles of 10,000 are in memory: nothing was let go", n)
 	}
 }

@@ -61,6 +61,7 @@ func (s *Stream) layoutNow(ctx context.Context) (layout, error) {
 	if !ok {
 		return layout{}, fmt.Errorf("topic %s has no epoch: it was not created by millrace; run `millrace topics adopt %[1]s`", event.TopicEvents)
 	}
+	s.partitions.Store(epoch.Partitions)
 	return layout{epoch.Epoch, epoch.Partitions}, nil
 }
 

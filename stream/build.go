@@ -82,7 +82,20 @@ func (s *Stream) openState(ctx context.Context, number int32) (*state.DB, basis,
 }
 
 func (s *Stream) openLive(number int32) (*state.DB, error) {
-	return state.Open(s.stateDir(number), state.Options{Cache: s.cache, Log: s.log})
+	return state.Open(s.stateDir(number), state.Options{Cache: s.cache, MemTableBytes: s.memTableBytes(), Log: s.log})
+}
+
+const (
+	// liveMemTables bounds the memtables of all live states of a process, which owns all partitions at worst.
+	liveMemTables = 96 << 20
+	// maxMemTable is enough: a larger one saves little more writing of what soon changes again.
+	maxMemTable = 16 << 20
+)
+
+// memTableBytes is the size of a live state's memtables: the fewer partitions the topic has, the busier is each.
+func (s *Stream) memTableBytes() uint64 {
+	each := liveMemTables / state.MemTables / max(1, int(s.partitions.Load()))
+	return uint64(min(max(each, state.DefaultMemTableBytes), maxMemTable))
 }
 
 // openUsable opens a state that needs not be made, local or from the bucket. It returns no state where there is none, and

@@ -66,7 +66,7 @@ func (s *Stream) freeze(ctx context.Context, number int32, epoch int64) (*frozen
 	case p == nil && running:
 		return nil, fmt.Errorf("partition %d: %w", number, ErrNotOwned)
 	case p == nil:
-		db, err := state.Open(s.stateDir(number), state.Options{Cache: s.cache, Log: s.log})
+		db, err := s.openLive(number)
 		if err != nil {
 			return nil, err
 		}

@@ -13,9 +13,9 @@ import (
 	"github.com/millrace/millrace/lake"
 )
 
-// batchRecords is how many records are applied in one state batch at most. It bounds how long a fresh event waits behind
-// a backlog of its partition: some 20 ms.
-const batchRecords = 1000
+// batchRecords is how many records are applied in one state batch at most. A batch is what was fetched; only a backlog makes
+// it so large, and then rows that several of its events change are written once.
+const batchRecords = 4000
 
 // partition is one partition of the events topic while this process owns it. One goroutine runs it.
 type partition struct {

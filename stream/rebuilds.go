@@ -12,7 +12,6 @@ import (
 
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/feature"
-	"github.com/millrace/millrace/internal/state"
 )
 
 const (
@@ -166,7 +165,7 @@ func (p *partition) change(ctx context.Context, made basis) error {
 	if err := p.s.settle(p.number); err != nil {
 		return err
 	}
-	db, err := state.Open(p.s.stateDir(p.number), state.Options{Cache: p.s.cache, Log: p.s.log})
+	db, err := p.s.openLive(p.number)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ type Stages struct {
 
 // OpenStages opens or creates the state of a partition of a stream that does not run. The caller closes it.
 func (s *Stream) OpenStages(number int32) (*Stages, error) {
-	db, err := state.Open(s.stateDir(number), state.Options{Cache: s.cache, Log: s.log})
+	db, err := s.openLive(number)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -123,6 +124,7 @@ type Stream struct {
 	progress *progress
 
 	drainTimeout time.Duration
+	partitions   atomic.Int32 // of the events topic, as seen last
 
 	restores    restores
 	builds      chan struct{} // holds one token for each state that is being made

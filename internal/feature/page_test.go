@@ -152,7 +152,7 @@ func shownFields(prefix string, view reflect.Type) (names []string) {
 		if inner.Kind() == reflect.Slice {
 			inner = inner.Elem()
 		}
-		if inner.Kind() == reflect.Struct && inner.PkgPath() == view.PkgPath() && name != "interactions" {
+		if inner.Kind() == reflect.Struct && inner.PkgPath() == view.PkgPath() && inner != reflect.TypeFor[HalfLives]() && name != "interactions" {
 			names = append(names, shownFields(prefix+name+".", inner)...)
 			continue
 		}

@@ -7,34 +7,41 @@ import (
 	"github.com/millrace/millrace/internal/event"
 )
 
+// HalfLives is a decayed count at a time, for each half-life.
+type HalfLives struct {
+	Fortnight float64 `json:"14d"`
+	Day       float64 `json:"1d"`
+	Hour      float64 `json:"1h"`
+}
+
 // ProfileView is a profile as the API and the change feed show it. Decayed counts are as of UpdatedAt.
 type ProfileView struct {
-	ProfileID    string                        `json:"profile_id"`
-	UserID       string                        `json:"user_id,omitempty"`
-	UpdatedAt    time.Time                     `json:"updated_at"` // newest occurred_at applied
-	FirstSeenAt  time.Time                     `json:"first_seen_at"`
-	Events       int64                         `json:"events"`
-	Interactions []InteractionView             `json:"interactions"` // newest first
-	Seen         []string                      `json:"seen"`         // newest first
-	Bought       []string                      `json:"bought"`       // newest first
-	SeenBefore   int                           `json:"seen_before"`  // items that fell out of seen
-	BoughtBefore int                           `json:"bought_before"`
-	Affinities   map[string]map[string]float64 `json:"affinities"`  // category -> half-life -> count
-	Brands       map[string]map[string]float64 `json:"brands"`      // brand -> half-life -> count
-	PriceBands   map[string]map[string]float64 `json:"price_bands"` // band -> half-life -> count
-	EventTypes   map[string]map[string]float64 `json:"event_types"` // type -> half-life -> count
-	Searches     []string                      `json:"searches"`    // newest first
-	Dwell        DwellView                     `json:"dwell"`
-	Session      SessionView                   `json:"session"`
-	Skipped      int64                         `json:"skipped,omitempty"` // events that the features of a hot profile do not count
+	ProfileID    string               `json:"profile_id"`
+	UserID       string               `json:"user_id,omitempty"`
+	UpdatedAt    time.Time            `json:"updated_at"` // newest occurred_at applied
+	FirstSeenAt  time.Time            `json:"first_seen_at"`
+	Events       int64                `json:"events"`
+	Interactions []InteractionView    `json:"interactions"` // newest first
+	Seen         []string             `json:"seen"`         // newest first
+	Bought       []string             `json:"bought"`       // newest first
+	SeenBefore   int                  `json:"seen_before"`  // items that fell out of seen
+	BoughtBefore int                  `json:"bought_before"`
+	Affinities   map[string]HalfLives `json:"affinities"`  // category -> count
+	Brands       map[string]HalfLives `json:"brands"`      // brand -> count
+	PriceBands   map[string]HalfLives `json:"price_bands"` // band -> count
+	EventTypes   map[string]HalfLives `json:"event_types"` // type -> count
+	Searches     []string             `json:"searches"`    // newest first
+	Dwell        DwellView            `json:"dwell"`
+	Session      SessionView          `json:"session"`
+	Skipped      int64                `json:"skipped,omitempty"` // events that the features of a hot profile do not count
 }
 
 // DwellView is dwell in seconds, decayed.
 type DwellView struct {
-	Visible      map[string]float64            `json:"visible"` // half-life -> seconds
-	Focused      map[string]float64            `json:"focused"`
-	VisibleItems map[string]map[string]float64 `json:"visible_items"` // item -> half-life -> seconds
-	FocusedItems map[string]map[string]float64 `json:"focused_items"`
+	Visible      HalfLives            `json:"visible"` // seconds
+	Focused      HalfLives            `json:"focused"`
+	VisibleItems map[string]HalfLives `json:"visible_items"` // item -> seconds
+	FocusedItems map[string]HalfLives `json:"focused_items"`
 }
 
 // InteractionView is one interaction in JSON.
@@ -117,7 +124,7 @@ func (v *ProfileView) Trim() {
 	for i := range v.Interactions {
 		v.Interactions[i].Category, v.Interactions[i].Brand = "", ""
 	}
-	long := func(name string, _ map[string]float64) bool { return len(name) > event.MaxIDBytes }
+	long := func(name string, _ HalfLives) bool { return len(name) > event.MaxIDBytes }
 	maps.DeleteFunc(v.Affinities, long)
 	maps.DeleteFunc(v.Brands, long)
 }
@@ -132,18 +139,14 @@ func itemIDs(set []Seen) []string {
 	return ids
 }
 
-func countsAt(counts []Count, now int64) map[string]map[string]float64 {
-	m := make(map[string]map[string]float64, len(counts))
+func countsAt(counts []Count, now int64) map[string]HalfLives {
+	m := make(map[string]HalfLives, len(counts))
 	for i := range counts {
 		m[counts[i].Name] = valuesAt(&counts[i].Decayed, now)
 	}
 	return m
 }
 
-func valuesAt(d *Decayed, now int64) map[string]float64 {
-	m := make(map[string]float64, halfLives)
-	for h := range halfLives {
-		m[h.String()] = d.Value(h, now)
-	}
-	return m
+func valuesAt(d *Decayed, now int64) HalfLives {
+	return HalfLives{Fortnight: d.Value(Fortnight, now), Day: d.Value(Day, now), Hour: d.Value(Hour, now)}
 }

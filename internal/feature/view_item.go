@@ -4,48 +4,45 @@ import "time"
 
 // ItemView is an item aggregate in JSON. Counts and trend are as of UpdatedAt.
 type ItemView struct {
-	ItemID      string             `json:"item_id"`
-	UpdatedAt   time.Time          `json:"updated_at"` // newest occurred_at applied
-	FirstSeenAt time.Time          `json:"first_seen_at"`
-	Events      int64              `json:"events"`
-	Views       map[string]float64 `json:"views"` // half-life -> count
-	Clicks      map[string]float64 `json:"clicks"`
-	Carts       map[string]float64 `json:"carts"`
-	Purchases   map[string]float64 `json:"purchases"`
-	Impressions map[string]float64 `json:"impressions"`
-	Trend       float64            `json:"trend"`
-	Visitors    float64            `json:"visitors"`   // distinct, to 3.3 %
-	Placements  []PlacementView    `json:"placements"` // by name
-	Partners    []PartnerView      `json:"partners"`   // most often met in the same session first
-	Name        string             `json:"item_name,omitempty"`
-	Category    string             `json:"item_category,omitempty"`
-	Brand       string             `json:"item_brand,omitempty"`
-	Price       *float64           `json:"price,omitempty"`
+	ItemID      string          `json:"item_id"`
+	UpdatedAt   time.Time       `json:"updated_at"` // newest occurred_at applied
+	FirstSeenAt time.Time       `json:"first_seen_at"`
+	Events      int64           `json:"events"`
+	Views       HalfLives       `json:"views"`
+	Clicks      HalfLives       `json:"clicks"`
+	Carts       HalfLives       `json:"carts"`
+	Purchases   HalfLives       `json:"purchases"`
+	Impressions HalfLives       `json:"impressions"`
+	Trend       float64         `json:"trend"`
+	Visitors    float64         `json:"visitors"`   // distinct, to 3.3 %
+	Placements  []PlacementView `json:"placements"` // by name
+	Partners    []PartnerView   `json:"partners"`   // most often met in the same session first
+	Name        string          `json:"item_name,omitempty"`
+	Category    string          `json:"item_category,omitempty"`
+	Brand       string          `json:"item_brand,omitempty"`
+	Price       *float64        `json:"price,omitempty"`
 }
 
-// PlacementView is how an item did in a placement: half-life -> count.
+// PlacementView is how an item did in a placement.
 type PlacementView struct {
-	Placement   string             `json:"placement"`
-	Impressions map[string]float64 `json:"impressions"`
-	Examined    map[string]float64 `json:"examined"`
-	Clicks      map[string]float64 `json:"clicks"`
-	CTR         map[string]float64 `json:"ctr"`
+	Placement   string    `json:"placement"`
+	Impressions HalfLives `json:"impressions"`
+	Examined    HalfLives `json:"examined"`
+	Clicks      HalfLives `json:"clicks"`
+	CTR         HalfLives `json:"ctr"`
 }
 
 // PartnerView is an item that visitors met in the same session.
 type PartnerView struct {
-	ItemID string             `json:"item_id"`
-	Counts map[string]float64 `json:"counts"` // half-life -> count
+	ItemID string    `json:"item_id"`
+	Counts HalfLives `json:"counts"`
 }
 
 func (a *ItemAggregate) placementViews() []PlacementView {
 	views := make([]PlacementView, len(a.Placements))
 	for i := range a.Placements {
 		p := &a.Placements[i]
-		ctr := make(map[string]float64, halfLives)
-		for h := range halfLives {
-			ctr[h.String()] = p.CTR(h, a.LastAt)
-		}
+		ctr := HalfLives{Fortnight: p.CTR(Fortnight, a.LastAt), Day: p.CTR(Day, a.LastAt), Hour: p.CTR(Hour, a.LastAt)}
 		views[i] = PlacementView{Placement: p.Name, Impressions: valuesAt(&p.Impressions, a.LastAt),
 			Examined: valuesAt(&p.Examined, a.LastAt), Clicks: valuesAt(&p.Clicks, a.LastAt), CTR: ctr}
 	}

@@ -19,8 +19,8 @@ type MinuteView struct {
 
 // TermView is a search term and how often it was asked.
 type TermView struct {
-	Term   string             `json:"term"`
-	Counts map[string]float64 `json:"counts"` // half-life -> count
+	Term   string    `json:"term"`
+	Counts HalfLives `json:"counts"`
 }
 
 // View shows the aggregate of a site.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -17,8 +18,8 @@ const (
 	// DefaultCacheBytes is the block cache of the embedded store: the working set of a busy shop's profiles (about 2 KiB
 	// each) for some 30,000 visitors.
 	DefaultCacheBytes = 64 << 20
-	// memTableBytes is the size of one memtable: one store serves all partitions, so it is larger than theirs.
-	memTableBytes = 8 << 20
+	// memTableBytes is the size of one memtable: one store serves all partitions.
+	memTableBytes = 16 << 20
 	// markerKey holds the store's identity. It sorts outside of every prefix of rows.
 	markerKey = "\x00marker"
 )
@@ -37,11 +38,12 @@ type Embedded struct {
 	cache  *state.Cache
 	marker string
 
-	// put makes the comparison with the stored row and the write one step; closed is guarded by life, which every
-	// operation holds for reading.
-	put    sync.Mutex
-	life   sync.RWMutex
-	closed bool
+	// put makes the comparison with the stored row and the write one step, and guards written; closed is guarded by life,
+	// which every operation holds for reading.
+	put     sync.Mutex
+	written positions
+	life    sync.RWMutex
+	closed  bool
 }
 
 var _ Store = (*Embedded)(nil)
@@ -57,7 +59,7 @@ func OpenEmbedded(cfg EmbeddedConfig) (*Embedded, error) {
 		cache.Close()
 		return nil, fmt.Errorf("open online store: %w", err)
 	}
-	s := &Embedded{db: db, cache: cache}
+	s := &Embedded{db: db, cache: cache, written: newPositions()}
 	if s.marker, err = readOrMakeMarker(db); err != nil {
 		return nil, errors.Join(fmt.Errorf("open online store: %w", err), s.Close())
 	}
@@ -102,31 +104,34 @@ func (s *Embedded) Put(ctx context.Context, rows []Row) error {
 	defer leave()
 	s.put.Lock()
 	defer s.put.Unlock()
-	// Within one batch the database does not yet show what came before, so positions of repeated keys are kept here.
-	var pending map[string]Row
-	if len(rows) > 1 {
-		pending = make(map[string]Row, len(rows))
+	// Memory must not forget a row before it is in the database.
+	for rows := range slices.Chunk(rows, keptPositions) {
+		if err := s.write(rows); err != nil {
+			s.written = newPositions() // it may know rows that are not written
+			return err
+		}
 	}
+	return nil
+}
+
+// write puts those of the rows that are not older than the stored ones.
+func (s *Embedded) write(rows []Row) error {
 	batch := s.db.NewBatch()
 	defer batch.Close()
-	var value []byte
+	var key, value []byte
 	for _, row := range rows {
-		stored, ok := pending[row.Key]
-		if !ok {
-			if stored, ok, err = s.header(row.Key); err != nil {
-				return err
-			}
+		stored, ok, err := s.position(row.Key)
+		if err != nil {
+			return err
 		}
-		if ok && row.Before(stored) {
+		if ok && row.Before(Row{Epoch: stored.epoch, Offset: stored.offset}) {
 			continue
 		}
-		value = AppendRow(value[:0], row)
-		if err := batch.Set([]byte(row.Key), value, nil); err != nil {
+		key, value = append(key[:0], row.Key...), AppendRow(value[:0], row)
+		if err := batch.Set(key, value, nil); err != nil {
 			return fmt.Errorf("put online row: %w", err)
 		}
-		if pending != nil {
-			pending[row.Key] = Row{Epoch: row.Epoch, Offset: row.Offset}
-		}
+		s.written.set(row.Key, position{row.Epoch, row.Offset})
 	}
 	if err := batch.Commit(pebble.NoSync); err != nil {
 		return fmt.Errorf("put online rows: %w", err)
@@ -134,21 +139,24 @@ func (s *Embedded) Put(ctx context.Context, rows []Row) error {
 	return nil
 }
 
-// header reads the position of a stored row without copying its value.
-func (s *Embedded) header(key string) (Row, bool, error) {
+// position returns where a stored row stands. Within one batch the database does not yet show what came before; memory
+// does.
+func (s *Embedded) position(key string) (at position, ok bool, err error) {
+	if at, ok = s.written.get(key); ok {
+		return at, true, nil
+	}
 	value, closer, err := s.db.Get([]byte(key))
 	if errors.Is(err, pebble.ErrNotFound) {
-		return Row{}, false, nil
+		return at, false, nil
 	}
 	if err != nil {
-		return Row{}, false, fmt.Errorf("read online row: %w", err)
+		return at, false, fmt.Errorf("read online row: %w", err)
 	}
 	row, err := DecodeRow(value)
-	row.Value = nil
 	if err := errors.Join(err, closer.Close()); err != nil {
-		return Row{}, false, err
+		return at, false, err
 	}
-	return row, true, nil
+	return position{row.Epoch, row.Offset}, true, nil
 }
 
 // Get implements Store.
@@ -225,6 +233,7 @@ func (s *Embedded) Delete(ctx context.Context, keys ...string) error {
 	batch := s.db.NewBatch()
 	defer batch.Close()
 	for _, key := range keys {
+		s.written.forget(key)
 		if err := batch.Delete([]byte(key), nil); err != nil {
 			return fmt.Errorf("delete online row: %w", err)
 		}

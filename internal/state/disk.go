@@ -9,12 +9,13 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 const (
-	// DefaultMemTableBytes is the size of one memtable. One process may hold 16 partitions, each with up to
-	// MemTables of them, so it is small: 16 x 2 x 2 MiB = 64 MiB at worst.
+	// DefaultMemTableBytes is the size of one memtable. One process may hold many databases, each with up to MemTables
+	// of them, so it is small.
 	DefaultMemTableBytes = 2 << 20
 	// MemTables is how many memtables of one database may exist at once (one written, one being flushed) before
 	// writes wait.
@@ -117,8 +118,18 @@ func pebbleOptions(o DiskOptions) *pebble.Options {
 	}
 	for i := range options.Levels {
 		options.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBitsPerKey)
+		options.Levels[i].Compression = compressionOf(i)
 	}
 	return options
+}
+
+// compressionOf says how tables of a level are compressed. Those of level 0 are soon rewritten: compressing them would cost
+// more than their bytes do.
+func compressionOf(level int) func() *sstable.CompressionProfile {
+	if level == 0 {
+		return func() *sstable.CompressionProfile { return sstable.NoCompression }
+	}
+	return func() *sstable.CompressionProfile { return sstable.FastestCompression }
 }
 
 // logger passes Pebble's messages on: its chatter at debug level, its errors as warnings, because the failed operation

@@ -41,8 +41,9 @@ func (p Position) Before(o Position) bool {
 
 // Options say how much memory a state may use and where it logs.
 type Options struct {
-	Cache *Cache       // shared by the states of a process; required
-	Log   *slog.Logger // nil discards
+	Cache         *Cache       // shared by the states of a process; required
+	MemTableBytes uint64       // 0 means DefaultMemTableBytes
+	Log           *slog.Logger // nil discards
 }
 
 // DB is the state of one partition. Reads may come from any goroutine; batches come from one, the partition's owner.
@@ -54,7 +55,7 @@ type DB struct {
 
 // Open opens or creates the state in dir; the directory is locked until Close. Errors are those of OpenDisk.
 func Open(dir string, o Options) (*DB, error) {
-	db, err := OpenDisk(dir, DiskOptions{Cache: o.Cache, Log: o.Log})
+	db, err := OpenDisk(dir, DiskOptions(o))
 	if err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
