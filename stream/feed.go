@@ -55,6 +55,7 @@ type feed struct {
 	log      *slog.Logger
 	wake     chan struct{}
 	skipped  prometheus.Counter // changes that Kafka does not take
+	scratch  bytes.Buffer       // of publish
 
 	mu        sync.Mutex
 	waiting   map[string]feedRow
@@ -160,7 +161,7 @@ func (f *feed) publish(ctx context.Context) error {
 	var records []kafka.Record
 	size := 0
 	for _, r := range rows {
-		record, ok, err := changeRecord(r)
+		record, ok, err := f.changeRecord(r)
 		if err != nil {
 			return err
 		}
@@ -220,9 +221,9 @@ func (f *feed) send(ctx context.Context, records []kafka.Record) error {
 
 // encodeChange writes a change as JSON that fits into a record. Texts stay as they are: the feed is no web page, and the
 // escapes of HTML would make a "<" six times as long.
-func encodeChange(c *Change) ([]byte, error) {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
+func encodeChange(c *Change, b *bytes.Buffer) ([]byte, error) {
+	b.Reset()
+	encoder := json.NewEncoder(b)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(c); err != nil {
 		return nil, err
@@ -230,13 +231,13 @@ func encodeChange(c *Change) ([]byte, error) {
 	if b.Len() > feedChangeBytes && c.Profile != nil && !c.Trimmed {
 		c.Profile.Trim()
 		c.Trimmed = true
-		return encodeChange(c)
+		return encodeChange(c, b)
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return bytes.Clone(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
 
 // changeRecord renders a row for the feed; ok is false for rows that are no feature.
-func changeRecord(r feedRow) (record kafka.Record, ok bool, err error) {
+func (f *feed) changeRecord(r feedRow) (record kafka.Record, ok bool, err error) {
 	change := Change{FeatureVersion: r.row.Version, Epoch: r.row.Epoch, Offset: r.row.Offset}
 	var key string
 	switch {
@@ -267,7 +268,7 @@ func changeRecord(r feedRow) (record kafka.Record, ok bool, err error) {
 	default:
 		return record, false, nil
 	}
-	value, err := encodeChange(&change)
+	value, err := encodeChange(&change, &f.scratch)
 	if err != nil {
 		return record, false, fmt.Errorf("publish %q: %w", r.row.Key, err)
 	}

@@ -116,7 +116,7 @@ func (s *Embedded) Put(ctx context.Context, rows []Row) error {
 
 // write puts those of the rows that are not older than the stored ones.
 func (s *Embedded) write(rows []Row) error {
-	batch := s.db.NewBatch()
+	batch := s.db.NewBatch(state.KeepBuffer())
 	defer batch.Close()
 	var key, value []byte
 	for _, row := range rows {

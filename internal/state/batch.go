@@ -16,7 +16,7 @@ type Batch struct {
 }
 
 // NewBatch begins a batch. Commit or Discard ends it.
-func (db *DB) NewBatch() *Batch { return &Batch{batch: db.db.NewBatch()} }
+func (db *DB) NewBatch() *Batch { return &Batch{batch: db.db.NewBatch(KeepBuffer())} }
 
 // Set replaces a row.
 func (b *Batch) Set(key string, value []byte) {

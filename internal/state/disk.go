@@ -123,6 +123,12 @@ func pebbleOptions(o DiskOptions) *pebble.Options {
 	return options
 }
 
+// keptBatchBytes is the size of a batch whose buffer the next one uses: that of a backlog's batch, some 4 MB.
+const keptBatchBytes = 8 << 20
+
+// KeepBuffer lets a batch of a database leave its buffer to a later one.
+func KeepBuffer() pebble.BatchOption { return pebble.WithMaxRetainedSizeBytes(keptBatchBytes) }
+
 // compressionOf says how tables of a level are compressed. Those of level 0 are soon rewritten: compressing them would cost
 // more than their bytes do.
 func compressionOf(level int) func() *sstable.CompressionProfile {
