@@ -55,6 +55,9 @@ type Redis struct {
 	client  atomic.Pointer[rueidis.Client] // nil until the first call has connected
 	dialing chan struct{}                  // one token
 
+	silences [redisParts]silence
+	alone    atomic.Bool // one server has all parts
+
 	// life is held for reading by every operation; it guards closed.
 	life   sync.RWMutex
 	closed bool
@@ -124,6 +127,7 @@ func (s *Redis) connect(ctx context.Context) (rueidis.Client, error) {
 		client.Close()
 		return nil, err
 	}
+	s.alone.Store(len(client.Nodes()) == 1)
 	s.client.Store(&client)
 	return client, nil
 }
@@ -151,9 +155,19 @@ func (s *Redis) Get(ctx context.Context, key string) (Row, bool, error) {
 		return Row{}, false, err
 	}
 	defer leave()
+	group := groupOf(key)
+	part := s.partOf(group)
+	if !part.admit() {
+		return Row{}, false, redisError(ctx, "read online row", errSilent)
+	}
 	within, cancel := context.WithTimeout(ctx, redisReadTimeout)
 	defer cancel()
-	stored, err := client.Do(within, client.B().Get().Key(s.keys.row(groupOf(key), key)).Build()).ToString()
+	stored, err := client.Do(within, client.B().Get().Key(s.keys.row(group, key)).Build()).ToString()
+	if within.Err() == nil {
+		part.answered() // or refused: that takes no time either
+	} else if ctx.Err() == nil {
+		part.timedOut()
+	}
 	if rueidis.IsRedisNil(err) {
 		return Row{}, false, nil
 	}
@@ -165,6 +179,14 @@ func (s *Redis) Get(ctx context.Context, key string) (Row, bool, error) {
 		return Row{}, false, fmt.Errorf("read online row %q: %w", key, err)
 	}
 	return row, true, nil
+}
+
+// partOf returns the part of the store that a group belongs to.
+func (s *Redis) partOf(group int) *silence {
+	if s.alone.Load() {
+		return &s.silences[0]
+	}
+	return &s.silences[group*redisParts/redisGroups]
 }
 
 // Sync implements Store. Redis can promise nothing here: an acknowledged write may be in no file (appendonly no), a second
