@@ -35,6 +35,7 @@ const (
 	stepMoved      = "live state moved" // there is no live state for a moment
 	stepSwapped    = "swapped"          // it is the live state
 	stepPublished  = "published"        // the online store has its rows
+	stepCorrected  = "corrected"        // and some of earlier states less
 	stepSwept      = "swept"            // and no others, but nobody knows
 	stepDone       = "reported"
 )

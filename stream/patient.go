@@ -20,7 +20,8 @@ const (
 // patient is the online store as the stream writes it: while it is unavailable, writes wait. So the partitions wait, with
 // the one batch that each has applied and not published; everything behind it stays in Kafka, and what was handed to
 // landing before still lands. Nothing grows in memory, however long it takes, and nothing is lost: the batch is published
-// by the waiting write itself, or after a crash from the outbox of its state. Reads do not wait: their callers try again.
+// by the waiting write itself, or after a crash from the outbox of its state. Reads of one row wait too, because writes
+// depend on them; scans do not, because they would begin anew: their callers try again.
 type patient struct {
 	onlinestore.Store
 	log *slog.Logger
@@ -34,9 +35,15 @@ func (p *patient) Put(ctx context.Context, rows []onlinestore.Row) error {
 	return p.again(ctx, func() error { return p.Store.Put(ctx, rows) })
 }
 
-// Delete implements onlinestore.Store.
-func (p *patient) Delete(ctx context.Context, keys ...string) error {
-	return p.again(ctx, func() error { return p.Store.Delete(ctx, keys...) })
+// Replace implements onlinestore.Store.
+func (p *patient) Replace(ctx context.Context, wrong []onlinestore.Replacement) error {
+	return p.again(ctx, func() error { return p.Store.Replace(ctx, wrong) })
+}
+
+// Get implements onlinestore.Store.
+func (p *patient) Get(ctx context.Context, key string) (row onlinestore.Row, ok bool, err error) {
+	err = p.again(ctx, func() error { row, ok, err = p.Store.Get(ctx, key); return err })
+	return row, ok, err
 }
 
 // Sync implements onlinestore.Store.

@@ -173,7 +173,7 @@ func (l quickLog) Fetch(ctx context.Context, r kafka.FetchRequest) (kafka.FetchR
 // TestRebuildSurvivesDeath kills the process at every step of a rebuild, of the first partition or the second, and starts it
 // again: the rebuild goes on by itself, and nothing shows that it was interrupted.
 func TestRebuildSurvivesDeath(t *testing.T) {
-	steps := []string{stepBuildBegun, stepReplayed, stepBuilt, stepStaged, stepMoved, stepSwapped, stepPublished, stepSwept, stepDone}
+	steps := []string{stepBuildBegun, stepReplayed, stepBuilt, stepStaged, stepMoved, stepSwapped, stepPublished, stepCorrected, stepSwept, stepDone}
 	for _, at := range steps {
 		t.Run(at+", by command", func(t *testing.T) {
 			t.Parallel()

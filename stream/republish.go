@@ -164,17 +164,20 @@ func (s *Stream) complete(ctx context.Context) (bool, error) {
 }
 
 // declareComplete tells readers that the store has every row of a partition. A declaration for another store may stand at
-// a later position, which would not give way, so it goes first.
+// a later position: to a put it would not give way.
 func (s *Stream) declareComplete(ctx context.Context, number int32, from scanner, marker string) error {
 	position, _, err := from.Position()
 	if err != nil {
 		return err
 	}
 	key := onlinestore.OffsetKey(event.TopicEvents, number)
-	if err := s.deps.Online.Delete(ctx, key); err != nil {
+	row := onlinestore.Row{Key: key, Epoch: position.Epoch, Offset: max(0, position.Offset-1), Value: onlinestore.CompleteValue(marker)}
+	seen, ok, err := s.deps.Online.Get(ctx, key)
+	switch {
+	case err != nil:
 		return err
+	case ok && row.Before(seen):
+		return s.deps.Online.Replace(ctx, []onlinestore.Replacement{{Seen: seen, Right: &row}})
 	}
-	return s.deps.Online.Put(ctx, []onlinestore.Row{
-		{Key: key, Epoch: position.Epoch, Offset: max(0, position.Offset-1), Value: onlinestore.CompleteValue(marker)},
-	})
+	return s.deps.Online.Put(ctx, []onlinestore.Row{row})
 }

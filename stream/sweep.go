@@ -16,8 +16,12 @@ import (
 	"github.com/millrace/millrace/internal/state"
 )
 
-// sweepRows is how many rows are corrected between two batches of a partition: it waits some milliseconds for them.
-const sweepRows = 500
+// sweepRows and sweepBytes bound the rows that are corrected between two batches of a partition, which waits some
+// milliseconds for them, and that a pass holds in memory.
+const (
+	sweepRows  = 500
+	sweepBytes = 1 << 20
+)
 
 // sweeper removes from the online store what earlier states have left there: rows that the state in force does not have,
 // and rows of a later position than its own. It runs beside the partitions, one pass over the store for all that wait.
@@ -190,7 +194,8 @@ type swept struct {
 	s         *Stream
 	partition *partition
 	frozen    *frozen
-	wrong     []string // keys of rows that the state does not explain
+	wrong     []onlinestore.Row // that the state does not explain
+	bytes     int               // of their values
 }
 
 // look judges a row of the online store. A row at or behind the frozen position is a later event's.
@@ -211,45 +216,50 @@ func (p *swept) look(ctx context.Context, row onlinestore.Row) error {
 			return err
 		}
 	}
-	if p.wrong = append(p.wrong, row.Key); len(p.wrong) < sweepRows {
+	p.wrong, p.bytes = append(p.wrong, row), p.bytes+len(row.Value)
+	if len(p.wrong) < sweepRows && p.bytes < sweepBytes {
 		return nil
 	}
 	return p.correct(ctx)
 }
 
-// correct replaces the wrong rows by what the state has, between two batches: nobody else writes them then.
+// correct replaces the wrong rows by what the state has, between two batches: what it has of them is published then. Rows
+// that were written since they were seen stay: either this partition has published newer ones, or the process stood still
+// meanwhile and another owns the partition, who has swept too or will.
 func (p *swept) correct(ctx context.Context) error {
-	keys := p.wrong
-	p.wrong = nil
-	if len(keys) == 0 {
+	wrong := p.wrong
+	p.wrong, p.bytes = nil, 0
+	if len(wrong) == 0 {
 		return nil
 	}
 	return p.partition.ask(ctx, func(ctx context.Context) error {
-		// A newer row would not give way to the right one, so all go first.
-		if err := p.s.deps.Online.Delete(ctx, keys...); err != nil {
-			return fmt.Errorf("remove rows of earlier states: %w", err)
+		replacements := make([]onlinestore.Replacement, len(wrong))
+		for i, seen := range wrong {
+			right, err := p.right(seen.Key)
+			if err != nil {
+				return err
+			}
+			replacements[i] = onlinestore.Replacement{Seen: seen, Right: right}
 		}
-		if err := p.putBack(ctx, keys); err != nil {
-			// No later pass would meet what is missing now, so whoever opens the state next publishes all of it.
-			return errors.Join(err, p.partition.db.Note(noteMarker, ""))
+		if err := p.s.deps.Online.Replace(ctx, replacements); err != nil {
+			return fmt.Errorf("replace rows of earlier states: %w", err)
 		}
-		return nil
+		return p.s.at(stepCorrected)
 	})
 }
 
-// putBack writes what the state has of keys.
-func (p *swept) putBack(ctx context.Context, keys []string) error {
-	rows := &rowBuffer{put: func(rows []onlinestore.Row) error { return p.s.deps.Online.Put(ctx, rows) }}
-	for _, key := range keys {
-		value, ok, err := p.partition.db.Get(key)
-		if err == nil && ok {
-			err = rows.add(key, value)
-		}
-		if err != nil {
-			return err
-		}
+// right is the row that the state has of a key now, nil where it has none.
+func (p *swept) right(key string) (*onlinestore.Row, error) {
+	stored, ok, err := p.partition.db.Get(key)
+	if err != nil || !ok {
+		return nil, err
 	}
-	return rows.flush()
+	row, err := onlinestore.DecodeRow(stored)
+	if err != nil {
+		return nil, fmt.Errorf("read state row %q: %w", key, err)
+	}
+	row.Key = key
+	return &row, nil
 }
 
 // finish ends the pass of a partition: the online store has exactly the rows of its state, and everybody may know.

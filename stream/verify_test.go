@@ -55,7 +55,7 @@ func TestVerifyNoticesDamage(t *testing.T) {
 	stray.Key, stray.Offset = onlinestore.ItemKey(onlinestore.ItemShare{Site: "default", Item: "never", Partition: 0}), 0
 	put(stray)
 	expect("a stray row online", 1)
-	if err := h.online.Delete(t.Context(), stray.Key, key); err != nil {
+	if err := h.online.Replace(t.Context(), []onlinestore.Replacement{{Seen: stray}, {Seen: row}}); err != nil {
 		t.Fatal(err)
 	}
 	expect("a missing row online", 1)

@@ -1,6 +1,7 @@
 package onlinestore
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -221,8 +222,8 @@ func (s *Embedded) Scan(ctx context.Context, prefix string, f func(Row) error) (
 	return nil
 }
 
-// Delete implements Store.
-func (s *Embedded) Delete(ctx context.Context, keys ...string) error {
+// Replace implements Store.
+func (s *Embedded) Replace(ctx context.Context, wrong []Replacement) error {
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return err
@@ -230,18 +231,37 @@ func (s *Embedded) Delete(ctx context.Context, keys ...string) error {
 	defer leave()
 	s.put.Lock()
 	defer s.put.Unlock()
-	batch := s.db.NewBatch()
+	batch := s.db.NewIndexedBatch() // shows what it did to a key that comes twice
 	defer batch.Close()
-	for _, key := range keys {
-		s.written.forget(key)
-		if err := batch.Delete([]byte(key), nil); err != nil {
-			return fmt.Errorf("delete online row: %w", err)
+	for _, r := range wrong {
+		s.written.forget(r.Seen.Key)
+		if err := replace(batch, r); err != nil {
+			return fmt.Errorf("replace online row %q: %w", r.Seen.Key, err)
 		}
 	}
 	if err := batch.Commit(pebble.NoSync); err != nil {
-		return fmt.Errorf("delete online rows: %w", err)
+		return fmt.Errorf("replace online rows: %w", err)
 	}
 	return nil
+}
+
+func replace(batch *pebble.Batch, r Replacement) error {
+	key := []byte(r.Seen.Key)
+	stored, closer, err := batch.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	stands := bytes.Equal(stored, AppendRow(nil, r.Seen))
+	if err := closer.Close(); err != nil || !stands {
+		return err
+	}
+	if r.Right == nil {
+		return batch.Delete(key, nil)
+	}
+	return batch.Set(key, AppendRow(nil, *r.Right), nil)
 }
 
 // Sync implements Store: an empty record is written to the log and forced to disk, and with it all before it.

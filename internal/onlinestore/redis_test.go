@@ -74,7 +74,7 @@ func TestRedisAwayIsUnavailable(t *testing.T) {
 	_, _, err = s.Get(t.Context(), "p/k")
 	wantUnavailable(t, "get", err)
 	wantUnavailable(t, "put", s.Put(t.Context(), []onlinestore.Row{row}))
-	wantUnavailable(t, "delete", s.Delete(t.Context(), "p/k"))
+	wantUnavailable(t, "replace", s.Replace(t.Context(), []onlinestore.Replacement{{Seen: row}}))
 	wantUnavailable(t, "scan", s.Scan(t.Context(), "", func(onlinestore.Row) error { return nil }))
 	_, err = s.Marker(t.Context())
 	wantUnavailable(t, "marker", err)

@@ -27,6 +27,12 @@ func (r Row) Before(o Row) bool {
 	return r.Offset < o.Offset
 }
 
+// Replacement is a row as it was seen in the store, and what belongs in its place.
+type Replacement struct {
+	Seen  Row
+	Right *Row // of the same key; nil: the row is removed
+}
+
 // ErrClosed is returned by every method after Close.
 var ErrClosed = errors.New("online store is closed")
 
@@ -43,11 +49,14 @@ type Store interface {
 	// Get returns the row of a key and whether there is one. The caller owns the value.
 	Get(ctx context.Context, key string) (Row, bool, error)
 	// Scan calls f with every row whose key starts with prefix, in the order of keys, until f returns an error, which
-	// Scan returns as it is. It sees each row that existed when it began and was not deleted since.
+	// Scan returns as it is. It sees each row that existed when it began and was not removed since.
 	Scan(ctx context.Context, prefix string, f func(Row) error) error
-	// Delete removes keys; absent ones are no error.
-	Delete(ctx context.Context, keys ...string) error
-	// Sync returns when everything put or deleted before survives what the adapter promises to survive (for the embedded
+	// Replace corrects rows, also by older ones or none, which Put refuses: each only while it stands exactly as it was
+	// seen, position, version and value. So a writer that stood still since it looked takes nothing away from the one who
+	// came after it. The comparison and the write of a row are one step: neither a reader nor a crash meets a moment
+	// without the row. Several are not atomic together.
+	Replace(ctx context.Context, wrong []Replacement) error
+	// Sync returns when everything put or replaced before survives what the adapter promises to survive (for the embedded
 	// one: a power cut; for Redis: nothing, see Redis.Sync).
 	Sync(ctx context.Context) error
 	// Marker is the store's identity, made when the store was. A writer that meets another marker than last time knows

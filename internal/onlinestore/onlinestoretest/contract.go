@@ -25,7 +25,10 @@ func Run(t *testing.T, open func(t *testing.T) onlinestore.Store, reopen func(t 
 		{"ScanEndsAtThePrefix", scanEndsAtThePrefix},
 		{"ScanStopsAtAnError", scanStopsAtAnError},
 		{"ScanWhileWriting", scanWhileWriting},
-		{"Delete", deleteRows},
+		{"ReplaceComparesAll", replaceComparesAll},
+		{"ReplaceRemoves", replaceRemoves},
+		{"ReplaceOfAZombie", replaceOfAZombie},
+		{"ReplaceLeavesNoGap", replaceLeavesNoGap},
 		{"ConcurrentPutsNeverGoBack", concurrentPuts},
 		{"CancelledContext", cancelled},
 	} {
@@ -143,7 +146,7 @@ func scanStopsAtAnError(t *testing.T, s onlinestore.Store) {
 	}
 }
 
-// scanWhileWriting would fail for an adapter that counts its way through pages: rows are put and deleted before and behind
+// scanWhileWriting would fail for an adapter that counts its way through pages: rows are put and removed before and behind
 // the place of the scan, which must meet each row that was there all the time, once and in order.
 func scanWhileWriting(t *testing.T, s onlinestore.Store) {
 	const stay = 1500
@@ -162,7 +165,7 @@ func scanWhileWriting(t *testing.T, s onlinestore.Store) {
 			return fmt.Errorf("%s came before %s", r.Key, want)
 		}
 		if n%100 == 0 {
-			return errors.Join(s.Delete(t.Context(), key(n/2, "goes"), key(n+1, "goes"), key(n+300, "goes")),
+			return errors.Join(s.Replace(t.Context(), gone(key(n/2, "goes"), key(n+1, "goes"), key(n+300, "goes"))),
 				s.Put(t.Context(), []onlinestore.Row{{Key: key(n/2, "came")}, {Key: key(n+300, "came")}}))
 		}
 		return nil
@@ -173,17 +176,6 @@ func scanWhileWriting(t *testing.T, s onlinestore.Store) {
 	if n != stay {
 		t.Fatalf("the scan met %d of %d rows that were there all the time", n, stay)
 	}
-}
-
-func deleteRows(t *testing.T, s onlinestore.Store) {
-	put(t, s, onlinestore.Row{Key: "a", Offset: 5}, onlinestore.Row{Key: "b", Offset: 5})
-	if err := s.Delete(t.Context(), "a", "never there"); err != nil {
-		t.Fatal(err)
-	}
-	if _, ok, err := s.Get(t.Context(), "a"); ok || err != nil {
-		t.Fatalf("deleted row: found %v, error %v", ok, err)
-	}
-	get(t, s, "b")
 }
 
 func concurrentPuts(t *testing.T, s onlinestore.Store) {
