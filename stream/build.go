@@ -83,7 +83,9 @@ func (s *Stream) openState(ctx context.Context, number int32) (*state.DB, basis,
 }
 
 func (s *Stream) openLive(number int32) (*state.DB, error) {
-	return state.Open(s.stateDir(number), state.Options{Cache: s.cache, MemTableBytes: s.memTableBytes(), Log: s.log})
+	o := s.stateOptions()
+	o.MemTableBytes = s.memTableBytes()
+	return state.Open(s.stateDir(number), o)
 }
 
 const (
@@ -190,7 +192,7 @@ func (s *Stream) build(ctx context.Context, number int32, want basis, in layout)
 		return nil, fmt.Errorf("remove leftovers: %w", err)
 	}
 	b := &built{s: s, number: number, want: want, in: in}
-	if b.db, err = state.Open(dir, state.Options{Cache: s.cache, Log: s.log}); err != nil {
+	if b.db, err = state.Open(dir, s.stateOptions()); err != nil {
 		return nil, err
 	}
 	if err = b.fill(ctx, past, fences); err != nil {

@@ -37,7 +37,7 @@ func (s *Stream) collectHistory(ctx context.Context, in layout, keep func(at lak
 	if err != nil {
 		return nil, fmt.Errorf("sort history: %w", err)
 	}
-	db, err := state.Open(filepath.Join(dir, "history"), state.Options{Cache: s.cache, Log: s.log})
+	db, err := state.Open(filepath.Join(dir, "history"), s.stateOptions())
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}

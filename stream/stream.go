@@ -125,6 +125,7 @@ type Stream struct {
 
 	drainTimeout time.Duration
 	partitions   atomic.Int32 // of the events topic, as seen last
+	disk         state.FS     // of the states; nil is the operating system's
 
 	restores    restores
 	builds      chan struct{} // holds one token for each state that is being made
@@ -269,6 +270,11 @@ func (s *Stream) handleOnce(ctx context.Context, topic string, partition int32, 
 		return nil
 	}
 	return err
+}
+
+// stateOptions are those of every state that the stream opens.
+func (s *Stream) stateOptions() state.Options {
+	return state.Options{Cache: s.cache, Log: s.log, FS: s.disk}
 }
 
 // stateDir is where the state of a partition lives.

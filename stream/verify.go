@@ -97,7 +97,7 @@ func (s *Stream) verifyPartition(ctx context.Context, number int32, in layout, f
 		return nil
 	}
 	dir := filepath.Join(h.dir, strconv.Itoa(int(number)))
-	again, err := state.Open(dir, state.Options{Cache: s.cache, Log: s.log})
+	again, err := state.Open(dir, s.stateOptions())
 	if err != nil {
 		return err
 	}

@@ -141,7 +141,7 @@ func (s *Stream) VerifyPublished(ctx context.Context) (report Report, err error)
 
 // computeLanded makes the state of a partition as it was when the last landed event had been applied.
 func (s *Stream) computeLanded(ctx context.Context, number int32, in layout, fences map[lake.FenceKey]lake.Fence, h *history) (*frozen, error) {
-	db, err := state.Open(filepath.Join(h.dir, strconv.Itoa(int(number))), state.Options{Cache: s.cache, Log: s.log})
+	db, err := state.Open(filepath.Join(h.dir, strconv.Itoa(int(number))), s.stateOptions())
 	if err != nil {
 		return nil, err
 	}

@@ -54,6 +54,7 @@ type DiskOptions struct {
 	Cache         *Cache       // shared block cache; required
 	MemTableBytes uint64       // 0 means DefaultMemTableBytes
 	Log           *slog.Logger // nil discards
+	FS            vfs.FS       // nil means the operating system's; a simulation of power cuts gives its own over the same files
 }
 
 // OpenDisk opens or creates the Pebble database in dir, with small memtables, bounded shared memory and one log. The keyed
@@ -115,6 +116,7 @@ func pebbleOptions(o DiskOptions) *pebble.Options {
 		L0StopWritesThreshold:       l0StopWrites,
 		FormatMajorVersion:          pebble.FormatNewest,
 		Logger:                      logger{o.Log},
+		FS:                          o.FS,
 	}
 	for i := range options.Levels {
 		options.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBitsPerKey)

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // Kinds of keys in the database; the first byte of every key.
@@ -44,7 +45,11 @@ type Options struct {
 	Cache         *Cache       // shared by the states of a process; required
 	MemTableBytes uint64       // 0 means DefaultMemTableBytes
 	Log           *slog.Logger // nil discards
+	FS            FS           // nil means the operating system's
 }
+
+// FS is the file system that a state writes to.
+type FS = vfs.FS
 
 // DB is the state of one partition. Reads may come from any goroutine; batches come from one, the partition's owner.
 type DB struct {
