@@ -10,7 +10,7 @@ GOLANGCI_VERSION := v2.15.0
 export MILLRACE_NODE_MODULES ?= $(CACHE)/node/node_modules
 export MILLRACE_KAFKA_LIBS ?= $(CACHE)/kafka
 
-.PHONY: up build test test-go test-data test-long test-setup lint clean generate
+.PHONY: up build test test-go test-data test-long test-setup sim lint clean generate
 
 up: build ## build everything and start it with the demo shop
 	@exec ./$(BIN) up --demo $(ARGS)
@@ -35,6 +35,13 @@ test-data: ## quality on real click histories, where MILLRACE_TEST_DATA names th
 
 test-long: test-setup ## what takes minutes: real clusters whose brokers and processes are killed and frozen
 	MILLRACE_TEST_LONG=1 $(GO) test -v -count=1 -timeout 60m -run '^TestLong' ./...
+
+# Other seeds: make sim SIM_FIRST=5000. Without a list of packages `go test` shows progress as it comes.
+SIM_SEEDS ?= 1000
+SIM_FIRST ?= 1
+
+sim: ## 1,000 seeded schedules of crashes, zombies and faults around the stream, and planted bugs that they must catch
+	cd stream && $(GO) test -timeout 60m -count=1 -run '^TestSimulation' -sim.bugs -sim.seeds=$(SIM_SEEDS) -sim.first=$(SIM_FIRST)
 
 lint: ## formatting, vet and golangci-lint
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
