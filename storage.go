@@ -182,8 +182,8 @@ func (s *storage) openOnline(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
 	if _, err := online.Marker(ctx); err != nil {
-		return fmt.Errorf("reach Redis at %s: %w; check online.addresses, online.username and online.password, and that it runs",
-			strings.Join(s.cfg.Online.Addresses, ", "), err)
+		return fmt.Errorf("reach Redis at %s: %w; check online.addresses, online.username, online.password, online.tls and online.tls_ca, "+
+			"and that it runs", strings.Join(s.cfg.Online.Addresses, ", "), err)
 	}
 	return nil
 }
