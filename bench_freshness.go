@@ -27,6 +27,7 @@ const (
 // benchFreshness measures, in milliseconds from the collector's acknowledgement, when the profile and the list show an
 // event; and whether a list asked for with after_event is ever stale. The limit is what nothing could undercut: Kafka
 // alone, from the acknowledgement of a record until a waiting fetch returns it, and one request that reads the answer.
+// Then the same beside a hot key.
 func benchFreshness(ctx context.Context, progress io.Writer, emit func(benchResult) error) error {
 	dir, err := os.MkdirTemp("", "millrace-bench-freshness-")
 	if err != nil {
@@ -43,7 +44,10 @@ func benchFreshness(ctx context.Context, progress io.Writer, emit func(benchResu
 		if err != nil {
 			return err
 		}
-		return b.run(ctx, progress, emit)
+		if err := b.run(ctx, progress, emit); err != nil {
+			return err
+		}
+		return b.hotKey(ctx, progress, emit)
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/feature"
+	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/kafka/kafkatest"
 	"github.com/millrace/millrace/internal/onlinestore"
 )
@@ -102,7 +103,12 @@ func TestLongHotKey(t *testing.T) {
 	const probes = 400
 	h := newHouse(t)
 	h.start()
-	run := func(name string, hotPerTick int) time.Duration {
+	partition := func(browser string) int32 { return kafka.PartitionFor([]byte("default:a:"+browser), testPartitions) }
+	run := func(what string, hotPerTick int) time.Duration {
+		name := what
+		for i := 0; partition(name) != partition("flood"); i++ {
+			name = fmt.Sprintf("%s-%d-", what, i)
+		}
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
 		at, sent := time.Now(), 0
