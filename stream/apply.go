@@ -24,6 +24,7 @@ type applier struct {
 	clocks    map[string]int64 // site -> newest occurred_at applied, Unix milliseconds
 	work      *work
 	recent    *state.Recent
+	reader    *event.Reader
 	memory    func() int       // bytes of rows that may stay in memory after a batch
 	moved     map[string]int64 // sites whose clock moved in this batch -> where it stood before
 }
@@ -34,7 +35,7 @@ func newApplier(db *state.DB, partition int32, memory func() int) (*applier, err
 		return nil, err
 	}
 	return &applier{db: db, partition: partition, position: position, clocks: make(map[string]int64),
-		work: newWork(db), recent: state.NewRecent(db), memory: memory, moved: make(map[string]int64)}, nil
+		work: newWork(db), recent: state.NewRecent(db), reader: event.NewReader(), memory: memory, moved: make(map[string]int64)}, nil
 }
 
 // clockNote is the name of the note that keeps a site's clock.

@@ -65,7 +65,7 @@ func BenchmarkApply(b *testing.B) {
 	}
 	for b.Loop() {
 		r := &records[i%len(records)]
-		e, poison := decodeEvent(r)
+		e, poison := decodeEvent(a.reader, r)
 		if poison != nil {
 			b.Fatal(poison.detail)
 		}
@@ -83,12 +83,12 @@ func BenchmarkApply(b *testing.B) {
 }
 
 func BenchmarkDecode(b *testing.B) {
-	records := shopRecords(b, 1000)
+	records, reader := shopRecords(b, 1000), event.NewReader()
 	b.SetBytes(int64(len(records[0].Value)))
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
-		if _, poison := decodeEvent(&records[i%1000]); poison != nil {
+		if _, poison := decodeEvent(reader, &records[i%1000]); poison != nil {
 			b.Fatal(poison.detail)
 		}
 		i++

@@ -333,7 +333,7 @@ func (a *applier) replay(records []kafka.Record, epoch, to int64) error {
 			break
 		}
 		at := state.Position{Epoch: epoch, Offset: r.Offset}
-		if e, poison := decodeEvent(r); poison != nil {
+		if e, poison := decodeEvent(a.reader, r); poison != nil {
 			a.advance(at)
 		} else if _, err := a.apply(e, at); err != nil {
 			return err

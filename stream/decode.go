@@ -22,12 +22,12 @@ type poison struct {
 
 // decodeEvent reads an events record. The collector admits only good events, but other programs may write to the topic
 // too: what would break keys, stores or clocks is refused here.
-func decodeEvent(r *kafka.Record) (*event.Event, *poison) {
+func decodeEvent(reader *event.Reader, r *kafka.Record) (*event.Event, *poison) {
 	if len(r.Value) == 0 {
 		return nil, &poison{reasonEmpty, "the record has no value"}
 	}
-	e := &event.Event{}
-	if err := event.Unmarshal(r.Value, e); err != nil {
+	e, err := reader.Read(r.Value)
+	if err != nil {
 		return nil, &poison{reasonFormat, err.Error()}
 	}
 	if detail := invalid(e); detail != "" {

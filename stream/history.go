@@ -99,13 +99,14 @@ func removeTemporary(stateDir string) error {
 
 // replay calls f with the landed events of a partition in the order of its log.
 func (h *history) replay(partition int32, f func(e *event.Event, at state.Position) error) error {
+	reader := event.NewReader()
 	return h.db.Scan(historyPrefix(partition), func(key string, value []byte) error {
 		at, err := parseHistoryKey(key)
 		if err != nil {
 			return err
 		}
-		e := &event.Event{}
-		if err := event.Unmarshal(value, e); err != nil {
+		e, err := reader.Read(value)
+		if err != nil {
 			return err
 		}
 		return f(e, at)

@@ -257,7 +257,7 @@ func (p *partition) process(ctx context.Context, records []kafka.Record) (int, e
 		r := &records[i]
 		at := state.Position{Epoch: p.origin.epoch, Offset: r.Offset}
 		taken++
-		e, poison := decodeEvent(r)
+		e, poison := decodeEvent(p.applier.reader, r)
 		if poison != nil {
 			letters = append(letters, deadLetter{r, p.origin.epoch, poison})
 			p.applier.advance(at)

@@ -180,7 +180,7 @@ func (l letter) original() (record kafka.Record, outcome, note string) {
 	switch l.source.Topic {
 	case event.TopicEvents:
 		var e *event.Event
-		if e, bad = decodeEvent(&original); bad == nil {
+		if e, bad = decodeEvent(event.NewReader(), &original); bad == nil {
 			key = e.Key()
 		}
 	case event.TopicExposures:

@@ -18,6 +18,7 @@ import (
 type table[K comparable, T any] struct {
 	memory     *rowMemory
 	key        func(K) string
+	own        func(K) K // a copy that may be kept: texts of events share memory with their record
 	decode     func([]byte) (*T, error)
 	encode     func(value *T, b []byte) []byte
 	young, old map[K]*held[T]
@@ -46,8 +47,8 @@ func weigh(encoded int) int { return heldBytes + 4*encoded }
 // heldBytes is what the smallest row takes: its key twice, the struct and its place in a map.
 const heldBytes = 600
 
-func newTable[K comparable, T any](m *rowMemory, key func(K) string, decode func([]byte) (*T, error), encode func(*T, []byte) []byte) *table[K, T] {
-	return &table[K, T]{memory: m, key: key, decode: decode, encode: encode, young: make(map[K]*held[T])}
+func newTable[K comparable, T any](m *rowMemory, key func(K) string, own func(K) K, decode func([]byte) (*T, error), encode func(*T, []byte) []byte) *table[K, T] {
+	return &table[K, T]{memory: m, key: key, own: own, decode: decode, encode: encode, young: make(map[K]*held[T])}
 }
 
 // get returns a row, from memory or from the state; one that does not exist is the zero value.
@@ -62,7 +63,7 @@ func (t *table[K, T]) get(k K) (*held[T], error) {
 			return nil, err
 		}
 	}
-	t.young[k] = h
+	t.young[t.own(k)] = h
 	t.memory.weight += h.weight
 	return h, nil
 }

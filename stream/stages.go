@@ -43,7 +43,7 @@ func (st *Stages) Close() error { return st.db.Close() }
 func (st *Stages) Decode(records []kafka.Record, epoch int64) ([]lake.EventRow, error) {
 	rows := make([]lake.EventRow, 0, len(records))
 	for i := range records {
-		e, poison := decodeEvent(&records[i])
+		e, poison := decodeEvent(st.applier.reader, &records[i])
 		if poison != nil {
 			return nil, fmt.Errorf("decode record %d: %s", records[i].Offset, poison.detail)
 		}

@@ -35,14 +35,30 @@ type first struct {
 
 func newWork(db *state.DB) *work {
 	w := &work{memory: rowMemory{db: db}, seen: make(map[state.Identity]first)}
-	w.profiles = newTable(&w.memory, onlinestore.ProfileKey, feature.DecodeProfile, (*feature.Profile).Encode)
-	w.items = newTable(&w.memory, onlinestore.ItemKey, feature.DecodeItemAggregate, (*feature.ItemAggregate).Encode)
-	w.sites = newTable(&w.memory, onlinestore.SiteKey, feature.DecodeSiteAggregate, (*feature.SiteAggregate).Encode)
-	w.newest = newTable(&w.memory, browser.key, decodeNewest,
+	w.profiles = newTable(&w.memory, onlinestore.ProfileKey, ownPartial, feature.DecodeProfile, (*feature.Profile).Encode)
+	w.items = newTable(&w.memory, onlinestore.ItemKey, same, feature.DecodeItemAggregate, (*feature.ItemAggregate).Encode)
+	w.sites = newTable(&w.memory, onlinestore.SiteKey, same, feature.DecodeSiteAggregate, (*feature.SiteAggregate).Encode)
+	w.newest = newTable(&w.memory, browser.key, ownBrowser, decodeNewest,
 		func(n *int64, b []byte) []byte { return append(b, onlinestore.NewestValue(*n)...) })
-	w.links = newTable(&w.memory, onlinestore.LinkKey, decodeLink,
+	w.links = newTable(&w.memory, onlinestore.LinkKey, ownLink, decodeLink,
 		func(at *int64, b []byte) []byte { return append(b, onlinestore.LinkValue(*at)...) })
 	return w
+}
+
+// Sites and items are words (event.Reader), which may be kept.
+
+func same[K any](k K) K { return k }
+
+func ownPartial(p onlinestore.Partial) onlinestore.Partial {
+	p.ID = strings.Clone(p.ID)
+	return p
+}
+
+func ownBrowser(b browser) browser { return browser{b.site, strings.Clone(b.id)} }
+
+func ownLink(l onlinestore.Link) onlinestore.Link {
+	l.User, l.Browser = strings.Clone(l.User), strings.Clone(l.Browser)
+	return l
 }
 
 func decodeNewest(b []byte) (*int64, error) {

@@ -122,3 +122,18 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// FuzzReader holds the reader of the topic against encoding/json: what one takes the other takes, to the same event. Each
+// value is read twice, because a reader remembers words and shares memory.
+func FuzzReader(f *testing.F) {
+	addGoldenEvents(f)
+	for _, value := range unusualValues() {
+		f.Add([]byte(value))
+	}
+	f.Add(usualValue(f))
+	r := NewReader()
+	f.Fuzz(func(t *testing.T, value []byte) {
+		agree(t, r, append([]byte(nil), value...))
+		agree(t, r, append([]byte(nil), value...))
+	})
+}

@@ -2,6 +2,7 @@ package feature
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -87,7 +88,7 @@ func isInteraction(kind string) bool {
 	return true
 }
 
-// Apply adds an event that FeedsProfile. Events come in the order of their partition; their times may be out of order. It
+// Apply adds an event that FeedsProfile. It keeps texts that event.Reader makes words of, and copies of all others. Events come in the order of their partition; their times may be out of order. It
 // reports whether features count the event: one that a hot profile skips (Pace) is known by its id, its user and its times
 // alone, and should not count for items either.
 func (p *Profile) Apply(e *event.Event) (counted bool) {
@@ -99,8 +100,8 @@ func (p *Profile) Apply(e *event.Event) (counted bool) {
 	p.LastAt = max(p.LastAt, at)
 	p.ReceivedAt = max(p.ReceivedAt, e.ReceivedAt.UnixMilli())
 	p.Events++
-	if e.UserID != "" {
-		p.UserID = e.UserID
+	if e.UserID != "" && e.UserID != p.UserID {
+		p.UserID = strings.Clone(e.UserID)
 	}
 	if len(p.EventIDs) == MaxEventIDs {
 		p.EventIDs = append(p.EventIDs[:0], p.EventIDs[1:]...)

@@ -2,6 +2,7 @@ package feature
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/internal/event"
@@ -87,7 +88,7 @@ func (s *Session) apply(e *event.Event, at int64) bool {
 			return false
 		}
 	}
-	id := e.SessionID
+	id := strings.Clone(e.SessionID)
 	if id == "" {
 		id = autoSession + e.EventID
 	}

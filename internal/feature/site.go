@@ -112,15 +112,15 @@ func (s *SiteAggregate) Merge(o *SiteAggregate) {
 	s.Searches = s.Searches.merge(o.Searches, MaxTopSearches, Day, s.LastAt)
 }
 
-// normalTerm is a search term as it is counted: lower case, single spaces, at most MaxTermBytes.
+// normalTerm is a search term as it is counted: lower case, single spaces, at most MaxTermBytes. It is a copy.
 func normalTerm(term string) string {
 	term = strings.Join(strings.Fields(strings.ToLower(term)), " ")
 	if len(term) <= MaxTermBytes {
-		return term
+		return strings.Clone(term)
 	}
 	end := MaxTermBytes
 	for !utf8.RuneStart(term[end]) {
 		end--
 	}
-	return strings.TrimSpace(term[:end])
+	return strings.Clone(strings.TrimSpace(term[:end]))
 }
