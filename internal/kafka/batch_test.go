@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -323,6 +324,33 @@ func TestParsedBytesAreBounded(t *testing.T) {
 			t.Fatalf("from %d: %d records, next %d, %v", from, len(p.records), p.next, err)
 		}
 		from = p.next
+	}
+}
+
+// A fetch of many small batches makes room some times for all of them, not for each.
+func TestManySmallBatchesShareTheirMemory(t *testing.T) {
+	const batches = 1000
+	encoder, err := newEncoder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b batchBuilder
+	b.add(&Record{Value: bytes.Repeat([]byte("value "), 500)})
+	b.compress(encoder)
+	batch := b.seal(producerState{id: noProducer})[lengthPrefixSize:]
+	var raw []byte
+	for i := range batches {
+		raw = append(raw, at(batch, int64(i))...)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	p, err := parse(t, 0, raw)
+	runtime.ReadMemStats(&after)
+	if err != nil || len(p.records) != batches {
+		t.Fatalf("%d records, %v", len(p.records), err)
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > 10*uint64(p.parsed) {
+		t.Errorf("%d bytes were allocated for %d", took, p.parsed)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -62,6 +63,7 @@ var scratchPool sync.Pool
 func (p *batchParser) inflate(c compress.Compression, b []byte) (out []byte, err error) {
 	if c == compress.Zstd {
 		from := len(p.inflated)
+		p.makeRoom(b)
 		out, err = p.zstd.DecodeAll(b, p.inflated) // bounded by the decoder's own limit
 		if err == nil {
 			p.inflated, out = out, out[from:]
@@ -73,6 +75,15 @@ func (p *batchParser) inflate(c compress.Compression, b []byte) (out []byte, err
 		return nil, fmt.Errorf("inflate %s: %w", c, err)
 	}
 	return out, nil
+}
+
+// makeRoom grows the memory for a batch as an append would. The decoder makes room for exactly the batch that it is given, so
+// that a fetch of a thousand small ones would copy everything a thousand times, and take gigabytes over it.
+func (p *batchParser) makeRoom(b []byte) {
+	var h zstd.Header
+	if err := h.Decode(b); err == nil && h.HasFCS && h.FrameContentSize <= maxInflatedBytes {
+		p.inflated = slices.Grow(p.inflated, int(h.FrameContentSize))
+	}
 }
 
 func inflateStream(c compress.Compression, b []byte) ([]byte, error) {
