@@ -148,7 +148,7 @@ func (s *system) newStream() (*stream.Stream, error) {
 	states := s.cfg.path("state")
 	group := kafka.NewGroup(s.kafka, kafka.GroupConfig{
 		Group: stream.Group, Topics: stream.Topics(), SessionTimeout: s.cfg.Stream.SessionTimeout,
-		Held: func() map[string][]int32 { return stream.Held(states) },
+		Held: func() map[string][]int32 { return stream.Held(states) }, Log: telemetry.Component(s.log, "stream"),
 	})
 	bucket, err := openBucket(s.cfg)
 	if err != nil {
