@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -12,7 +13,9 @@ import (
 
 func franz(tb testing.TB, brokers []string, opts ...kgo.Opt) *kgo.Client {
 	tb.Helper()
-	c, err := kgo.NewClient(append(opts, kgo.SeedBrokers(brokers...))...)
+	// Where a part of everything fails it would wait seconds for each, by default.
+	again := kgo.RetryBackoffFn(func(int) time.Duration { return 10 * time.Millisecond })
+	c, err := kgo.NewClient(append(opts, kgo.SeedBrokers(brokers...), again, kgo.MetadataMinAge(10*time.Millisecond))...)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package kafka_test
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -43,11 +42,8 @@ var suite = []struct {
 	{"group handler error", testGroupHandlerError},
 }
 
-func runSuite(t *testing.T, brokers []string, except ...string) {
+func runSuite(t *testing.T, brokers []string) {
 	for _, s := range suite {
-		if slices.Contains(except, s.name) {
-			continue
-		}
 		t.Run(s.name, func(t *testing.T) { s.test(t, brokers) })
 	}
 }
@@ -55,8 +51,6 @@ func runSuite(t *testing.T, brokers []string, except ...string) {
 func TestEmbedded(t *testing.T) { runSuite(t, []string{kafkatest.Broker(t).Addr()}) }
 
 // TestFaulty is the suite on a cluster where a part of everything fails for now, answers get lost and leaders move.
-// The library's bare connection, which is the oracle of one test, does not bear that, and the transactional client of
-// others takes up to a minute over it.
 func TestFaulty(t *testing.T) {
 	b := kafkatest.Broker(t)
 	for _, f := range []broker.Fault{
@@ -71,7 +65,7 @@ func TestFaulty(t *testing.T) {
 		f.Count = -1
 		inject(t, b, f)
 	}
-	runSuite(t, []string{b.Addr()}, "against the library", "control records", "read committed", "open transaction")
+	runSuite(t, []string{b.Addr()})
 }
 
 func TestReal(t *testing.T) { runSuite(t, kafkatest.Real(t)) }
