@@ -53,7 +53,10 @@ func (s *Stream) handleEvents(ctx context.Context, number int32, commit func(nex
 			err = errors.Join(err, p.db.Close())
 		}
 	}()
-	p.checkpoint, p.upload = newCheckpoint(s, db), newUpload(p)
+	p.checkpoint = newCheckpoint(s, db)
+	if p.upload, err = newUpload(ctx, p); err != nil {
+		return err
+	}
 	defer func() { p.upload.stop() }()
 	defer close(p.done)
 	sweep, err := p.publishState(ctx)
@@ -93,11 +96,12 @@ func (p *partition) drain(ctx context.Context) {
 	p.checkpoint.wait()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.s.drainTimeout)
 	defer cancel()
+	p.upload.beginLast(ctx) // beside the rest: a lake or Kafka that is away takes all the time there is
 	err := p.s.landing.flush(ctx)
 	if !p.halfway {
 		err = errors.Join(err, p.checkpoint.make(ctx))
 	}
-	p.upload.now(ctx)
+	p.upload.finish(ctx)
 	if err != nil {
 		p.s.log.Warn("partition was not flushed; its next owner reads a little again", "topic", p.origin.id.topic,
 			"partition", p.origin.id.partition, "error", err)

@@ -27,19 +27,22 @@ const (
 type upload struct {
 	p       *partition
 	points  *state.Checkpoints // nil without a bucket
-	last    state.Position     // of the newest one, or of the state as it was taken over
-	at      time.Time          // when the newest one was begun
+	last    state.Position     // of the newest one, without its hash
+	at      time.Time          // when the newest one was begun, or put by an earlier owner
 	cleaned time.Time
 	running chan error // yields how the running one ended; nil when none runs
 	cancel  context.CancelFunc
 }
 
-func newUpload(p *partition) upload {
-	u := upload{p: p, at: time.Now(), cleaned: time.Now()}
+// newUpload goes on with the interval where the owner before left it: a partition that changes hands more often than that
+// would never be uploaded otherwise.
+func newUpload(ctx context.Context, p *partition) (u upload, err error) {
+	u = upload{p: p, cleaned: time.Now()}
 	if b := p.s.deps.Bucket; b != nil {
 		u.points = state.NewCheckpoints(b, p.basis.Epoch, p.number)
+		u.last, u.at, err = u.points.Newest(ctx)
 	}
-	return u
+	return u, err
 }
 
 // ifDue begins an upload when the last one is long enough ago and something has changed. The owner calls it between two
@@ -62,11 +65,11 @@ func (u *upload) ifDue(ctx context.Context) {
 
 // begin freezes the state and uploads it in a goroutine of its own.
 func (u *upload) begin(ctx context.Context) {
-	u.at = time.Now()
 	at, _, err := u.p.db.Position()
-	if err == nil && at == u.last {
+	if err == nil && at.Epoch == u.last.Epoch && at.Offset == u.last.Offset {
 		return
 	}
+	u.at = time.Now()
 	dir := u.p.s.besideDir(frozenPrefix, u.p.number)
 	if err == nil {
 		err = os.RemoveAll(dir)
@@ -129,13 +132,16 @@ func (u *upload) stop() {
 	}
 }
 
-// now uploads what has changed and waits for it: the next owner has little to read again.
-func (u *upload) now(ctx context.Context) {
-	if u.points == nil {
-		return
+// beginLast uploads what has changed, so that the next owner has little to read again; finish waits for it.
+func (u *upload) beginLast(ctx context.Context) {
+	if u.points != nil {
+		u.stop()
+		u.begin(ctx)
 	}
-	u.stop()
-	if u.begin(ctx); u.running != nil {
+}
+
+func (u *upload) finish(ctx context.Context) {
+	if u.running != nil {
 		u.ended(ctx, <-u.running)
 		u.cancel()
 	}

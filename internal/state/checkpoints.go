@@ -22,6 +22,7 @@ const (
 	bucketRoot     = "state/"
 	filesSegment   = "files/"
 	manifestSuffix = ".json"
+	manifestName   = "%010d-%019d" + manifestSuffix // position; sorted by name the newest is the last
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -82,9 +83,8 @@ func (c *Checkpoints) Put(ctx context.Context, dir string, m Manifest) (uploaded
 	return uploaded, nil
 }
 
-// manifestKey sorts by position.
 func (c *Checkpoints) manifestKey(p Position) string {
-	return fmt.Sprintf("%s%010d-%019d%s", c.prefix, p.Epoch, p.Offset, manifestSuffix)
+	return c.prefix + fmt.Sprintf(manifestName, p.Epoch, p.Offset)
 }
 
 func (c *Checkpoints) putFile(ctx context.Context, key, path string, size int64) (err error) {
@@ -166,6 +166,21 @@ func (c *Checkpoints) read(ctx context.Context, key string) (Manifest, error) {
 		err = fmt.Errorf("%w: the manifest is that of position (%d,%d)", ErrCorrupt, m.Position.Epoch, m.Position.Offset)
 	}
 	return m, err
+}
+
+// Newest says where the newest checkpoint stands, without its hash, and when it was put, whoever put it; zeros where there is
+// none. It may be damaged.
+func (c *Checkpoints) Newest(ctx context.Context) (at Position, put time.Time, err error) {
+	infos, err := c.manifests(ctx)
+	if err != nil {
+		return at, put, fmt.Errorf("look for checkpoints: %w", err)
+	}
+	for _, info := range slices.Backward(infos) {
+		if _, err := fmt.Sscanf(info.Key[len(c.prefix):], manifestName, &at.Epoch, &at.Offset); err == nil {
+			return at, info.Modified, nil
+		}
+	}
+	return Position{}, put, nil
 }
 
 // Restored is what Restore found.

@@ -365,3 +365,20 @@ func FuzzManifest(f *testing.F) {
 		}
 	})
 }
+
+// Newest goes by position, and passes over what only looks like a checkpoint.
+func TestNewestCheckpoint(t *testing.T) {
+	v := newVault(t)
+	if at, put, err := v.points.Newest(t.Context()); err != nil || at != (Position{}) || !put.IsZero() {
+		t.Fatalf("without any: %v, %v, %v", at, put, err)
+	}
+	for _, offset := range []int64{9, 100} {
+		v.write(offset, map[string]string{"key": fmt.Sprint(offset)})
+		v.checkpoint()
+	}
+	v.must(os.WriteFile(filepath.Join(v.dir, "state", "3", "5", "zebra.json"), []byte("{}"), 0o600))
+	at, put, err := v.points.Newest(t.Context())
+	if err != nil || at != (Position{Epoch: 3, Offset: 100}) || time.Since(put) > time.Hour {
+		t.Fatalf("%v, %v, %v", at, put, err)
+	}
+}
