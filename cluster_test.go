@@ -28,14 +28,19 @@ type cluster struct {
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
+	return newClusterOn(t, kafkatest.Real(t))
+}
+
+// newClusterOn is newCluster on brokers that run, each of which keeps a replica of everything.
+func newClusterOn(t *testing.T, brokers []string) *cluster {
+	t.Helper()
 	t.Setenv(runMainEnv, "1") // for the training process that a command starts
 	dir := t.TempDir()
 	c := &cluster{t: t, bucket: filepath.Join(dir, "bucket"), config: filepath.Join(dir, "millrace.yaml")}
 	c.dsn = postgrestest.Start(t).Database(t)
 	c.redis = redistest.Start(t)
-	brokers := kafkatest.Real(t)
-	text := fmt.Sprintf("kafka:\n  brokers: [%q]\n  partitions: 4\n  replication: 1\ncontrol:\n  dsn: %q\nbucket: %q\nonline:\n  addresses: %q\n"+
-		"stream:\n  commit_interval: 500ms\n  session_timeout: 6s\n", strings.Join(brokers, `", "`), c.dsn, c.bucket, c.redis.Addr)
+	text := fmt.Sprintf("kafka:\n  brokers: %q\n  partitions: 4\n  replication: %d\ncontrol:\n  dsn: %q\nbucket: %q\nonline:\n  addresses: %q\n"+
+		"stream:\n  commit_interval: 500ms\n  session_timeout: 6s\n", strings.Join(brokers, ","), len(brokers), c.dsn, c.bucket, c.redis.Addr)
 	if err := os.WriteFile(c.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

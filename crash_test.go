@@ -19,6 +19,7 @@ const (
 	crashRate        = 1000 // events a second
 	crashBatch       = 20   // events a request
 	crashSenders     = 4
+	crashVisitors    = 97
 	crashMaxLifetime = 2500 * time.Millisecond // of the program between two kills
 )
 
@@ -78,38 +79,50 @@ func (l *load) count() int {
 func (l *load) send(ctx context.Context, p *program, key, prefix string) {
 	tick := time.NewTicker(time.Second * crashBatch * crashSenders / crashRate)
 	defer tick.Stop()
-	for batch := 0; ; batch++ {
+	for n := 0; ; n++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			l.post(ctx, p, key, newBatch(prefix, n, crashVisitors))
 		}
-		var ids []string
-		var events []map[string]any
-		for i := range crashBatch {
-			id := fmt.Sprintf("%s-b%d-%d", prefix, batch, i)
-			ids = append(ids, id)
-			events = append(events, map[string]any{
-				"event_id": id, "type": []string{event.ViewItem, event.AddToCart, event.Purchase, event.PageView}[i%4],
-				"occurred_at":  time.Now().UTC().Format(time.RFC3339Nano),
-				"anonymous_id": fmt.Sprintf("visitor-%d", (batch*crashBatch+i)%97),
-				"item_id":      fmt.Sprintf("item-%d", (batch+i*i)%41), "item_category": fmt.Sprintf("category-%d", i%5),
-			})
-		}
-		var verdict struct {
-			Accepted int
-			Rejected []json.RawMessage
-		}
-		status, _, err := p.call(ctx, "POST", "/v1/events", key, events, &verdict)
-		if err != nil || status != 202 || verdict.Accepted != crashBatch {
-			continue
-		}
-		l.mu.Lock()
-		for _, id := range ids {
-			l.acked[id] = true
-		}
-		l.mu.Unlock()
 	}
+}
+
+// batch is the events of one request.
+type batch struct {
+	ids    []string
+	events []map[string]any
+}
+
+// newBatch makes the nth batch of a sender, whose events are spread over some visitors.
+func newBatch(prefix string, n, visitors int) (b batch) {
+	for i := range crashBatch {
+		id := fmt.Sprintf("%s-b%d-%d", prefix, n, i)
+		b.ids = append(b.ids, id)
+		b.events = append(b.events, map[string]any{
+			"event_id": id, "type": []string{event.ViewItem, event.AddToCart, event.Purchase, event.PageView}[i%4],
+			"occurred_at":  time.Now().UTC().Format(time.RFC3339Nano),
+			"anonymous_id": fmt.Sprintf("visitor-%d", (n*crashBatch+i)%visitors),
+			"item_id":      fmt.Sprintf("item-%d", (n+i*i)%41), "item_category": fmt.Sprintf("category-%d", i%5),
+		})
+	}
+	return b
+}
+
+// post sends a batch and reports whether all of it was acknowledged.
+func (l *load) post(ctx context.Context, p *program, key string, b batch) bool {
+	var verdict struct{ Accepted int }
+	status, _, err := p.call(ctx, "POST", "/v1/events", key, b.events, &verdict)
+	if err != nil || status != 202 || verdict.Accepted != len(b.events) {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, id := range b.ids {
+		l.acked[id] = true
+	}
+	return true
 }
 
 // checkLake counts every event id in the lake of a stopped data directory.
@@ -125,15 +138,27 @@ func checkLakeAt(t *testing.T, at lake.Config, l *load) {
 		t.Fatal(err)
 	}
 	defer store.Close()
+	if lost, doubled := l.compare(landedIDs(t, store)); len(lost) > 0 || len(doubled) > 0 {
+		t.Fatalf("%d of %d acknowledged events lost (%s), %d doubled (%s)", len(lost), len(l.acked), some(lost), len(doubled), some(doubled))
+	}
+}
+
+// landedIDs counts how often each event is in the lake.
+func landedIDs(t *testing.T, store *lake.Lake) map[string]int {
+	t.Helper()
 	seen := map[string]int{}
-	err = store.ScanEvents(t.Context(), lake.ScanRequest{Table: lake.TableEvents}, func(row lake.EventRow) error {
+	err := store.ScanEvents(t.Context(), lake.ScanRequest{Table: lake.TableEvents}, func(row lake.EventRow) error {
 		seen[row.Event.EventID]++
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var lost, doubled []string
+	return seen
+}
+
+// compare finds what was acknowledged and is not in the lake, and what is there more than once.
+func (l *load) compare(seen map[string]int) (lost, doubled []string) {
 	for id := range l.acked {
 		if seen[id] == 0 {
 			lost = append(lost, id)
@@ -144,9 +169,7 @@ func checkLakeAt(t *testing.T, at lake.Config, l *load) {
 			doubled = append(doubled, id)
 		}
 	}
-	if len(lost) > 0 || len(doubled) > 0 {
-		t.Fatalf("%d of %d acknowledged events lost (%s), %d doubled (%s)", len(lost), len(l.acked), some(lost), len(doubled), some(doubled))
-	}
+	return lost, doubled
 }
 
 func some(ids []string) string {
