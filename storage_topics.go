@@ -17,7 +17,8 @@ import (
 )
 
 // productTopics are the topics that every installation has.
-var productTopics = []string{event.TopicEvents, event.TopicDead, event.TopicExposures, event.TopicFeatures, event.TopicItems}
+var productTopics = []string{event.TopicEvents, event.TopicDead, event.TopicExposures, event.TopicFeatures, event.TopicItems,
+	event.TopicSessions}
 
 const (
 	// topicsLease is held while topics are created: of several roles that start together one creates and counts the first

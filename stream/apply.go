@@ -27,6 +27,8 @@ type applier struct {
 	reader    *event.Reader
 	memory    func() int       // bytes of rows that may stay in memory after a batch
 	moved     map[string]int64 // sites whose clock moved in this batch -> where it stood before
+	closed    map[string]int64 // site -> the clock on which the sessions that were over then are written
+	written   int64            // sessions that an event received before ended are written, Unix milliseconds
 }
 
 func newApplier(db *state.DB, partition int32, memory func() int) (*applier, error) {
@@ -35,7 +37,8 @@ func newApplier(db *state.DB, partition int32, memory func() int) (*applier, err
 		return nil, err
 	}
 	return &applier{db: db, partition: partition, position: position, clocks: make(map[string]int64),
-		work: newWork(db), recent: state.NewRecent(db), reader: event.NewReader(), memory: memory, moved: make(map[string]int64)}, nil
+		work: newWork(db), recent: state.NewRecent(db), reader: event.NewReader(), memory: memory, moved: make(map[string]int64),
+		closed: make(map[string]int64)}, nil
 }
 
 // clockNote is the name of the note that keeps a site's clock.
@@ -170,7 +173,7 @@ func (a *applier) applyProfile(e *event.Event, at state.Position) (profile *feat
 		if err != nil {
 			return nil, false, err
 		}
-		return p.value, a.work.profiles.change(p, at).Apply(e), nil
+		return a.applyVisit(e, p, at)
 	}
 	newest, err := a.work.newest.get(browser{e.Site, e.AnonymousID})
 	if err != nil {
@@ -196,12 +199,14 @@ func (a *applier) applyProfile(e *event.Event, at state.Position) (profile *feat
 		}
 		*a.work.links.change(link, at) = e.OccurredAt.UnixMilli()
 	}
-	counted = a.work.profiles.change(p, at).Apply(e)
+	if profile, counted, err = a.applyVisit(e, p, at); err != nil {
+		return nil, false, err
+	}
 	// Whoever comes after a logout may be somebody else. The logout itself is the last act of the person before.
 	if e.Type == event.Logout {
 		*a.work.newest.change(newest, at)++
 	}
-	return p.value, counted, nil
+	return profile, counted, nil
 }
 
 func (a *applier) profile(p onlinestore.Partial) (*held[feature.Profile], error) {

@@ -69,7 +69,7 @@ func newHouse(t *testing.T) *house {
 			t.Error(err)
 		}
 	})
-	for _, topic := range []string{event.TopicEvents, event.TopicExposures, event.TopicDead, event.TopicFeatures} {
+	for _, topic := range []string{event.TopicEvents, event.TopicExposures, event.TopicDead, event.TopicFeatures, event.TopicSessions} {
 		kafkatest.Topic(t, h.client, topic, testPartitions)
 		if _, err := h.control.EnsureEpoch(t.Context(), topic, testPartitions, true); err != nil {
 			t.Fatal(err)
@@ -119,7 +119,7 @@ func (h *house) streamIn(dir string) *Stream {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	s.drainTimeout, s.rebuildPoll = h.drainTimeout, 10*time.Millisecond
+	s.drainTimeout, s.rebuildPoll, s.closeEvery = h.drainTimeout, 10*time.Millisecond, time.Millisecond
 	return s
 }
 

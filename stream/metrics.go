@@ -15,6 +15,7 @@ type metrics struct {
 	dead       *prometheus.CounterVec
 	lost       *prometheus.CounterVec
 	skipped    prometheus.Counter
+	closed     prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, l *landing, online *patient) (*metrics, error) {
@@ -40,6 +41,9 @@ func newMetrics(reg prometheus.Registerer, l *landing, online *patient) (*metric
 		skipped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_feed_skipped_records_total", Help: "Changes left out of the change feed because Kafka does not take them.",
 		}),
+		closed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_sessions_closed_total", Help: "Records of closed sessions written; those of sessions that went on, and what a crash repeats, count again.",
+		}),
 	}
 	if reg == nil {
 		return m, nil
@@ -50,7 +54,7 @@ func newMetrics(reg prometheus.Registerer, l *landing, online *patient) (*metric
 	away := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "millrace_online_store_away_seconds", Help: "How long publication has been waiting for the online store; 0 while it answers.",
 	}, func() float64 { return online.away().Seconds() })
-	for _, c := range []prometheus.Collector{away, m.lag, m.freshness, m.applied, m.duplicates, m.dead, m.lost, m.skipped, age} {
+	for _, c := range []prometheus.Collector{away, m.lag, m.freshness, m.applied, m.duplicates, m.dead, m.lost, m.skipped, m.closed, age} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

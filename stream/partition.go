@@ -35,6 +35,7 @@ type partition struct {
 	checkpoint    checkpoint
 	upload        upload
 	republication republication
+	closer        closer
 	// halfway is true while a committed batch is not wholly published. It stays true when that fails, and then the outbox
 	// must not be dropped.
 	halfway bool
@@ -198,6 +199,7 @@ func (p *partition) loop(ctx context.Context) error {
 			return err
 		}
 		next = res.Next
+		p.closer.caughtUp = next >= res.End
 		p.s.metrics.lag.set(id, behind(res, len(res.Records)))
 		res.Release() // decoded events are copies, and the letters are written
 	}
@@ -244,6 +246,9 @@ func (p *partition) between(ctx context.Context) error {
 		return errRewind
 	}
 	if err := p.republishIfLost(ctx); err != nil {
+		return err
+	}
+	if err := p.closer.ifDue(ctx, p); err != nil {
 		return err
 	}
 	p.upload.ifDue(ctx)

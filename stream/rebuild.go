@@ -105,6 +105,7 @@ func (s *Stream) replayHistory(ctx context.Context, db *state.DB, h *history, in
 	if err != nil {
 		return err
 	}
+	a.written = s.now().Add(-rewrittenSessions).UnixMilli()
 	n := int64(0)
 	commit := func() error {
 		h.replayed.Add(n)
@@ -127,5 +128,5 @@ func (s *Stream) replayHistory(ctx context.Context, db *state.DB, h *history, in
 		return fmt.Errorf("apply landed events: %w", err)
 	}
 	a.advance(state.Position{Epoch: fence.Epoch, Offset: fence.Next - 1, Hash: fence.Hash})
-	return commit()
+	return errors.Join(commit(), a.forgetWritten())
 }

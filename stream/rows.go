@@ -75,7 +75,7 @@ func (t *table[K, T]) load(key string) (*held[T], error) {
 		if err != nil {
 			return err
 		}
-		h.weight = weigh(len(row.Value))
+		h.weight, h.at = weigh(len(row.Value)), state.Position{Epoch: row.Epoch, Offset: row.Offset}
 		h.value, err = t.decode(row.Value)
 		return err
 	})

@@ -41,7 +41,7 @@ type simLog struct {
 func newSimLog(p plan) *simLog {
 	l := &simLog{plan: p, parts: make(map[partitionID][]kafka.Record), changed: make(chan struct{})}
 	for topic, n := range map[string]int32{event.TopicEvents: simEventPartitions, event.TopicExposures: simExposurePartitions,
-		event.TopicDead: 1, event.TopicFeatures: simEventPartitions} {
+		event.TopicDead: 1, event.TopicFeatures: simEventPartitions, event.TopicSessions: 1} {
 		for number := range n {
 			l.parts[partitionID{topic, number}] = nil
 		}

@@ -132,6 +132,8 @@ type Stream struct {
 	sweeper     *sweeper
 	rebuildPoll time.Duration
 	markerPoll  time.Duration
+	closeEvery  time.Duration
+	now         func() time.Time        // the wall clock of quiet sites
 	hook        func(step string) error // tests kill the process here
 
 	mu      sync.Mutex
@@ -173,7 +175,7 @@ func New(cfg Config, deps Deps) (*Stream, error) {
 	deps.Online = online
 	s := &Stream{cfg: cfg, deps: deps, log: deps.Logger, cache: state.NewCache(cfg.CacheBytes),
 		progress: newProgress(), drainTimeout: defaultDrainTimeout, restores: newRestores(), builds: make(chan struct{}, concurrentBuilds),
-		rebuildPoll: defaultRebuildPoll, markerPoll: defaultMarkerPoll, open: make(map[int32]*partition)}
+		rebuildPoll: defaultRebuildPoll, markerPoll: defaultMarkerPoll, closeEvery: closeInterval, now: time.Now, open: make(map[int32]*partition)}
 	s.sweeper = newSweeper()
 	s.landing = newLanding(deps.Lake, cfg, s.progress, s.log)
 	var err error

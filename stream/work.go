@@ -19,6 +19,7 @@ type work struct {
 	newest   *table[browser, int64]
 	links    *table[onlinestore.Link, int64]
 	seen     map[state.Identity]first // remembered in this batch
+	timers   []state.Timer            // of sessions, set in this batch
 	scratch  []byte
 }
 
@@ -82,6 +83,9 @@ func (w *work) write(batch *state.Batch, round uint32) []onlinestore.Row {
 	for who, f := range w.seen {
 		batch.Remember(who, f.clock, f.at)
 	}
+	for _, t := range w.timers {
+		batch.SetTimer(t)
+	}
 	rows := make([]onlinestore.Row, 0, w.changes())
 	add := func(row onlinestore.Row, stored []byte, named bool) {
 		rows = append(rows, row)
@@ -102,6 +106,7 @@ func (w *work) write(batch *state.Batch, round uint32) []onlinestore.Row {
 // settle forgets what belonged to the batch, and rows when the young ones weigh more than a number of bytes.
 func (w *work) settle(bytes int) {
 	clear(w.seen)
+	w.timers = w.timers[:0]
 	if w.memory.weight <= bytes {
 		return
 	}

@@ -18,6 +18,7 @@ const (
 	TopicExposures = "millrace.exposures"
 	TopicFeatures  = "millrace.features"
 	TopicItems     = "millrace.items"
+	TopicSessions  = "millrace.sessions"
 )
 
 // DefaultSite is the site of a single-shop installation.

@@ -28,3 +28,13 @@ func (r SessionRule) Continues(start, last, now time.Time) bool {
 	}
 	return now.Sub(last) < r.Idle && now.Sub(start) < r.Max
 }
+
+// End is when a session is over that began at start and was last active at last. One that a given session_id keeps together
+// beyond Max ends by silence alone.
+func (r SessionRule) End(start, last time.Time) time.Time {
+	idle := last.Add(r.Idle)
+	if longest := start.Add(r.Max); last.Before(longest) && longest.Before(idle) {
+		return longest
+	}
+	return idle
+}

@@ -22,6 +22,7 @@ const (
 	kindSeen     = 's' // ids of events, see dedup.go
 	kindMeta     = 'm' // notes of the caller
 	kindPosition = 'p' // the position, one key
+	kindTimer    = 't' // what is due when, see timers.go
 )
 
 // Position is how far a partition was applied: everything before Offset in this epoch of the topic, and all of earlier
@@ -155,13 +156,18 @@ func (r reader) Outbox(f func(round uint32, key string) error) error {
 	})
 }
 
-func (r reader) scan(kind byte, prefix string, f func(key string, value []byte) error) (err error) {
+func (r reader) scan(kind byte, prefix string, f func(key string, value []byte) error) error {
+	lower := keyOf(kind, prefix)
+	return r.span(lower, prefixEnd(lower), f)
+}
+
+// span calls f with what lies between two keys, without the kind.
+func (r reader) span(lower, upper []byte, f func(key string, value []byte) error) (err error) {
 	if err := r.others.enter(); err != nil {
 		return err
 	}
 	defer r.others.leave()
-	lower := keyOf(kind, prefix)
-	it, err := r.from.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: prefixEnd(lower)})
+	it, err := r.from.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
 		return fmt.Errorf("scan state: %w", err)
 	}
