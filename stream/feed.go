@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -53,15 +52,11 @@ type Change struct {
 type feed struct {
 	producer Producer
 	log      *slog.Logger
-	wake     chan struct{}
 	skipped  prometheus.Counter // changes that Kafka does not take
 	scratch  bytes.Buffer       // of publish
 
-	mu        sync.Mutex
-	waiting   map[string]feedRow
-	added     uint64 // rounds begun: rows added now go out in this one
-	published uint64 // rounds ended
-	changed   chan struct{}
+	turns   // publications; mu guards what follows
+	waiting map[string]feedRow
 }
 
 type feedRow struct {
@@ -70,8 +65,7 @@ type feedRow struct {
 }
 
 func newFeed(p Producer, skipped prometheus.Counter, log *slog.Logger) *feed {
-	return &feed{producer: p, log: log, wake: make(chan struct{}, 1), skipped: skipped,
-		waiting: make(map[string]feedRow), changed: make(chan struct{})}
+	return &feed{producer: p, log: log, skipped: skipped, turns: newTurns("change feed"), waiting: make(map[string]feedRow)}
 }
 
 // add hands rows over. It waits while too many wait already.
@@ -100,59 +94,14 @@ func (f *feed) add(ctx context.Context, partition int32, rows []onlinestore.Row)
 	}
 }
 
-func (f *feed) poke() {
-	select {
-	case f.wake <- struct{}{}:
-	default: // one is asked for already
-	}
-}
-
-// flush returns when every row added before the call is published.
-func (f *feed) flush(ctx context.Context) error {
-	f.mu.Lock()
-	want := f.added + 1
-	f.mu.Unlock()
-	for {
-		f.mu.Lock()
-		done, changed := f.published >= want, f.changed
-		f.mu.Unlock()
-		if done {
-			return nil
-		}
-		f.poke()
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return fmt.Errorf("flush change feed: %w", ctx.Err())
-		}
-	}
-}
-
 // run publishes until ctx ends. What then waits stands in the outbox of its partition and is published after the next
 // start.
-func (f *feed) run(ctx context.Context) error {
-	ticker := time.NewTicker(feedInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		case <-f.wake:
-		}
-		if err := f.publish(ctx); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
-		}
-	}
-}
+func (f *feed) run(ctx context.Context) error { return f.every(ctx, feedInterval, f.publish) }
 
 // publish sends all waiting rows.
 func (f *feed) publish(ctx context.Context) error {
 	f.mu.Lock()
-	f.added++
+	f.begun++
 	rows := f.waiting
 	f.waiting = make(map[string]feedRow)
 	f.broadcast()
@@ -180,15 +129,9 @@ func (f *feed) publish(ctx context.Context) error {
 		return err
 	}
 	f.mu.Lock()
-	f.published = f.added
-	f.broadcast()
+	f.finish()
 	f.mu.Unlock()
 	return nil
-}
-
-func (f *feed) broadcast() {
-	close(f.changed)
-	f.changed = make(chan struct{})
 }
 
 // send produces records, again and again while Kafka is out of reach: nothing else of the stream would go on either. A

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/millrace/millrace/lake"
@@ -36,16 +35,12 @@ type landing struct {
 	maxBytes int
 	progress *progress
 	log      *slog.Logger
-	wake     chan struct{} // holds one token when a commit is wanted now
 
-	mu       sync.Mutex
-	parts    map[lake.FenceKey]*share
-	rows     int
-	bytes    int
-	oldest   time.Time     // when the oldest waiting row was handed over; zero when none waits
-	turn     uint64        // commits begun
-	finished uint64        // commits ended; turn - finished is 0 or 1
-	changed  chan struct{} // closed and replaced when a commit ends, or rows were dropped
+	turns  // commits; mu guards what follows
+	parts  map[lake.FenceKey]*share
+	rows   int
+	bytes  int
+	oldest time.Time // when the oldest waiting row was handed over; zero when none waits
 }
 
 // share is what waits of one partition: rows from offset from up to next.
@@ -61,8 +56,7 @@ type share struct {
 }
 
 func newLanding(l Lake, cfg Config, p *progress, log *slog.Logger) *landing {
-	return &landing{lake: l, interval: cfg.CommitInterval, maxRows: cfg.CommitBytes / landingRowBytes, maxBytes: cfg.CommitBytes, progress: p, log: log, wake: make(chan struct{}, 1),
-		parts: make(map[lake.FenceKey]*share), changed: make(chan struct{})}
+	return &landing{lake: l, interval: cfg.CommitInterval, maxRows: cfg.CommitBytes / landingRowBytes, maxBytes: cfg.CommitBytes, progress: p, log: log, turns: newTurns("landing"), parts: make(map[lake.FenceKey]*share)}
 }
 
 // begin takes a partition in at its fence. What was left of an earlier life of it is dropped.
@@ -87,12 +81,6 @@ func (l *landing) drop(key lake.FenceKey) {
 		delete(l.parts, key)
 		l.broadcast()
 	}
-}
-
-// broadcast wakes those who wait for room or for a commit. The caller holds mu.
-func (l *landing) broadcast() {
-	close(l.changed)
-	l.changed = make(chan struct{})
 }
 
 // handover is what a partition adds: rows below next (in order), and the hash of the record before next. bytes is the size
@@ -163,41 +151,12 @@ func (l *landing) take(key lake.FenceKey, s *share, h handover) {
 	}
 }
 
-// poke asks for a commit now.
-func (l *landing) poke() {
-	select {
-	case l.wake <- struct{}{}:
-	default: // one is asked for already
-	}
-}
-
 // rewound reports whether the partition has to read again.
 func (l *landing) rewound(key lake.FenceKey) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s, ok := l.parts[key]
 	return !ok || s.rewind
-}
-
-// flush returns when everything handed over before the call is committed, or known to be read again.
-func (l *landing) flush(ctx context.Context) error {
-	l.mu.Lock()
-	want := l.turn + 1 // a commit that begins after this moment takes everything
-	l.mu.Unlock()
-	for {
-		l.mu.Lock()
-		done, changed := l.finished >= want, l.changed
-		l.mu.Unlock()
-		if done {
-			return nil
-		}
-		l.poke()
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return fmt.Errorf("flush landing: %w", ctx.Err())
-		}
-	}
 }
 
 // age is how long the oldest row has waited for its commit, 0 when none waits.
@@ -210,25 +169,9 @@ func (l *landing) age() time.Duration {
 	return time.Since(l.oldest)
 }
 
-// run commits until ctx ends. It ends early only if the lake cannot say where it stands.
-func (l *landing) run(ctx context.Context) error {
-	ticker := time.NewTicker(l.interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		case <-l.wake:
-		}
-		if err := l.commit(ctx); err != nil {
-			if ctx.Err() != nil {
-				return nil // what has not landed is read again at the next start
-			}
-			return err
-		}
-	}
-}
+// run commits until ctx ends: what has not landed by then is read again at the next start. It ends early only if the lake
+// cannot say where it stands.
+func (l *landing) run(ctx context.Context) error { return l.every(ctx, l.interval, l.commit) }
 
 // commit lands what waits now. A landing that the lake refuses for any reason but a moved fence is offered again: the
 // commit may have happened, and only the same landing is recognised.
@@ -267,7 +210,7 @@ func (l *landing) commit(ctx context.Context) error {
 func (l *landing) collect() (lake.Landing, map[lake.FenceKey]*share) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.turn++
+	l.begun++
 	var in lake.Landing
 	shares := make(map[lake.FenceKey]*share)
 	for key, s := range l.parts {
@@ -347,9 +290,4 @@ func (l *landing) settle() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.finish()
-}
-
-func (l *landing) finish() {
-	l.finished = l.turn
-	l.broadcast()
 }
