@@ -18,6 +18,7 @@ type TableInfo struct {
 	Snapshots        int              `json:"snapshots"`
 	SnapshotID       int64            `json:"snapshot_id,omitempty"` // 0 before the first landing of a row
 	MetadataLocation string           `json:"metadata_location"`
+	Epoch            int64            `json:"epoch,omitempty"` // the life of the topic that NextOffsets are of
 	NextOffsets      map[string]int64 `json:"next_offsets"`
 	Gaps             []Gap            `json:"gaps"`
 }
@@ -50,6 +51,7 @@ func (l *Lake) Info(ctx context.Context) ([]TableInfo, error) {
 		for key := range fences {
 			epoch = max(epoch, key.Epoch)
 		}
+		info.Epoch = epoch
 		for key, f := range fences {
 			if key.Epoch == epoch {
 				info.NextOffsets[strconv.Itoa(int(key.Partition))] = f.Next

@@ -61,6 +61,10 @@ func BenchmarkRecommend(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) { benchmarkHandler(b, h.router, h.secret, c.body) })
 	}
+	layFresh(b, h)
+	b.Run("session_over", func(b *testing.B) {
+		benchmarkHandler(b, h.router, h.secret, `{"placement":"session","anonymous_id":"fan","dry_run":true}`)
+	})
 	answer := h.ask(`{"placement":"home","anonymous_id":"fan","dry_run":true}`)
 	constant := chi.NewRouter()
 	constant.Post("/v1/recommend", func(w http.ResponseWriter, r *http.Request) {
@@ -76,6 +80,21 @@ func BenchmarkRecommend(b *testing.B) {
 	b.Run("constant", func(b *testing.B) {
 		benchmarkHandler(b, constant, h.secret, `{"placement":"home","anonymous_id":"fan","dry_run":true}`)
 	})
+}
+
+// layFresh lays 5,000 closed sessions over the shop's model, with 500 items that it does not know.
+func layFresh(b *testing.B, h *house) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	f := newFresh()
+	for s := range 5_000 {
+		topic := rng.IntN(5_500)
+		f.add(closedAt(fmt.Sprint(s), 0, 1, int64(s), itemName(topic), itemName(topic+1), itemName(topic+2), itemName(topic+3)))
+	}
+	h.serving.overlay.sites[testSite] = f
+	h.serving.overlay.renew(b.Context(), testSite, h.serving.models.of(testSite))
+	if n := h.serving.models.of(testSite).fresh; n != 5_000 {
+		b.Fatalf("%d sessions lie over the model", n)
+	}
 }
 
 func benchmarkHandler(b *testing.B, handler http.Handler, secret, body string) {

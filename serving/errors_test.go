@@ -193,6 +193,10 @@ func TestReadiness(t *testing.T) {
 	}
 	h.must(h.serving.loadCatalogue(t.Context()))
 	h.serving.modelsPolled.Store(true)
+	if err := h.serving.Ready(); err == nil {
+		t.Error("ready before the closed sessions are read, or are known to be out of reach")
+	}
+	h.serving.overlay.reached.Store(true)
 	if err := h.serving.Ready(); err != nil {
 		t.Errorf("with a catalogue, no model and Kafka unread: %v", err)
 	}

@@ -60,6 +60,7 @@ type house struct {
 	items    map[string]*feature.ItemAggregate
 	offset   int64
 	sessions [][]string
+	source   registry.Source // of the versions that train makes
 }
 
 // newHouse builds the neighbours and a Serving that does not run yet.
@@ -83,6 +84,7 @@ func newHouse(tb testing.TB) *house {
 	h.client = kafkatest.Client(tb, kafkatest.Broker(tb))
 	kafkatest.Topic(tb, h.client, event.TopicItems, 2)
 	kafkatest.Topic(tb, h.client, event.TopicExposures, 2)
+	kafkatest.Topic(tb, h.client, event.TopicSessions, 2)
 	for _, topic := range []string{event.TopicItems, event.TopicEvents} {
 		_, err = h.control.EnsureEpoch(tb.Context(), topic, 2, true)
 		h.must(err)
@@ -143,6 +145,7 @@ func (h *house) run() *house {
 	kafkatest.Run(tb, func(ctx context.Context) error { return h.serving.catalogue.follow(ctx, h.serving.log) })
 	kafkatest.Run(tb, func(ctx context.Context) error { h.serving.exposures.run(ctx); return nil })
 	h.serving.modelsPolled.Store(true)
+	h.serving.overlay.reached.Store(true)
 	return h
 }
 
@@ -276,7 +279,7 @@ func (h *house) train(sessions [][]string) registry.Manifest {
 	h.must(err)
 	knn, err := vmisknn.Fit(vmisknn.Default(vmisknn.VSTAN), &data, vocabulary.Len())
 	h.must(err)
-	m, err := h.registry.Publish(h.tb.Context(), registry.Manifest{Site: testSite, CreatedAt: time.Now()}, []registry.Artifact{
+	m, err := h.registry.Publish(h.tb.Context(), registry.Manifest{Site: testSite, CreatedAt: time.Now(), Source: h.source}, []registry.Artifact{
 		{Name: "vocabulary", Model: vocabulary}, {Name: popularity.Name, Model: pop}, {Name: transitions.Name, Model: trans}, {Name: "vstan", Model: knn},
 	})
 	h.must(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,17 @@ type loadedModel struct {
 	*registry.Bundle
 	session     model.Scorer // nil where the version has none
 	transitions model.Scorer // nil where the version has none
+
+	trained *loadedModel // the version as it was trained, where closed sessions lie over it (overlay); else nil
+	fresh   int          // how many do
+}
+
+// whole is the version as it was trained.
+func (m *loadedModel) whole() *loadedModel {
+	if m.trained != nil {
+		return m.trained
+	}
+	return m
 }
 
 func newLoadedModel(b *registry.Bundle) *loadedModel {
@@ -54,6 +66,9 @@ type models struct {
 	log      *slog.Logger
 	now      func() time.Time
 
+	// over puts closed sessions over a model that comes into force.
+	over func(ctx context.Context, site string, trained *loadedModel) *loadedModel
+
 	refreshes chan chan struct{} // who waits for a poll that begins after asking
 
 	mu    sync.RWMutex // guards sites
@@ -74,12 +89,21 @@ func (m *models) of(site string) *loadedModel {
 // all calls f with every site that has a model in force.
 func (m *models) all(f func(site string, loaded *loadedModel)) {
 	m.mu.RLock()
-	defer m.mu.RUnlock()
-	for site, s := range m.sites {
+	sites := maps.Clone(m.sites)
+	m.mu.RUnlock()
+	for site, s := range sites {
 		if loaded := s.current.Load(); loaded != nil {
 			f(site, loaded)
 		}
 	}
+}
+
+// replace puts another form of the model in force, unless another version has come meanwhile.
+func (m *models) replace(site string, old, by *loadedModel) bool {
+	m.mu.RLock()
+	s := m.sites[site]
+	m.mu.RUnlock()
+	return s.current.CompareAndSwap(old, by)
 }
 
 // run polls the champions until ctx ends, and at once when refresh asks; the first poll is done before ready is called.
@@ -161,7 +185,7 @@ func (m *models) poll(ctx context.Context, site string) {
 
 // use puts a version in force.
 func (m *models) use(ctx context.Context, site string, s *siteModel, b *registry.Bundle) {
-	s.current.Store(newLoadedModel(b))
+	s.current.Store(m.over(ctx, site, newLoadedModel(b)))
 	m.log.InfoContext(ctx, "model is in force", "site", site, "version", b.Manifest.Version,
 		"items", b.Vocabulary.Len(), "trained_at", b.Manifest.CreatedAt)
 }

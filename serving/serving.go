@@ -43,7 +43,7 @@ type Deps struct {
 	Online   OnlineStore
 	Registry Registry
 	Producer Producer
-	Items    Log              // the items topic; the topic must exist
+	Items    Log              // the items topic, which must exist, and that of closed sessions
 	Now      func() time.Time // nil means time.Now
 }
 
@@ -59,6 +59,7 @@ type Serving struct {
 	base         *base
 	catalogue    *Catalogue
 	models       *models
+	overlay      *overlay
 	trends       *trends
 	visitors     *visitors
 	static       *staticLists
@@ -97,6 +98,8 @@ func New(cfg Config, deps Deps) (*Serving, error) {
 		},
 		exposures: newExposures(deps.Producer, m.dropped, deps.Log),
 	}
+	s.overlay = &overlay{log: deps.Log, topic: deps.Items, models: s.models, sites: map[string]*freshSessions{}}
+	s.models.over = s.overlay.over
 	s.base = &base{online: deps.Online, control: deps.Control}
 	s.trends = &trends{online: deps.Online, base: s.base, catalogue: s.catalogue, sites: map[string]*siteTrends{}}
 	if err := deps.Metrics.Register(newModelAge(s.models, deps.Now)); err != nil {
@@ -119,6 +122,10 @@ func (s *Serving) Run(ctx context.Context) error {
 	})
 	group.Go(func() error {
 		s.models.run(ctx, s.sites, sync.OnceFunc(func() { s.modelsPolled.Store(true) }))
+		return nil
+	})
+	group.Go(func() error {
+		s.overlay.run(ctx)
 		return nil
 	})
 	group.Go(func() error {
@@ -147,8 +154,9 @@ func (s *Serving) sites(ctx context.Context) []string {
 }
 
 // Ready reports whether requests are answered as they should be: the catalogue is whole, the online store has had every
-// profile and aggregate, and the registry was asked once, so that a model is in force or the ladder is. It does not depend
-// on Kafka, unless the online store was lost, and a node stays ready when the store is lost later.
+// profile and aggregate, the registry was asked once, so that a model is in force or the ladder is, and what was closed since
+// is over it. It does not depend on Kafka being up, unless the online store was lost, and a node stays ready when the store is
+// lost later.
 func (s *Serving) Ready() error {
 	switch {
 	case !s.baseLoaded.Load():
@@ -159,6 +167,8 @@ func (s *Serving) Ready() error {
 		return errors.New("serving: the online store lacks features; the stream is publishing them")
 	case !s.modelsPolled.Load():
 		return errors.New("serving: the model registry was not asked yet")
+	case !s.overlay.reached.Load():
+		return errors.New("serving: the sessions that were closed since the models were trained are being read")
 	}
 	return nil
 }

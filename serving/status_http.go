@@ -97,6 +97,7 @@ type status struct {
 	Reason         string    `json:"reason,omitempty"` // why not
 	ModelVersion   string    `json:"model_version"`    // "" while the ladder answers
 	ModelCreatedAt time.Time `json:"model_created_at,omitzero"`
+	FreshSessions  int       `json:"fresh_sessions"` // closed since the model was trained, and over it
 	CatalogueItems int       `json:"catalogue_items"`
 	EventItems     int       `json:"event_items"`    // items that events named, as of the last reading
 	TrendsAt       time.Time `json:"clock,omitzero"` // newest occurred_at of the site
@@ -109,7 +110,7 @@ func (s *Serving) handleStatus(w http.ResponseWriter, r *http.Request, site stri
 		answer.Ready, answer.Reason = false, err.Error()
 	}
 	if loaded := s.models.of(site); loaded != nil {
-		answer.ModelVersion, answer.ModelCreatedAt = loaded.Manifest.Version, loaded.Manifest.CreatedAt
+		answer.ModelVersion, answer.ModelCreatedAt, answer.FreshSessions = loaded.Manifest.Version, loaded.Manifest.CreatedAt, loaded.fresh
 	}
 	if trends.clock > 0 {
 		answer.TrendsAt = time.UnixMilli(trends.clock).UTC()

@@ -31,6 +31,7 @@ type InteractionItem struct {
 // Snapshot pins what a training run reads: the same snapshot always yields the same events.
 type Snapshot struct {
 	ID     int64            // of the events table; 0 when it is empty
+	Epoch  int64            // the life of the events topic that Fences are of
 	Fences map[string]int64 // the Kafka offset up to which it holds the events topic, by partition
 	Newest time.Time        // the newest occurred_at of the site, zero when it has no event
 }

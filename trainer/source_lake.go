@@ -25,7 +25,7 @@ func (s LakeSource) Snapshot(ctx context.Context, site string) (Snapshot, error)
 	var out Snapshot
 	for _, t := range tables {
 		if t.Name == lake.TableEvents {
-			out = Snapshot{ID: t.SnapshotID, Fences: t.NextOffsets}
+			out = Snapshot{ID: t.SnapshotID, Epoch: t.Epoch, Fences: t.NextOffsets}
 		}
 	}
 	if out.ID == 0 {

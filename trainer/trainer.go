@@ -251,7 +251,7 @@ func (r *run) publish(ctx context.Context, d *dataset, final *models, v *verdict
 	m := registry.Manifest{
 		Site: r.cfg.Site, CreatedAt: r.deps.Now(), Seed: r.cfg.Seed, Gate: v.gate,
 		Source: registry.Source{
-			SnapshotID: d.snapshot.ID, Fences: d.snapshot.Fences, From: d.from, To: d.to, Logical: d.log.Logical,
+			SnapshotID: d.snapshot.ID, Epoch: d.snapshot.Epoch, Fences: d.snapshot.Fences, From: d.from, To: d.to, Logical: d.log.Logical,
 			Rows: d.rows, Events: d.events, Sessions: d.sessions, Items: int64(d.log.Vocabulary.Len()),
 		},
 	}

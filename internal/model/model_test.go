@@ -3,6 +3,7 @@ package model
 import (
 	"bytes"
 	"errors"
+	"io"
 	"slices"
 	"testing"
 
@@ -118,5 +119,26 @@ func TestVocabularyWithARepeatedIDIsCorrupt(t *testing.T) {
 	}
 	if _, err := DecodeVocabulary(&buf); !errors.Is(err, artifact.ErrCorrupt) {
 		t.Errorf("error %v, want ErrCorrupt", err)
+	}
+}
+
+// A vocabulary over another one answers as one of all ids, and leaves the other as it was.
+func TestVocabularyOverAnother(t *testing.T) {
+	base := NewVocabulary("a", "b")
+	over := base.Over()
+	if i := over.Add("b"); i != 1 {
+		t.Errorf("a known id got the index %d", i)
+	}
+	if i := over.Add("c"); i != 2 || over.Add("c") != 2 || over.Len() != 3 || over.ID(2) != "c" || over.ID(0) != "a" {
+		t.Errorf("a new id got the index %d of %d", i, over.Len())
+	}
+	if got := over.Indices(nil, []string{"c", "unknown", "a"}); !slices.Equal(got, []int32{2, 0}) {
+		t.Errorf("indices %v", got)
+	}
+	if _, known := base.Index("c"); known || base.Len() != 2 {
+		t.Error("the vocabulary below has changed")
+	}
+	if over.Encode(io.Discard) == nil {
+		t.Error("half of a vocabulary was stored")
 	}
 }

@@ -15,6 +15,7 @@ const vocabularyVersion = 1
 // Vocabulary maps item ids to dense indices and back, in the order in which ids were added. Reading is safe for
 // concurrent use once nothing is added any more.
 type Vocabulary struct {
+	base    *Vocabulary // whose ids come first; nil for none
 	ids     []string
 	indices map[string]int32
 }
@@ -28,12 +29,15 @@ func NewVocabulary(ids ...string) *Vocabulary {
 	return v
 }
 
+// Over returns a vocabulary that has the ids of v and takes more, which v does not get. Nothing may be added to v any more.
+func (v *Vocabulary) Over() *Vocabulary { return &Vocabulary{base: v, indices: map[string]int32{}} }
+
 // Add returns the index of an id, giving it the next one when it is new.
 func (v *Vocabulary) Add(id string) int32 {
-	if i, ok := v.indices[id]; ok {
+	if i, ok := v.Index(id); ok {
 		return i
 	}
-	i := int32(len(v.ids))
+	i := int32(v.Len())
 	v.ids = append(v.ids, id)
 	v.indices[id] = i
 	return i
@@ -41,6 +45,11 @@ func (v *Vocabulary) Add(id string) int32 {
 
 // Index returns the index of an id.
 func (v *Vocabulary) Index(id string) (int32, bool) {
+	if v.base != nil {
+		if i, ok := v.base.Index(id); ok {
+			return i, true
+		}
+	}
 	i, ok := v.indices[id]
 	return i, ok
 }
@@ -48,7 +57,7 @@ func (v *Vocabulary) Index(id string) (int32, bool) {
 // Indices appends the indices of the known ids to dst, in order, and leaves the others out: the items of a Query.
 func (v *Vocabulary) Indices(dst []int32, ids []string) []int32 {
 	for _, id := range ids {
-		if i, ok := v.indices[id]; ok {
+		if i, ok := v.Index(id); ok {
 			dst = append(dst, i)
 		}
 	}
@@ -56,16 +65,33 @@ func (v *Vocabulary) Indices(dst []int32, ids []string) []int32 {
 }
 
 // ID returns the id at an index below Len.
-func (v *Vocabulary) ID(i int32) string { return v.ids[i] }
+func (v *Vocabulary) ID(i int32) string {
+	if v.base != nil {
+		n := int32(v.base.Len())
+		if i < n {
+			return v.base.ID(i)
+		}
+		i -= n
+	}
+	return v.ids[i]
+}
 
 // Len returns the number of ids.
-func (v *Vocabulary) Len() int { return len(v.ids) }
+func (v *Vocabulary) Len() int {
+	if v.base != nil {
+		return v.base.Len() + len(v.ids)
+	}
+	return len(v.ids)
+}
 
 // Kind implements Artifact.
 func (v *Vocabulary) Kind() string { return VocabularyKind }
 
 // Encode implements Artifact.
 func (v *Vocabulary) Encode(w io.Writer) error {
+	if v.base != nil {
+		return fmt.Errorf("encode vocabulary: it lies over another one; only a whole one is stored")
+	}
 	out := artifact.NewWriter(w, VocabularyKind, vocabularyVersion)
 	out.Strings(v.ids)
 	return out.Close()

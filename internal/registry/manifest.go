@@ -57,8 +57,10 @@ type Manifest struct {
 // Source is the data that the models were fitted on.
 type Source struct {
 	// SnapshotID is the lake snapshot of the events table; Fences are the Kafka offsets up to which it holds the events
-	// topic, by partition.
+	// topic, by partition, and Epoch the life of the topic that they are of. A closed session that knows of an event behind
+	// them goes over the version (serving); every other one is in it.
 	SnapshotID int64            `json:"snapshot_id,string"`
+	Epoch      int64            `json:"epoch,omitempty"` // 0 in versions made before it was noted
 	Fences     map[string]int64 `json:"fences,omitempty"`
 	From       time.Time        `json:"from"` // occurred_at of the first event used
 	To         time.Time        `json:"to"`   // occurred_at of the last event used

@@ -17,6 +17,9 @@ func (m *Model) Kind() string { return Kind }
 
 // Encode implements model.Artifact. Postings follow from the sessions and are made again by Decode.
 func (m *Model) Encode(w io.Writer) error {
+	if m.index.base != nil {
+		return fmt.Errorf("encode session kNN model: it lies over another one; only what was fitted as a whole is stored")
+	}
 	out := artifact.NewWriter(w, Kind, version)
 	out.JSON(m.cfg)
 	out.Int32s(m.index.offsets)

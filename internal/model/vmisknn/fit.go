@@ -18,6 +18,7 @@ type Model struct {
 	index    *Index
 	itemGain []float32 // by item: what idf makes of a vote
 	ageDecay []float64 // by session, VSTAN with SNH only
+	newDecay []float64 // the same of the sessions that lie over those (Over)
 	distance []float32 // by distance from the last shared item in a neighbour, as far as the longest one goes
 	pool     sync.Pool // of *scratch
 }
@@ -36,8 +37,19 @@ func New(cfg Config, index *Index) (*Model, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	m := &Model{cfg: cfg, index: index, itemGain: make([]float32, index.numItems())}
-	for item, idf := range index.idf() {
+	m := &Model{cfg: cfg, index: index}
+	if cfg.Scoring == VSTAN && cfg.SNH > 0 {
+		m.ageDecay = ageDecays(index.ends, newestEnd(index), cfg.SNH)
+	}
+	m.fill(index.longest())
+	return m, nil
+}
+
+// fill makes the tables that follow from index and configuration, for sessions of up to longest items.
+func (m *Model) fill(longest int) {
+	cfg, numItems := m.cfg, m.index.numItems()
+	m.itemGain = make([]float32, numItems)
+	for item, idf := range m.index.idf() {
 		switch {
 		case cfg.Scoring == VSTAN:
 			m.itemGain[item] = float32(1 + idf*cfg.IDFWeight)
@@ -47,28 +59,39 @@ func New(cfg Config, index *Index) (*Model, error) {
 			m.itemGain[item] = 1
 		}
 	}
-	if cfg.Scoring == VSTAN && cfg.SNH > 0 {
-		m.ageDecay = ageDecays(index.ends, cfg.SNH)
-	}
-	m.distance = make([]float32, index.longest())
+	m.distance = make([]float32, longest)
 	for d := range m.distance {
 		m.distance[d] = 1
 		if cfg.Scoring == VSTAN {
 			m.distance[d] = float32(decayOver(d, cfg.INH))
 		}
 	}
-	numItems := index.numItems()
 	m.pool.New = func() any { return newScratch(numItems) }
-	return m, nil
 }
 
-// ageDecays returns exp(-age/snh) of each session, its age in days counted from the newest session.
-func ageDecays(ends []int64, snh float64) []float64 {
+// newestEnd is the end of the newest session of an index, 0 where there is none.
+func newestEnd(x *Index) int64 {
+	if len(x.ends) == 0 {
+		return 0
+	}
+	return x.ends[len(x.ends)-1]
+}
+
+// age is what VSTAN's decay over time leaves of a session.
+func (m *Model) age(session int32) float64 {
+	if s := int(session); s >= len(m.ageDecay) {
+		return m.newDecay[s-len(m.ageDecay)]
+	}
+	return m.ageDecay[session]
+}
+
+// ageDecays returns exp(-age/snh) of each session, its age in days counted from a time.
+func ageDecays(ends []int64, from int64, snh float64) []float64 {
 	out := make([]float64, len(ends))
 	const day = float64(24 * time.Hour / time.Millisecond)
 	for s, end := range ends {
-		days := float64(ends[len(ends)-1]-end) / day
-		out[s] = math.Exp(-min(days/snh, maxAgeScales))
+		days := float64(from-end) / day
+		out[s] = math.Exp(-max(-maxAgeScales, min(days/snh, maxAgeScales)))
 	}
 	return out
 }

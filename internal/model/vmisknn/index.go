@@ -15,8 +15,13 @@ const maxLengthQuantile = 0.995
 
 // Index is the searchable past. Sessions are numbered by the time of their last event, so a greater number is a newer
 // session and comparing numbers compares times. An Index does not change and may serve several configurations.
+//
+// An index may lie over another one, whose sessions come first and count as older (Over): then all but clicks holds only what
+// the base does not.
 type Index struct {
-	offsets  []int32 // session s has items[offsets[s]:offsets[s+1]]
+	base     *Index
+	first    int     // sessions of the base
+	offsets  []int32 // session first+s has items[offsets[s]:offsets[s+1]]
 	items    []int32 // distinct items of a session, in the order of their last occurrence
 	ends     []int64 // last event of each session, Unix milliseconds, never falling
 	clicks   []int32 // clicks of each item, in all sessions
@@ -33,12 +38,19 @@ func BuildIndex(sessions *model.Sessions, numItems int) (*Index, error) {
 	if sessions.Events() > math.MaxInt32 {
 		return nil, fmt.Errorf("build session index: %d events are more than %d", sessions.Events(), math.MaxInt32)
 	}
-	x := &Index{offsets: []int32{0}, clicks: make([]int32, numItems)}
+	x := &Index{clicks: make([]int32, numItems)}
+	x.add(sessions, longestNeighbour(sessions))
+	return x, nil
+}
+
+// add indexes sessions of 2 to longest events, and counts the clicks of all.
+func (x *Index) add(sessions *model.Sessions, longest int) {
+	x.offsets = []int32{0}
 	for _, item := range sessions.Items {
 		x.clicks[item]++
 	}
-	last := make([]int, numItems) // 1 + the event of an item's last occurrence in the session at hand
-	for _, i := range neighbourOrder(sessions) {
+	last := make([]int, len(x.clicks)) // 1 + the event of an item's last occurrence in the session at hand
+	for _, i := range neighbourOrder(sessions, longest) {
 		items, times := sessions.At(i)
 		for e, item := range items {
 			last[item] = e + 1
@@ -55,23 +67,26 @@ func BuildIndex(sessions *model.Sessions, numItems int) (*Index, error) {
 		x.ends = append(x.ends, times[len(times)-1])
 	}
 	x.buildPostings()
-	return x, nil
 }
 
-// neighbourOrder returns the sessions that may be neighbours, oldest first; equal times keep the input's order.
-func neighbourOrder(sessions *model.Sessions) []int {
+// longestNeighbour is how many events a session may have to be a neighbour.
+func longestNeighbour(sessions *model.Sessions) int {
+	if sessions.Len() == 0 {
+		return 0
+	}
 	lengths := make([]int, sessions.Len())
 	for i := range lengths {
 		lengths[i] = sessions.Offsets[i+1] - sessions.Offsets[i]
 	}
-	longest := 0
-	if len(lengths) > 0 {
-		sorted := slices.Sorted(slices.Values(lengths))
-		longest = sorted[int(math.Ceil(maxLengthQuantile*float64(len(sorted))))-1]
-	}
+	slices.Sort(lengths)
+	return lengths[int(math.Ceil(maxLengthQuantile*float64(len(lengths))))-1]
+}
+
+// neighbourOrder returns the sessions that may be neighbours, oldest first; equal times keep the input's order.
+func neighbourOrder(sessions *model.Sessions, longest int) []int {
 	var order []int
-	for i, n := range lengths {
-		if n >= 2 && n <= longest {
+	for i := range sessions.Len() {
+		if n := sessions.Offsets[i+1] - sessions.Offsets[i]; n >= 2 && n <= longest {
 			order = append(order, i)
 		}
 	}
@@ -92,7 +107,7 @@ func (x *Index) buildPostings() {
 	}
 	x.postings = make([]int32, len(x.items))
 	next := slices.Clone(x.starts)
-	for s := x.sessions() - 1; s >= 0; s-- {
+	for s := x.sessions() - 1; s >= x.first; s-- {
 		for _, item := range x.session(s) {
 			x.postings[next[item]] = int32(s)
 			next[item]++
@@ -100,25 +115,39 @@ func (x *Index) buildPostings() {
 	}
 }
 
-func (x *Index) sessions() int { return len(x.ends) }
+func (x *Index) sessions() int { return x.first + len(x.ends) }
 
 func (x *Index) numItems() int { return len(x.clicks) }
 
-func (x *Index) session(s int) []int32 { return x.items[x.offsets[s]:x.offsets[s+1]] }
+func (x *Index) session(s int) []int32 {
+	if s < x.first {
+		return x.base.session(s)
+	}
+	s -= x.first
+	return x.items[x.offsets[s]:x.offsets[s+1]]
+}
 
-// longest returns the most distinct items of a session.
+// longest returns the most distinct items of a session that the base does not have.
 func (x *Index) longest() int {
 	n := 0
-	for s := range x.sessions() {
+	for s := x.first; s < x.sessions(); s++ {
 		n = max(n, len(x.session(s)))
 	}
 	return n
 }
 
-// newest returns at most m sessions that hold an item, newest first.
-func (x *Index) newest(item int32, m int) []int32 {
-	list := x.postings[x.starts[item]:x.starts[item+1]]
-	return list[:min(m, len(list))]
+// newest returns at most m sessions that hold an item, newest first, in two parts: rest is of the base and follows list. Only
+// rest may be empty while the other is not.
+func (x *Index) newest(item int32, m int) (list, rest []int32) {
+	list = x.postings[x.starts[item]:x.starts[item+1]]
+	list = list[:min(m, len(list))]
+	if x.base != nil && len(list) < m && int(item) < x.base.numItems() {
+		rest, _ = x.base.newest(item, m-len(list))
+	}
+	if len(list) == 0 {
+		return rest, nil
+	}
+	return list, rest
 }
 
 // idf returns ln(clicks / clicks of the item) of every item; 0 for items without a click.

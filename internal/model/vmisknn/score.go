@@ -51,13 +51,13 @@ func (m *Model) weighCandidates(s *scratch) {
 	// Ages are taken relative to the newest candidate: the same ranking, and no underflow where all candidates are old.
 	norm := math.Sqrt(squares)
 	if m.ageDecay != nil {
-		norm *= m.ageDecay[s.candidates[0].session]
+		norm *= m.age(s.candidates[0].session)
 	}
 	for i := range s.candidates {
 		c := &s.candidates[i]
 		similarity := float64(c.similarity) / (norm * math.Sqrt(float64(len(m.index.session(int(c.session))))))
 		if m.ageDecay != nil {
-			similarity *= m.ageDecay[c.session]
+			similarity *= m.age(c.session)
 		}
 		c.similarity = float32(similarity)
 	}

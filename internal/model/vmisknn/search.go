@@ -18,6 +18,7 @@ type candidate struct {
 // cursor walks the posting list of one query item.
 type cursor struct {
 	list     []int32 // sessions not yet seen, newest first; never empty
+	rest     []int32 // and those of the base behind them
 	position uint8   // of the item in the query, counted from 1
 }
 
@@ -75,8 +76,8 @@ func (s *scratch) load(m *Model, q model.Query) {
 // is ever dropped again, no map is needed, and all lists are left once m sessions are found.
 func (s *scratch) findCandidates(x *Index, m int) {
 	for i, item := range s.query {
-		if list := x.newest(item, m); s.weights[i] > 0 && len(list) > 0 {
-			s.cursors = append(s.cursors, cursor{list: list, position: uint8(i + 1)})
+		if list, rest := x.newest(item, m); s.weights[i] > 0 && len(list) > 0 {
+			s.cursors = append(s.cursors, cursor{list: list, rest: rest, position: uint8(i + 1)})
 		}
 	}
 	for i := len(s.cursors)/2 - 1; i >= 0; i-- {
@@ -95,6 +96,9 @@ func (s *scratch) findCandidates(x *Index, m int) {
 			s.candidates = append(s.candidates, candidate{session: session, similarity: s.weights[position-1], position: position})
 		}
 		if head.list = head.list[1:]; len(head.list) == 0 {
+			head.list, head.rest = head.rest, nil
+		}
+		if len(head.list) == 0 {
 			last := len(s.cursors) - 1
 			s.cursors[0] = s.cursors[last]
 			s.cursors = s.cursors[:last]

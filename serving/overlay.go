@@ -1,0 +1,180 @@
+package serving
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/model/vmisknn"
+)
+
+const (
+	// overlayInterval is how often closed sessions come into force: sooner helps no shopper, and making the overlay of a full
+	// site takes some 20 ms.
+	overlayInterval = time.Second
+	// maxFreshItems is how many items of a session count, the newest; the stream writes no more.
+	maxFreshItems = vmisknn.MaxNewerLength
+)
+
+// overlay puts what happened since a model was trained over it: it follows the topic of closed sessions, and the session
+// model in force answers as if those that its version was not trained on had been. Nothing changes for a request, which
+// reads the model in force by one pointer.
+type overlay struct {
+	log    *slog.Logger
+	topic  Log
+	models *models
+
+	mu    sync.Mutex // guards sites
+	sites map[string]*freshSessions
+
+	behind  atomic.Int32 // partitions that have not come to where their log ended at the start
+	reached atomic.Bool  // all have once, and what they brought is in force
+	trouble rarely
+}
+
+// run follows the topic until ctx ends.
+func (o *overlay) run(ctx context.Context) {
+	ranges := o.begin(ctx)
+	o.behind.Store(int32(len(ranges)))
+	group, ctx := errgroup.WithContext(ctx)
+	for partition, r := range ranges {
+		group.Go(func() error {
+			o.follow(ctx, partition, r, int64(2*maxFreshSessions/len(ranges)))
+			return nil
+		})
+	}
+	group.Go(func() error {
+		tick := time.NewTicker(overlayInterval)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			caughtUp := o.behind.Load() == 0
+			o.models.all(func(site string, loaded *loadedModel) { o.renew(ctx, site, loaded) })
+			if caughtUp {
+				o.reached.Store(true)
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+			}
+		}
+		return nil
+	})
+	_ = group.Wait() // none of them fails
+}
+
+// begin finds out what the topic has. While Kafka is away a node is ready without: what is over its models comes later.
+func (o *overlay) begin(ctx context.Context) map[int32]kafka.OffsetRange {
+	for {
+		ranges, err := o.topic.Offsets(ctx, event.TopicSessions)
+		if err == nil || ctx.Err() != nil {
+			return ranges
+		}
+		o.away(ctx, err)
+		if pause(ctx, time.Second) != nil {
+			return nil
+		}
+	}
+}
+
+func (o *overlay) away(ctx context.Context, err error) {
+	o.reached.Store(true)
+	o.trouble.warn(ctx, o.log, "closed sessions are not readable; lists follow from the models as they were trained", err)
+}
+
+// follow reads a partition from where its newest records begin, as many as could be kept.
+func (o *overlay) follow(ctx context.Context, partition int32, r kafka.OffsetRange, newest int64) {
+	next, behind := max(r.Start, r.End-newest), true
+	for ctx.Err() == nil {
+		if behind && next >= r.End {
+			behind = false
+			o.behind.Add(-1)
+		}
+		result, err := o.topic.Fetch(ctx, kafka.FetchRequest{Topic: event.TopicSessions, Partition: partition, Offset: next})
+		var below *kafka.ErrBelowStart
+		var above *kafka.ErrAboveEnd
+		switch {
+		case errors.As(err, &below):
+			next = below.Start // what retention has removed is old
+			continue
+		case errors.As(err, &above):
+			next = above.Start // the topic was made anew
+			continue
+		case err != nil:
+			if ctx.Err() == nil {
+				o.away(ctx, err)
+			}
+			if pause(ctx, time.Second) != nil {
+				return
+			}
+			continue
+		}
+		o.take(ctx, result.Records)
+		next = result.Next
+		result.Release()
+	}
+}
+
+// take keeps the sessions of some records.
+func (o *overlay) take(ctx context.Context, records []kafka.Record) {
+	for i := range records {
+		c, err := event.UnmarshalClosedSession(records[i].Value)
+		if err != nil {
+			o.trouble.warn(ctx, o.log, "a record of the sessions topic is not a closed session and was skipped", err)
+			continue
+		}
+		o.mu.Lock()
+		f := o.sites[c.Site]
+		if f == nil {
+			f = &freshSessions{byID: map[string]*freshSession{}}
+			o.sites[c.Site] = f
+		}
+		f.add(c)
+		o.mu.Unlock()
+	}
+}
+
+// renew makes the model of a site again when sessions have come since.
+func (o *overlay) renew(ctx context.Context, site string, loaded *loadedModel) {
+	o.mu.Lock()
+	f := o.sites[site]
+	due := f != nil && f.changed
+	o.mu.Unlock()
+	if !due || o.models.replace(site, loaded, o.over(ctx, site, loaded.whole())) {
+		return
+	}
+	o.mu.Lock()
+	f.changed = true // for the version that has come into force meanwhile
+	o.mu.Unlock()
+}
+
+// over returns a model with the site's closed sessions over it; the model itself where there are none that it does not know,
+// or nothing that they could lie over.
+func (o *overlay) over(ctx context.Context, site string, trained *loadedModel) *loadedModel {
+	base, ok := trained.session.(*vmisknn.Model)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	f := o.sites[site]
+	if f == nil || !ok {
+		return trained
+	}
+	f.changed = false
+	sessions, vocabulary := f.behind(trained.Manifest.Source, trained.Vocabulary)
+	if sessions.Len() == 0 {
+		return trained
+	}
+	over, err := vmisknn.Over(base, sessions, vocabulary.Len())
+	if err != nil {
+		o.trouble.warn(ctx, o.log, "closed sessions cannot be put over the model", err)
+		return trained
+	}
+	bundle := *trained.Bundle
+	bundle.Vocabulary = vocabulary
+	return &loadedModel{Bundle: &bundle, session: over, transitions: trained.transitions, trained: trained, fresh: sessions.Len()}
+}
