@@ -24,6 +24,8 @@ const (
 
 	adminRebuild       = "/admin/features:rebuild"
 	adminRebuildStatus = "/admin/features:rebuild-status"
+	adminGrow          = "/admin/topics:grow"
+	adminGrowStatus    = "/admin/topics:grow-status"
 	adminLetters       = "/admin/deadletters:list"
 	adminReplayLetters = "/admin/deadletters:replay"
 )

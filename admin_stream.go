@@ -23,6 +23,12 @@ type rebuildStatusRequest struct {
 	Generation int64 `json:"generation"`
 }
 
+// growRequest asks for a topic to have more partitions, and how far that has come.
+type growRequest struct {
+	Topic      string `json:"topic"`
+	Partitions int32  `json:"partitions,omitempty"`
+}
+
 // streamRoutes are the calls of commands that the stream answers.
 func (s *system) streamRoutes(r chi.Router) {
 	r.Post(adminDrain, func(w http.ResponseWriter, req *http.Request) {
@@ -47,6 +53,23 @@ func (s *system) streamRoutes(r chi.Router) {
 			return
 		}
 		status, err := s.stream.RebuildStatus(req.Context(), body.Generation)
+		s.answer(w, req, status, err)
+	})
+	r.Post(adminGrow, func(w http.ResponseWriter, req *http.Request) {
+		var body growRequest
+		if p := httpserver.ReadJSON(w, req, maxAdminRequestBytes, &body); p != nil {
+			httpserver.WriteProblem(w, req, *p)
+			return
+		}
+		s.answer(w, req, struct{}{}, s.stream.Grow(req.Context(), body.Topic, body.Partitions))
+	})
+	r.Post(adminGrowStatus, func(w http.ResponseWriter, req *http.Request) {
+		var body growRequest
+		if p := httpserver.ReadJSON(w, req, maxAdminRequestBytes, &body); p != nil {
+			httpserver.WriteProblem(w, req, *p)
+			return
+		}
+		status, err := s.stream.GrowStatus(req.Context(), body.Topic)
 		s.answer(w, req, status, err)
 	})
 	r.Post(adminLetters, func(w http.ResponseWriter, req *http.Request) {

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/history"
 	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/tracker"
 	"github.com/millrace/millrace/tracker/importer"
 )
 
@@ -117,7 +118,7 @@ func (a *app) importEvents(ctx context.Context, cfg *Config, ic importer.Config,
 	producer := kafka.NewProducer(client, kafka.ProducerConfig{})
 	return alongside(ctx, producer.Run, func(ctx context.Context) error {
 		im, err := importer.New(ic, importer.Deps{
-			Producer: producer, Ledger: ledger, Out: a.stderr, Terminal: isTerminal(a.stderr),
+			Producer: tracker.Patient{Gate: tracker.Gate{Producer: producer, Intake: ledger}}, Ledger: ledger, Out: a.stderr, Terminal: isTerminal(a.stderr),
 			Drain: func(ctx context.Context) error { return running.call(ctx, adminDrain, nil, nil) },
 		})
 		if err != nil {

@@ -5,10 +5,12 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/millrace/millrace/internal/event"
 )
 
 func (a *app) topicsCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "topics", Short: "Accept a topic that was recreated", Args: exactArgs(), RunE: showHelp}
+	cmd := &cobra.Command{Use: "topics", Short: "Give a topic more partitions, or accept one that was recreated", Args: exactArgs(), RunE: showHelp}
 	cmd.AddCommand(&cobra.Command{
 		Use:   "adopt TOPIC...",
 		Short: "Accept topics as they are now: a new epoch begins, and everything in them is read from its start",
@@ -28,7 +30,7 @@ func (a *app) topicsCommand() *cobra.Command {
 				return nil
 			})
 		},
-	})
+	}, a.growCommand())
 	return cmd
 }
 
@@ -43,12 +45,34 @@ func (a *app) adoptTopic(ctx context.Context, s *storage, topic string) error {
 	if err != nil {
 		return fmt.Errorf("read partitions of topic %s: %w", topic, err)
 	}
-	epoch, err := s.control.AdoptTopic(ctx, topic, int32(len(offsets)))
+	partitions := int32(len(offsets))
+	if topic == event.TopicFeatures {
+		if partitions, err = s.growFeed(ctx, partitions); err != nil {
+			return err
+		}
+	}
+	epoch, err := s.control.AdoptTopic(ctx, topic, partitions)
 	if err != nil {
 		return fmt.Errorf("adopt topic %s: %w", topic, err)
 	}
-	_, err = fmt.Fprintf(a.stdout, "adopted %s: epoch %d, %d partitions\n", topic, epoch.Epoch, epoch.Partitions)
-	return err
+	if _, err := fmt.Fprintf(a.stdout, "adopted %s: epoch %d, %d partitions\n", topic, epoch.Epoch, epoch.Partitions); err != nil || topic != event.TopicEvents {
+		return err
+	}
+	feed, known, err := s.control.TopicEpoch(ctx, event.TopicFeatures)
+	if err != nil || !known || feed.Partitions >= partitions {
+		return err
+	}
+	return a.adoptTopic(ctx, s, event.TopicFeatures)
+}
+
+// growFeed gives the change feed the partitions of the events where it has fewer: a change is written to the partition of
+// its event, and would wait for ever for one that is not there.
+func (s *storage) growFeed(ctx context.Context, partitions int32) (int32, error) {
+	events, known, err := s.control.TopicEpoch(ctx, event.TopicEvents)
+	if err != nil || !known || partitions >= events.Partitions {
+		return partitions, err
+	}
+	return events.Partitions, s.kafka.GrowTopic(ctx, event.TopicFeatures, events.Partitions)
 }
 
 // withStorage opens the data directory of a stopped installation, or shared worlds, for one command. A running process owns

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/kafka/kafkatest"
 	"github.com/millrace/millrace/lake"
 )
 
@@ -139,6 +140,37 @@ func TestRecreatedTopicStopsLoudly(t *testing.T) {
 	if _, stderr, exit := runProgram(t, adopt...); exit != exitDone {
 		t.Fatalf("topics adopt: exit %d\n%s", exit, stderr)
 	}
+	p = startProgram(t, dir)
+	sendOne(t, p, "after")
+	p.stop(t)
+	checkLake(t, dir, &load{acked: map[string]bool{"before": true, "after": true}})
+}
+
+// TestForeignGrowthStopsLoudly gives the topic of events partitions behind our back: the running program ends and says so,
+// and `topics adopt` is the way out, for the change feed too.
+func TestForeignGrowthStopsLoudly(t *testing.T) {
+	dir := t.TempDir()
+	p := startProgram(t, dir)
+	sendOne(t, p, "before")
+	info, running, err := runningProcess(dir)
+	if err != nil || !running {
+		t.Fatalf("up does not run: %v", err)
+	}
+	if err := kafkatest.Dial(t, []string{info.Kafka}).GrowTopic(t.Context(), event.TopicEvents, 20); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-p.done:
+		p.done <- err
+	case <-time.After(stopLimit):
+		t.Fatal("the program goes on with partitions that it does not know")
+	}
+	expectText(t, p.stderr.String(), event.TopicEvents+" has", "topics adopt")
+	stdout, stderr, exit := runProgram(t, "topics", "adopt", event.TopicEvents, "--data-dir", dir)
+	if exit != exitDone {
+		t.Fatalf("topics adopt: exit %d\n%s", exit, stderr)
+	}
+	expectText(t, stdout, event.TopicEvents+": epoch 2, 20 partitions", event.TopicFeatures+": epoch 2, 20 partitions")
 	p = startProgram(t, dir)
 	sendOne(t, p, "after")
 	p.stop(t)

@@ -140,7 +140,7 @@ func (s *system) buildRoles() (err error) {
 
 func (s *system) newTracker() (*tracker.Tracker, error) {
 	return tracker.New(tracker.Config{}, tracker.Deps{
-		Keys: s.control, Producer: s.producer, Metrics: s.metrics, Log: telemetry.Component(s.log, "tracker"),
+		Keys: s.control, Producer: tracker.Gate{Producer: s.producer, Intake: s.control}, Metrics: s.metrics, Log: telemetry.Component(s.log, "tracker"),
 	})
 }
 
@@ -155,7 +155,8 @@ func (s *system) newStream() (*stream.Stream, error) {
 		return nil, err
 	}
 	return stream.New(stream.Config{StateDir: states, CommitInterval: s.cfg.Stream.CommitInterval, CommitBytes: s.cfg.Stream.CommitBytes}, stream.Deps{
-		Log: s.kafka, Assigner: group, Producer: s.producer, Lake: s.lake, Epochs: s.control, Replays: s.control, Rebuilds: s.control, Online: s.online,
+		Log: s.kafka, Assigner: group, Producer: s.producer, Lake: s.lake, Epochs: s.control, Replays: s.control, Rebuilds: s.control,
+		Grows: s.control, Topics: s.kafka, Online: s.online,
 		Bucket: bucket, Metrics: s.metrics, Logger: telemetry.Component(s.log, "stream"),
 	})
 }

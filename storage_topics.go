@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/kafka/broker"
+	"github.com/millrace/millrace/stream"
 )
 
 // productTopics are the topics that every installation has.
@@ -52,8 +53,16 @@ func (s *storage) ensureTopics(ctx context.Context) error {
 }
 
 func (s *storage) createTopics(ctx context.Context) error {
+	grows, err := s.control.Grows(ctx)
+	if err != nil {
+		return err
+	}
+	growing := stream.GrowingTopics(grows)
 	var specs []kafka.TopicSpec
 	for _, name := range productTopics {
+		if slices.Contains(growing, name) {
+			continue // it has the count of before or of after, and the stream goes on with it
+		}
 		known, ok, err := s.control.TopicEpoch(ctx, name)
 		if err != nil {
 			return fmt.Errorf("read epoch of topic %s: %w", name, err)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,6 +39,10 @@ type Fence struct {
 	From, Next int64
 	Hash       uint64
 }
+
+// ClosedEpoch is the Next of a fence whose epoch is over: nothing lands in it any more, whoever still tries. It is set in the
+// commit that opens the fence of the next epoch where this one ended, so that a record lands in exactly one of the two.
+const ClosedEpoch = math.MaxInt64
 
 // Key returns the partition that the fence is about.
 func (f Fence) Key() FenceKey { return FenceKey{f.Topic, f.Epoch, f.Partition} }
@@ -114,10 +119,13 @@ func readFences(props iceberg.Properties) (map[FenceKey]Fence, error) {
 	return out, nil
 }
 
-// summarizeFences renders all fences as compact JSON: {"<epoch>.<topic>": {"<partition>": offset}}.
+// summarizeFences renders the fences of running epochs as compact JSON: {"<epoch>.<topic>": {"<partition>": offset}}.
 func summarizeFences(fences map[FenceKey]Fence) (string, error) {
 	out := make(map[string]map[string]int64)
 	for key, f := range fences {
+		if f.Next == ClosedEpoch {
+			continue
+		}
 		log := fmt.Sprintf("%d.%s", key.Epoch, key.Topic)
 		if out[log] == nil {
 			out[log] = make(map[string]int64)

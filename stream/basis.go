@@ -54,12 +54,17 @@ func (l layout) base() state.Position { return state.Position{Epoch: l.epoch} }
 
 // layoutNow reads how the events topic is partitioned.
 func (s *Stream) layoutNow(ctx context.Context) (layout, error) {
-	epoch, ok, err := s.deps.Epochs.TopicEpoch(ctx, event.TopicEvents)
+	return s.layoutOf(ctx, event.TopicEvents)
+}
+
+// layoutOf reads how a topic is partitioned.
+func (s *Stream) layoutOf(ctx context.Context, topic string) (layout, error) {
+	epoch, ok, err := s.deps.Epochs.TopicEpoch(ctx, topic)
 	if err != nil {
 		return layout{}, err
 	}
 	if !ok {
-		return layout{}, fmt.Errorf("topic %s has no epoch: it was not created by millrace; run `millrace topics adopt %[1]s`", event.TopicEvents)
+		return layout{}, fmt.Errorf("topic %s has no epoch: it was not created by millrace; run `millrace topics adopt %[1]s`", topic)
 	}
 	s.partitions.Store(epoch.Partitions)
 	return layout{epoch.Epoch, epoch.Partitions}, nil

@@ -221,7 +221,7 @@ func (b *built) fill(ctx context.Context, past *history, fences map[lake.FenceKe
 	if err := b.s.at(stepReplayed); err != nil {
 		return err
 	}
-	if err := b.s.replayLog(ctx, b.db, id, b.in.epoch, fence.Next, ranges[b.number].End); err != nil {
+	if err := b.s.replayLog(ctx, b.db, id, b.in, fence.Next, ranges[b.number].End); err != nil {
 		return err
 	}
 	return errors.Join(writeBasis(b.db, b.want), b.db.Note(noteSweep, "due"))
@@ -301,7 +301,7 @@ func rename(from, to string) error {
 
 // replayLog applies what stands in the log between two positions of one epoch to a state. What retention has removed
 // meanwhile is left out: the owner of the partition counts it.
-func (s *Stream) replayLog(ctx context.Context, db *state.DB, id partitionID, epoch, from, to int64) error {
+func (s *Stream) replayLog(ctx context.Context, db *state.DB, id partitionID, in layout, from, to int64) error {
 	a, err := newApplier(db, id.partition, s.rowShare)
 	if err != nil {
 		return err
@@ -316,7 +316,7 @@ func (s *Stream) replayLog(ctx context.Context, db *state.DB, id partitionID, ep
 		if err != nil {
 			return fmt.Errorf("read the log again: %w", err)
 		}
-		if err := a.replay(res.Records, epoch, to); err != nil {
+		if err := a.replay(res.Records, in, to); err != nil {
 			return err
 		}
 		from = res.Next
@@ -325,15 +325,15 @@ func (s *Stream) replayLog(ctx context.Context, db *state.DB, id partitionID, ep
 }
 
 // replay applies records before an offset and commits them.
-func (a *applier) replay(records []kafka.Record, epoch, to int64) error {
+func (a *applier) replay(records []kafka.Record, in layout, to int64) error {
 	var last *kafka.Record
 	for i := range records {
 		r := &records[i]
 		if r.Offset >= to {
 			break
 		}
-		at := state.Position{Epoch: epoch, Offset: r.Offset}
-		if e, poison := decodeEvent(a.reader, r); poison != nil {
+		at := state.Position{Epoch: in.epoch, Offset: r.Offset}
+		if e, home, poison := in.read(a.reader, r); poison != nil || home != a.partition {
 			a.advance(at)
 		} else if _, err := a.apply(e, at); err != nil {
 			return err
@@ -345,7 +345,7 @@ func (a *applier) replay(records []kafka.Record, epoch, to int64) error {
 		}
 	}
 	if last != nil {
-		a.advance(state.Position{Epoch: epoch, Offset: last.Offset, Hash: kafka.Hash(*last)})
+		a.advance(state.Position{Epoch: in.epoch, Offset: last.Offset, Hash: kafka.Hash(*last)})
 	}
 	_, err := a.commit(0)
 	return err

@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
@@ -12,6 +13,9 @@ import (
 // handleExposures owns a partition of the exposures topic until ctx ends. Exposures feed no feature; they land.
 func (s *Stream) handleExposures(ctx context.Context, number int32, commit func(next int64)) error {
 	id := partitionID{event.TopicExposures, number}
+	if err := s.awaitPartition(ctx, id); err != nil {
+		return err
+	}
 	var o origin
 	defer func() {
 		s.landing.end(o.fenceKey())
@@ -19,6 +23,7 @@ func (s *Stream) handleExposures(ctx context.Context, number int32, commit func(
 		s.metrics.lag.drop(id)
 	}()
 	for ctx.Err() == nil {
+		s.landing.end(o.fenceKey()) // of the epoch before, where there was one
 		var err error
 		if o, err = s.origin(ctx, id, lake.TableExposures); err == nil {
 			s.landing.begin(o.fenceKey(), o.landed.Offset, o.landed.Hash)
@@ -31,11 +36,10 @@ func (s *Stream) handleExposures(ctx context.Context, number int32, commit func(
 			return err
 		}
 	}
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.drainTimeout)
 	defer cancel()
-	if err := s.landing.flush(ctx); err != nil {
-		s.log.Warn("partition was not flushed; its next owner reads a little again", "topic", id.topic, "partition", number, "error", err)
-	}
+	s.flushed(id, began, s.landing.flush(ctx))
 	return nil
 }
 

@@ -37,8 +37,9 @@ const FeatureSchema = "feature/1"
 
 // Change is the value of a record of the change feed (topic millrace.features): the whole row of a profile or of one
 // partition's share of an item, as JSON. The record's key is the row's name without escapes, its partition that of the
-// events. (Epoch, Offset) is the position of the event that changed the row last. Per key the last record holds; a row that
-// changes often is published about once a second.
+// events. (Epoch, Offset) is the position of the event that changed the row last. Per key the last record holds, and after the
+// topics have grown, when a key may have records in two partitions, the one of the later epoch; a row that changes often is
+// published about once a second.
 type Change struct {
 	FeatureVersion int32                `json:"feature_version"`
 	Epoch          int64                `json:"epoch"`

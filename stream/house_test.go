@@ -48,6 +48,7 @@ type house struct {
 	stateName string          // directory of the states of the next stream
 
 	assigner     Assigner
+	grows        bool // the stream may grow topics
 	drainTimeout time.Duration
 }
 
@@ -55,7 +56,7 @@ func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t, dir: t.TempDir(), assigner: everything{}, drainTimeout: defaultDrainTimeout, stateName: "state", log: slog.New(slog.DiscardHandler)}
 	h.client = kafkatest.Client(t, kafkatest.Broker(t))
-	h.producer = kafkatest.Producer(t, h.client, kafka.ProducerConfig{Linger: -1})
+	h.producer = h.newProducer()
 	var err error
 	if h.control, err = control.Open(t.Context(), filepath.Join(h.dir, "control.db")); err != nil {
 		t.Fatal(err)
@@ -77,6 +78,11 @@ func newHouse(t *testing.T) *house {
 	}
 	h.useLog, h.useLake, h.useOutput = h.client, h.lake, h.producer
 	return h
+}
+
+func (h *house) newProducer() *kafka.Producer {
+	h.t.Helper()
+	return kafkatest.Producer(h.t, h.client, kafka.ProducerConfig{Linger: -1})
 }
 
 // openOnline opens the online store in a directory of the house.
@@ -113,13 +119,17 @@ func (h *house) stream() *Stream {
 func (h *house) streamIn(dir string) *Stream {
 	h.t.Helper()
 	h.metrics = prometheus.NewRegistry()
+	deps := Deps{Log: h.useLog, Assigner: h.assigner, Producer: h.useOutput, Lake: h.useLake, Epochs: h.control, Replays: h.control, Rebuilds: h.control,
+		Online: h.useOnline, Bucket: h.bucket, Logger: h.log, Metrics: h.metrics}
+	if h.grows {
+		deps.Grows, deps.Topics = h.control, h.client
+	}
 	s, err := New(Config{StateDir: dir, CommitInterval: 20 * time.Millisecond, CheckpointInterval: 50 * time.Millisecond,
-		UploadInterval: 30 * time.Millisecond, CacheBytes: 1 << 20}, Deps{Log: h.useLog, Assigner: h.assigner, Producer: h.useOutput, Lake: h.useLake, Epochs: h.control, Replays: h.control, Rebuilds: h.control,
-		Online: h.useOnline, Bucket: h.bucket, Logger: h.log, Metrics: h.metrics})
+		UploadInterval: 30 * time.Millisecond, CacheBytes: 1 << 20}, deps)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	s.drainTimeout, s.rebuildPoll, s.closeEvery = h.drainTimeout, 10*time.Millisecond, time.Millisecond
+	s.drainTimeout, s.rebuildPoll, s.closeEvery, s.growSettle = h.drainTimeout, 20*time.Millisecond, time.Millisecond, 0
 	return s
 }
 
@@ -139,6 +149,7 @@ func (h *house) start() *running {
 }
 
 func (h *house) run(s *Stream) *running {
+	h.t.Helper()
 	ctx, cancel := context.WithCancel(h.t.Context())
 	r := &running{Stream: s, t: h.t, stop: cancel, done: make(chan struct{})}
 	go func() {

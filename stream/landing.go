@@ -285,6 +285,21 @@ func (l *landing) rewind(shares map[lake.FenceKey]*share) {
 	l.finish()
 }
 
+// retire drops what waits of earlier epochs of a topic and sends their partitions back: they read on in the epoch that
+// runs now.
+func (l *landing) retire(topic string, epoch int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key, s := range l.parts {
+		if key.Topic == topic && key.Epoch < epoch && !s.rewind {
+			l.rows -= s.rows
+			l.bytes -= s.bytes
+			l.parts[key] = &share{rewind: true} // a commit that is under way knows the old one, and leaves this alone
+			l.broadcast()
+		}
+	}
+}
+
 // settle ends a turn that came to nothing.
 func (l *landing) settle() {
 	l.mu.Lock()

@@ -16,6 +16,7 @@ type metrics struct {
 	lost       *prometheus.CounterVec
 	skipped    prometheus.Counter
 	closed     prometheus.Counter
+	forwarded  prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, l *landing, online *patient) (*metrics, error) {
@@ -44,6 +45,9 @@ func newMetrics(reg prometheus.Registerer, l *landing, online *patient) (*metric
 		closed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_sessions_closed_total", Help: "Records of closed sessions written; those of sessions that went on, and what a crash repeats, count again.",
 		}),
+		forwarded: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_stream_forwarded_total", Help: "Events that stood in another partition than their key belongs in, and were moved there.",
+		}),
 	}
 	if reg == nil {
 		return m, nil
@@ -54,7 +58,7 @@ func newMetrics(reg prometheus.Registerer, l *landing, online *patient) (*metric
 	away := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "millrace_online_store_away_seconds", Help: "How long publication has been waiting for the online store; 0 while it answers.",
 	}, func() float64 { return online.away().Seconds() })
-	for _, c := range []prometheus.Collector{away, m.lag, m.freshness, m.applied, m.duplicates, m.dead, m.lost, m.skipped, m.closed, age} {
+	for _, c := range []prometheus.Collector{away, m.lag, m.freshness, m.applied, m.duplicates, m.dead, m.lost, m.skipped, m.closed, m.forwarded, age} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

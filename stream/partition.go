@@ -41,8 +41,24 @@ type partition struct {
 	halfway bool
 }
 
-// handleEvents owns a partition of the events topic until ctx ends.
-func (s *Stream) handleEvents(ctx context.Context, number int32, commit func(next int64)) (err error) {
+// errOtherEpoch means that the topic has another epoch than a state was made for.
+var errOtherEpoch = errors.New("the topic is in another epoch")
+
+// handleEvents owns a partition of the events topic until ctx ends, from epoch to epoch.
+func (s *Stream) handleEvents(ctx context.Context, number int32, commit func(next int64)) error {
+	if err := s.awaitPartition(ctx, partitionID{event.TopicEvents, number}); err != nil {
+		return err
+	}
+	for {
+		if err := s.ownPartition(ctx, number, commit); !errors.Is(err, errOtherEpoch) {
+			return err
+		}
+		s.log.Info("the topic is in another epoch, opening the partition again", "topic", event.TopicEvents, "partition", number)
+	}
+}
+
+// ownPartition opens the state of a partition and works until ctx ends or the topic's next epoch begins (errOtherEpoch).
+func (s *Stream) ownPartition(ctx context.Context, number int32, commit func(next int64)) (err error) {
 	id := partitionID{event.TopicEvents, number}
 	db, made, err := s.openState(ctx, number)
 	if err != nil {
@@ -94,6 +110,7 @@ func (s *Stream) handleEvents(ctx context.Context, number int32, commit func(nex
 // drain lands and publishes what was applied, so that the next owner has little to read again. A failure costs only that,
 // and is therefore no error.
 func (p *partition) drain(ctx context.Context) {
+	began := time.Now()
 	p.checkpoint.wait()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.s.drainTimeout)
 	defer cancel()
@@ -103,10 +120,17 @@ func (p *partition) drain(ctx context.Context) {
 		err = errors.Join(err, p.checkpoint.make(ctx))
 	}
 	p.upload.finish(ctx)
+	p.s.flushed(p.origin.id, began, err)
+}
+
+// flushed tells how giving a partition up went.
+func (s *Stream) flushed(id partitionID, began time.Time, err error) {
+	log := s.log.With("topic", id.topic, "partition", id.partition, "took", time.Since(began))
 	if err != nil {
-		p.s.log.Warn("partition was not flushed; its next owner reads a little again", "topic", p.origin.id.topic,
-			"partition", p.origin.id.partition, "error", err)
+		log.Warn("a partition was not flushed; its next owner reads a little again", "error", err)
+		return
 	}
+	log.Debug("a partition is flushed and given up")
 }
 
 // ask runs f in the partition's goroutine, between two batches, when all that was applied is published, and returns what it
@@ -141,6 +165,9 @@ func (p *partition) begin(ctx context.Context, id partitionID) error {
 	if err != nil {
 		return err
 	}
+	if o.epoch != p.basis.Epoch {
+		return errOtherEpoch
+	}
 	p.origin = o
 	if p.applier, err = newApplier(p.db, id.partition, p.s.rowShare); err != nil {
 		return err
@@ -153,6 +180,7 @@ func (p *partition) begin(ctx context.Context, id partitionID) error {
 	if err != nil {
 		return err
 	}
+	p.s.log.Debug("a partition is taken over", "topic", id.topic, "partition", id.partition, "epoch", o.epoch, "applied", applied, "landed", o.landed.Offset)
 	p.s.landing.begin(o.fenceKey(), o.landed.Offset, o.landed.Hash)
 	p.s.progress.update(id, func(at *standing) { *at = standing{applied: applied, landed: o.landed.Offset, end: o.log.End} })
 	return nil
@@ -259,6 +287,7 @@ func (p *partition) between(ctx context.Context) error {
 // records it took: fewer than given when they touch very many rows.
 func (p *partition) process(ctx context.Context, records []kafka.Record) (int, error) {
 	var letters []deadLetter
+	var moved forwards
 	var h handover
 	taken, duplicates := 0, 0
 	before := p.applier.position
@@ -266,9 +295,13 @@ func (p *partition) process(ctx context.Context, records []kafka.Record) (int, e
 		r := &records[i]
 		at := state.Position{Epoch: p.origin.epoch, Offset: r.Offset}
 		taken++
-		e, poison := decodeEvent(p.applier.reader, r)
-		if poison != nil {
-			letters = append(letters, deadLetter{r, p.origin.epoch, poison})
+		e, home, poison := p.origin.read(p.applier.reader, r)
+		if poison != nil || home != p.number {
+			if poison != nil {
+				letters = append(letters, deadLetter{r, p.origin.epoch, poison})
+			} else {
+				moved.add(r, home)
+			}
 			p.applier.advance(at)
 			continue
 		}
@@ -287,7 +320,7 @@ func (p *partition) process(ctx context.Context, records []kafka.Record) (int, e
 			break
 		}
 	}
-	if err := p.s.bury(ctx, letters); err != nil {
+	if err := errors.Join(p.s.bury(ctx, letters), p.s.forward(ctx, moved)); err != nil {
 		return 0, err
 	}
 	last := &records[taken-1]

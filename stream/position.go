@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/state"
@@ -34,7 +35,7 @@ func (e *LogChangedError) Error() string {
 // origin is where a partition of a topic stands in Kafka and in the lake when this process takes it over.
 type origin struct {
 	id     partitionID
-	epoch  int64
+	layout // of the running epoch
 	log    kafka.OffsetRange
 	landed state.Position // the fence, or the start of the log where nothing has landed in this epoch
 }
@@ -43,17 +44,39 @@ func (o origin) fenceKey() lake.FenceKey {
 	return lake.FenceKey{Topic: o.id.topic, Epoch: o.epoch, Partition: o.id.partition}
 }
 
-// origin reads where a partition stands and checks the fence against the log.
+// What a growing topic may show for a moment, because control store, lake and brokers are not changed as one.
+var (
+	// errEpochClosed means that an epoch is over in the lake, and the control store has not opened the next one yet.
+	errEpochClosed = errors.New("the epoch is closed, the next one is not open yet")
+	// errUnseen means that the brokers, or what this client remembers of them, do not tell of a partition that the epoch has.
+	errUnseen = errors.New("the brokers do not tell of the partition")
+)
+
+// unseenPatience is how long a partition may be missing before that is taken for the truth: the layout of a cluster is
+// remembered for two seconds, and brokers learn of a new partition one after the other.
+const unseenPatience = time.Minute
+
+// origin reads where a partition stands and checks the fence against the log. It waits while a growing topic is between two
+// epochs.
 func (s *Stream) origin(ctx context.Context, id partitionID, table string) (origin, error) {
+	for unseen := time.Now().Add(unseenPatience); ; {
+		o, err := s.standsAt(ctx, id, table)
+		wait := errors.Is(err, errEpochClosed) || errors.Is(err, errUnseen) && time.Now().Before(unseen)
+		if !wait {
+			return o, err
+		}
+		if err := pause(ctx, retryMin); err != nil {
+			return o, err
+		}
+	}
+}
+
+func (s *Stream) standsAt(ctx context.Context, id partitionID, table string) (origin, error) {
 	o := origin{id: id}
-	epoch, ok, err := s.deps.Epochs.TopicEpoch(ctx, id.topic)
-	if err != nil {
+	var err error
+	if o.layout, err = s.layoutOf(ctx, id.topic); err != nil {
 		return o, err
 	}
-	if !ok {
-		return o, fmt.Errorf("topic %s has no epoch: it was not created by millrace; run `millrace topics adopt %s`", id.topic, id.topic)
-	}
-	o.epoch = epoch.Epoch
 	// The fence is read before the log's end: the owner before us may still land, and a fence that is newer than the end
 	// would look like a log that was recreated.
 	fences, err := s.deps.Lake.Next(ctx, table)
@@ -64,11 +87,16 @@ func (s *Stream) origin(ctx context.Context, id partitionID, table string) (orig
 	if err != nil {
 		return o, err
 	}
+	var ok bool
 	if o.log, ok = ranges[id.partition]; !ok {
-		return o, fmt.Errorf("topic %s has no partition %d", id.topic, id.partition)
+		return o, fmt.Errorf("topic %s has no partition %d, but Millrace made it with %d: %w; restore it from its backup, or run "+
+			"`millrace topics adopt %s` to go on with the topic as it is now", id.topic, id.partition, o.partitions, errUnseen, id.topic)
 	}
 	o.landed = state.Position{Epoch: o.epoch, Offset: o.log.Start}
 	if f, ok := fences[o.fenceKey()]; ok {
+		if f.Next == lake.ClosedEpoch {
+			return o, errEpochClosed
+		}
 		o.landed = state.Position{Epoch: o.epoch, Offset: f.Next, Hash: f.Hash}
 		if err := s.checkLog(ctx, o, "the lake", o.landed); err != nil {
 			return o, err

@@ -16,7 +16,7 @@ import (
 // rebuilt waits until every partition has a published state of the generation.
 func (r *running) rebuilt(generation int64) {
 	r.t.Helper()
-	look := time.NewTicker(5 * time.Millisecond)
+	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
 	for {
 		status, err := r.RebuildStatus(r.t.Context(), generation)

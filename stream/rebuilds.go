@@ -140,7 +140,7 @@ func (p *partition) swap(ctx context.Context, b *built) error {
 	if err != nil {
 		return err
 	}
-	if err := p.s.replayLog(ctx, b.db, id, b.in.epoch, from.Offset, at.Offset); err != nil {
+	if err := p.s.replayLog(ctx, b.db, id, b.in, from.Offset, at.Offset); err != nil {
 		return err
 	}
 	if err := b.stage(); err != nil {

@@ -189,7 +189,7 @@ func TestDrainTellsOfLoss(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	services := make(chan error, 1)
 	go func() { services <- s.landing.run(ctx) }()
-	o := origin{id: partitionID{event.TopicEvents, 0}, epoch: 1}
+	o := origin{id: partitionID{event.TopicEvents, 0}, layout: layout{1, testPartitions}}
 	s.landing.begin(o.fenceKey(), 0, 0)
 	drain := func(lost int64) error {
 		drained := make(chan error, 1)

@@ -97,7 +97,8 @@ type Epochs interface {
 	TopicEpoch(ctx context.Context, topic string) (control.TopicEpoch, bool, error)
 }
 
-// Deps are what a Stream works with. Assigner and Producer are not needed by Verify alone, Replays only for dead letters.
+// Deps are what a Stream works with. Assigner and Producer are not needed by Verify alone, Replays only for dead letters, Grows and
+// Topics only to grow topics.
 type Deps struct {
 	Log      Log
 	Assigner Assigner
@@ -106,6 +107,8 @@ type Deps struct {
 	Epochs   Epochs
 	Replays  Replays
 	Rebuilds Rebuilds
+	Grows    Grows
+	Topics   Growable
 	Online   onlinestore.Store
 	Bucket   objstore.Bucket       // for checkpoints; nil keeps states on this machine alone
 	Logger   *slog.Logger          // nil discards
@@ -133,7 +136,8 @@ type Stream struct {
 	rebuildPoll time.Duration
 	markerPoll  time.Duration
 	closeEvery  time.Duration
-	now         func() time.Time        // the wall clock of quiet sites
+	now         func() time.Time // the wall clock of quiet sites
+	growSettle  time.Duration
 	hook        func(step string) error // tests kill the process here
 
 	mu      sync.Mutex
@@ -175,7 +179,7 @@ func New(cfg Config, deps Deps) (*Stream, error) {
 	deps.Online = online
 	s := &Stream{cfg: cfg, deps: deps, log: deps.Logger, cache: state.NewCache(cfg.CacheBytes),
 		progress: newProgress(), drainTimeout: defaultDrainTimeout, restores: newRestores(), builds: make(chan struct{}, concurrentBuilds),
-		rebuildPoll: defaultRebuildPoll, markerPoll: defaultMarkerPoll, closeEvery: closeInterval, now: time.Now, open: make(map[int32]*partition)}
+		rebuildPoll: defaultRebuildPoll, markerPoll: defaultMarkerPoll, closeEvery: closeInterval, growSettle: defaultGrowSettle, now: time.Now, open: make(map[int32]*partition)}
 	s.sweeper = newSweeper()
 	s.landing = newLanding(deps.Lake, cfg, s.progress, s.log)
 	var err error
@@ -214,9 +218,11 @@ func (s *Stream) Run(ctx context.Context) error {
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() error { return s.landing.run(services) })
 	all.Go(func() error { return s.feed.run(services) })
+	all.Go(func() error { return s.watchEpochs(services) })
 	all.Go(func() error { return s.watchRebuilds(services) })
 	all.Go(func() error { return s.runSweeps(services) })
 	all.Go(func() error { return s.watchMarker(services) })
+	all.Go(func() error { return s.watchGrows(services) })
 	all.Go(func() error {
 		defer stop()
 		return s.deps.Assigner.Run(ctx, s.handle)

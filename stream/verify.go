@@ -111,7 +111,7 @@ func (s *Stream) verifyPartition(ctx context.Context, number int32, in layout, f
 	if err := s.replayHistory(ctx, again, h, in, fence); err != nil {
 		return err
 	}
-	if err := s.replayLog(ctx, again, id, f.Epoch, fence.Next, f.Offset); err != nil {
+	if err := s.replayLog(ctx, again, id, in, fence.Next, f.Offset); err != nil {
 		return err
 	}
 	return s.compare(ctx, again, f, report)

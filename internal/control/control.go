@@ -37,6 +37,7 @@ type Store struct {
 	db         *sqldb.DB
 	keys       *cached[map[string]Key]
 	placements *cached[map[string]map[string]Placement]
+	intake     *cached[Intake]
 }
 
 // Open opens the control store at place, a file (created with mode 0600 when missing) or the URL of a PostgreSQL database,
@@ -57,6 +58,7 @@ func Open(ctx context.Context, place string) (*Store, error) {
 	s := &Store{db: db}
 	s.keys = &cached[map[string]Key]{load: s.loadKeys}
 	s.placements = &cached[map[string]map[string]Placement]{load: s.loadPlacements}
+	s.intake = &cached[Intake]{load: s.loadIntake}
 	return s, nil
 }
 

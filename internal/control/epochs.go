@@ -109,8 +109,13 @@ func (s *Store) AdoptTopic(ctx context.Context, topic string, partitions int32) 
 			return err
 		}
 		e = TopicEpoch{Topic: topic, Epoch: known.Epoch + 1, Partitions: partitions, UpdatedAt: storedNow()}
-		return writeEpoch(ctx, tx, e)
+		if err := writeEpoch(ctx, tx, e); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM topic_grows WHERE topic = ?`, topic) // it has the partitions that it has
+		return err
 	})
+	s.intake.drop()
 	if err != nil {
 		return TopicEpoch{}, fmt.Errorf("adopt topic %s: %w", topic, err)
 	}

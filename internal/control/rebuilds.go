@@ -46,12 +46,13 @@ func (s *Store) WantedRebuild(ctx context.Context, topic string) (generation int
 	return generation, nil
 }
 
-// ReportState tells what the state of a partition is made for, once it is in force and the online store shows it.
+// ReportState tells what the state of a partition is made for, once it is in force and the online store shows it. A report
+// of an earlier epoch than the last one is that of a process which has not heard of it, and changes nothing.
 func (s *Store) ReportState(ctx context.Context, topic string, partition int32, b StateBasis) error {
 	_, err := s.db.ExecContext(ctx,
 		`INSERT INTO state_reports (topic, partition_number, version, epoch, generation, reported_at) VALUES (?, ?, ?, ?, ?, ?)
 		 ON CONFLICT (topic, partition_number) DO UPDATE SET version = excluded.version, epoch = excluded.epoch,
-		 generation = excluded.generation, reported_at = excluded.reported_at`,
+		 generation = excluded.generation, reported_at = excluded.reported_at WHERE state_reports.epoch <= excluded.epoch`,
 		topic, partition, b.Version, b.Epoch, b.Generation, millis(time.Now()))
 	if err != nil {
 		return fmt.Errorf("report state of %s/%d: %w", topic, partition, err)

@@ -25,6 +25,7 @@ func testStore(t *testing.T, open func(t *testing.T) *Store) {
 	t.Run("epoch race", func(t *testing.T) { testEpochRace(t, open(t), open(t)) })
 	t.Run("epochs", func(t *testing.T) { testEpochs(t, open(t), open(t)) })
 	t.Run("imports", func(t *testing.T) { testImports(t, open(t), open(t)) })
+	t.Run("grows", func(t *testing.T) { testGrows(t, open(t), open(t)) })
 	t.Run("rebuilds", func(t *testing.T) { testRebuilds(t, open(t), open(t)) })
 	t.Run("letters", func(t *testing.T) { testLetters(t, open(t), open(t)) })
 }
@@ -442,7 +443,8 @@ func testLetters(t *testing.T, a, b *Store) {
 	forget(RecordPlace{Epoch: 2, Partition: 1, Offset: 0}, false)
 }
 
-// testRebuilds: every request counts, whichever process makes it, and the last report of a partition holds.
+// testRebuilds: every request counts, whichever process makes it, and the last report of a partition holds, but for one of an
+// earlier epoch.
 func testRebuilds(t *testing.T, a, b *Store) {
 	ctx := t.Context()
 	if g := must[int64](t)(a.WantedRebuild(ctx, "events")); g != 0 {
@@ -460,7 +462,7 @@ func testRebuilds(t *testing.T, a, b *Store) {
 		t.Fatalf("another topic wants generation %d", g)
 	}
 	last := StateBasis{Version: 2, Epoch: 3, Generation: 3}
-	for _, basis := range []StateBasis{{Version: 1, Epoch: 1}, last} {
+	for _, basis := range []StateBasis{{Version: 1, Epoch: 1}, {Version: 2, Epoch: 3, Generation: 4}, last, {Version: 2, Epoch: 2, Generation: 9}} {
 		if err := a.ReportState(ctx, "events", 4, basis); err != nil {
 			t.Fatal(err)
 		}
@@ -468,5 +470,73 @@ func testRebuilds(t *testing.T, a, b *Store) {
 	states := must[map[int32]StateBasis](t)(b.ReportedStates(ctx, "events"))
 	if len(states) != 1 || states[4] != last {
 		t.Fatalf("reported %+v, want partition 4 with %+v", states, last)
+	}
+}
+
+// testGrows: a grow goes through its steps in order whoever takes them, a step taken twice changes nothing, and the door is
+// closed until the end.
+func testGrows(t *testing.T, a, b *Store) {
+	ctx := t.Context()
+	events, features := "millrace.events", "millrace.features"
+	for _, topic := range []string{events, features} {
+		must[TopicEpoch](t)(a.EnsureEpoch(ctx, topic, 4, true))
+	}
+	fail := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect := func(step GrowStep, epoch int64, partitions int32) {
+		t.Helper()
+		for name, s := range map[string]*Store{"one": a, "other": b} {
+			grows := must[[]Grow](t)(s.Grows(ctx))
+			if (step == "") != (len(grows) == 0) || len(grows) == 1 && (grows[0].Step != step || grows[0].Topic != events || grows[0].Partitions != 6 || grows[0].Age < 0 || grows[0].Age > time.Hour) {
+				t.Fatalf("%s process sees %+v, want step %q", name, grows, step)
+			}
+			for _, topic := range []string{events, features} {
+				if e, _, err := s.TopicEpoch(ctx, topic); err != nil || e.Epoch != epoch || e.Partitions != partitions {
+					t.Fatalf("%s process sees %+v (%v), want epoch %d with %d partitions", name, e, err, epoch, partitions)
+				}
+			}
+		}
+		if in := must[Intake](t)(a.Intake(ctx)); in.Closed != (step != "") {
+			t.Fatalf("at step %q the intake is %+v", step, in)
+		}
+	}
+	if in := must[Intake](t)(a.Intake(ctx)); in.Closed || in.Partitions != 4 {
+		t.Fatalf("the intake is %+v before any grow", in)
+	}
+	fail(a.StartGrow(ctx, events, 4, GrowClosing)) // it has them
+	expect("", 1, 4)
+	for _, partitions := range []int32{0, 3} {
+		if err := a.StartGrow(ctx, events, partitions, GrowClosing); err == nil {
+			t.Fatalf("a topic of 4 partitions grows to %d", partitions)
+		}
+	}
+	fail(a.StartGrow(ctx, events, 6, GrowClosing))
+	fail(b.OpenGrownEpoch(ctx, events, features)) // too early
+	expect(GrowClosing, 1, 4)
+	if err := b.StartGrow(ctx, events, 8, GrowClosing); !errors.Is(err, ErrGrowing) {
+		t.Fatalf("a second grow to another count: %v", err)
+	}
+	for range 2 {
+		fail(b.RaiseGrow(ctx, events))
+		fail(b.StartGrow(ctx, events, 6, GrowClosing))
+		expect(GrowRaising, 1, 4)
+	}
+	for range 2 {
+		fail(b.OpenGrownEpoch(ctx, events, features))
+		expect(GrowRebuilding, 2, 6)
+	}
+	fail(a.FinishGrow(ctx, events))
+	expect("", 2, 6)
+	if in := must[Intake](t)(a.Intake(ctx)); in.Partitions != 6 {
+		t.Fatalf("the open intake has %d partitions after the grow", in.Partitions)
+	}
+	fail(a.StartGrow(ctx, events, 8, GrowClosing))
+	must[TopicEpoch](t)(a.AdoptTopic(ctx, events, 8))
+	if grows := must[[]Grow](t)(b.Grows(ctx)); len(grows) != 0 {
+		t.Fatalf("an adopted topic still grows: %+v", grows)
 	}
 }

@@ -77,6 +77,9 @@ func (g *Group) Run(ctx context.Context, handle Handler) error {
 		SessionTimeout:    g.cfg.SessionTimeout,
 		RebalanceTimeout:  g.cfg.SessionTimeout,
 		JoinGroupBackoff:  joinBackoff,
+		// A topic that has grown is assigned anew within the interval; the library's own is five seconds.
+		WatchPartitionChanges:  true,
+		PartitionWatchInterval: partitionsRefresh,
 	})
 	if err != nil {
 		return fmt.Errorf("configure group %s: %w", g.cfg.Group, err)

@@ -198,25 +198,25 @@ func (p *Producer) BufferedBytes() int {
 	return p.buffered
 }
 
-// learnTopics makes the partition counts of all topics of records known.
+// learnTopics makes the partition counts of all topics of records known. A partition above what is known may be new: the
+// count is read again for it, once a topic.
 func (p *Producer) learnTopics(ctx context.Context, records []Record) error {
-	last := ""
+	topic, count, asked := "", int32(0), false
 	for i := range records {
-		topic := records[i].Topic
-		if topic == last {
-			continue
+		r := &records[i]
+		if r.Topic != topic {
+			p.mu.Lock()
+			topic, count, asked = r.Topic, p.counts[r.Topic], false
+			p.mu.Unlock()
 		}
-		last = topic
-		p.mu.Lock()
-		_, known := p.counts[topic]
-		p.mu.Unlock()
-		if known {
+		if asked || count > 0 && r.Partition < count {
 			continue
 		}
 		n, err := p.client.partitions(ctx, topic)
 		if err != nil {
 			return err
 		}
+		count, asked = n, true
 		p.mu.Lock()
 		p.counts[topic] = n
 		p.mu.Unlock()

@@ -8,18 +8,18 @@ import (
 	"github.com/millrace/millrace/internal/kafka/kafkatest"
 )
 
-// A grown topic keeps its records and takes new ones in every partition, at once.
+// A grown topic keeps its records and takes new ones in every partition, at once, also from a producer that knew it before.
 func testGrowTopic(t *testing.T, brokers []string) {
 	c := kafkatest.Dial(t, brokers)
 	kafkatest.Topic(t, c, "grow", 2)
-	produce(t, kafkatest.Producer(t, c, kafka.ProducerConfig{}), "grow", 1, 3)
+	p := kafkatest.Producer(t, c, kafka.ProducerConfig{})
+	produce(t, p, "grow", 1, 3)
 	if err := c.GrowTopic(t.Context(), "grow", 5); err != nil {
 		t.Fatal(err)
 	}
 	if err := kafkatest.Dial(t, brokers).GrowTopic(t.Context(), "grow", 5); err != nil {
 		t.Fatalf("a second time, as after a crash: %v", err)
 	}
-	p := kafkatest.Producer(t, c, kafka.ProducerConfig{})
 	for partition := range int32(5) {
 		produce(t, p, "grow", partition, 1)
 	}
