@@ -15,6 +15,7 @@ import (
 type frozen struct {
 	state.Position
 	known bool
+	from  *state.DB // whose snapshot rows are
 	rows  *state.Snapshot
 	close func() error
 }
@@ -58,7 +59,7 @@ func (s *Stream) freeze(ctx context.Context, number int32, epoch int64) (*frozen
 		if err != nil {
 			return err
 		}
-		f.rows = db.Snapshot()
+		f.from, f.rows = db, db.Snapshot()
 		f.Position, f.known, err = f.rows.Position()
 		return err
 	}

@@ -269,6 +269,9 @@ func (p *swept) finish(ctx context.Context) error {
 	}
 	number := p.partition.number
 	return p.partition.ask(ctx, func(ctx context.Context) error {
+		if p.partition.db != p.frozen.from {
+			return nil // a state was made again meanwhile, and wants a pass of its own
+		}
 		if err := p.s.deps.Online.Sync(ctx); err != nil {
 			return err
 		}
