@@ -17,6 +17,8 @@ const (
 	bugTornCommit    = "rows and fences are committed one after the other"
 	bugHiddenFailure = "a failed commit to the lake is taken for a success"
 	bugOlderRows     = "an older row replaces a newer one in the online store"
+	bugBlindReplace  = "a row of an earlier state is replaced whatever stands there meanwhile"
+	bugNoReplace     = "rows of earlier states are not replaced"
 	bugLazySync      = "the outbox is dropped before the online store is durable"
 	bugSameMarker    = "an online store that was lost keeps its marker"
 	bugSkippedRecord = "a fetch leaves the last record of a batch out and goes on behind it"
@@ -31,6 +33,8 @@ func plantedBugs() [][2]string {
 		{bugTornCommit, "a process ends between put file and commit"},
 		{bugHiddenFailure, "the commit of the last events fails: no later one meets the fence and heals it"},
 		{bugOlderRows, "a process that stood still between apply and publish goes on when others have published"},
+		{bugBlindReplace, "a process that stood still while it swept goes on when others have published"},
+		{bugNoReplace, "any rebuild"},
 		{bugLazySync, "a power cut of everything after a checkpoint"},
 		{bugSameMarker, "the online store comes back empty"},
 		{bugSkippedRecord, "a backlog, after any fault"},
@@ -74,10 +78,21 @@ func (b *simBug) put(ctx context.Context, o *simOnline, rows []onlinestore.Row) 
 	if !b.is(bugOlderRows) {
 		return o.Put(ctx, rows)
 	}
+	o.leave(rows)
+	return nil
+}
+
+func (b *simBug) correct(ctx context.Context, o *simOnline, wrong []onlinestore.Replacement) error {
+	switch {
+	case b.is(bugNoReplace):
+		return nil
+	case !b.is(bugBlindReplace):
+		return o.Replace(ctx, wrong)
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, row := range rows {
-		o.replace(row)
+	for _, w := range wrong {
+		o.correct(w)
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ func (o linkedOnline) Scan(ctx context.Context, prefix string, f func(onlinestor
 }
 
 func (o linkedOnline) Replace(ctx context.Context, wrong []onlinestore.Replacement) error {
-	return o.unavailable(o.link.around(beforeReplace, afterReplace, func() error { return o.store.Replace(ctx, wrong) }))
+	return o.unavailable(o.link.around(beforeReplace, afterReplace, func() error { return o.link.world.bug.correct(ctx, o.store, wrong) }))
 }
 
 func (o linkedOnline) Sync(ctx context.Context) error {

@@ -106,6 +106,15 @@ func (o *simOnline) replace(row onlinestore.Row) {
 	o.rows[row.Key] = row
 }
 
+// leave writes rows whatever stands there.
+func (o *simOnline) leave(rows []onlinestore.Row) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, row := range rows {
+		o.replace(row)
+	}
+}
+
 func (o *simOnline) Get(ctx context.Context, key string) (onlinestore.Row, bool, error) {
 	leave, err := o.enter(ctx)
 	if err != nil {
@@ -147,17 +156,22 @@ func (o *simOnline) Replace(ctx context.Context, wrong []onlinestore.Replacement
 	defer leave()
 	for _, w := range wrong {
 		stored, had := o.rows[w.Seen.Key]
-		if !had || !sameRow(stored, w.Seen) {
-			continue
+		if had && sameRow(stored, w.Seen) {
+			o.correct(w)
 		}
-		if w.Right != nil {
-			o.replace(*w.Right)
-			continue
-		}
-		o.unsynced = append(o.unsynced, undo{w.Seen.Key, stored, had})
-		delete(o.rows, w.Seen.Key)
 	}
 	return nil
+}
+
+// correct puts what is right in the place of a row, whatever stands there. The caller holds mu.
+func (o *simOnline) correct(w onlinestore.Replacement) {
+	if w.Right != nil {
+		o.replace(*w.Right)
+		return
+	}
+	stored, had := o.rows[w.Seen.Key]
+	o.unsynced = append(o.unsynced, undo{w.Seen.Key, stored, had})
+	delete(o.rows, w.Seen.Key)
 }
 
 func sameRow(a, b onlinestore.Row) bool {

@@ -119,7 +119,12 @@ func newPlan(seed uint64) plan {
 	at := time.Duration(0)
 	for n := 4 + r.IntN(8); n > 0 && at < p.length; n-- {
 		at += time.Duration(r.Int64N(int64(p.length) / 5)).Round(time.Millisecond)
-		p.actions = append(p.actions, newAction(r, at, p.processes))
+		a := newAction(r, at, p.processes)
+		p.actions = append(p.actions, a)
+		if a.what == actRebuild { // and somebody falls asleep while he sweeps
+			p.actions = append(p.actions, action{at: at, what: actPause, process: a.process, step: beforeReplace, nth: 1,
+				hold: time.Duration(10+r.IntN(30)) * time.Second})
+		}
 	}
 	for range plannedPairs {
 		p.actions = append(p.actions, newPairAction(r, time.Duration(r.Int64N(int64(p.length)*2/3)).Round(time.Millisecond), p.processes))

@@ -8,13 +8,17 @@ import (
 	"log/slog"
 	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/feature"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/objstore"
+	"github.com/millrace/millrace/internal/onlinestore"
 	"github.com/millrace/millrace/lake"
 )
 
@@ -169,11 +173,45 @@ func (w *simWorld) happen(a action) {
 		w.online.lose()
 	case actRebuild:
 		w.note("%s", a.what)
+		w.check(w.leaveBehind())
 		w.rebuilds.request()
 	default:
 		w.processes[a.process].happen(a)
 	}
 }
+
+// leaveBehind puts rows into the online store as a state of another feature version leaves them: of an item that nobody
+// knows any more, and of known keys at events that moved them then. The states that are made next have to take them away.
+// Where nothing has landed yet there was no such state.
+func (w *simWorld) leaveBehind() error {
+	if fences, err := w.lake.Next(context.Background(), lake.TableEvents); err != nil || len(fences) == 0 {
+		return err
+	}
+	rows := w.online.all()
+	keys := slices.Sorted(maps.Keys(rows))
+	var left []onlinestore.Row
+	leave := func(key string, number int32, after int64) {
+		end := eventPartition(number).start() + int64(len(w.log.records(eventPartition(number))))
+		if behind := end - after - 1; behind > 0 {
+			left = append(left, onlinestore.Row{Key: key, Version: feature.Version - 1, Epoch: 1, Offset: after + 1 + int64(w.plan.draw(int(behind), "left", key)),
+				Value: []byte("of an earlier version")})
+		}
+	}
+	for number := range int32(simEventPartitions) {
+		leave(onlinestore.ItemKey(onlinestore.ItemShare{Site: "default", Item: "forgotten", Partition: number}), number, eventPartition(number).start())
+	}
+	for _, key := range keys {
+		if !strings.HasPrefix(key, onlinestore.OffsetPrefix(event.TopicEvents)) && w.plan.draw(leftRows, "left", key) == 0 {
+			leave(key, int32(rows[key].Offset/simOffsets), rows[key].Offset)
+		}
+	}
+	w.tally.count("rows of earlier versions", len(left))
+	w.online.leave(left)
+	return nil
+}
+
+// leftRows is one in how many rows a state of another version has moved last.
+const leftRows = 10
 
 // traffic writes to the log what the plan has: events with repetitions, latecomers and poison, and exposures.
 func (w *simWorld) traffic() error {
