@@ -12,8 +12,12 @@ import (
 )
 
 // maxWorkRows is how many rows a batch may change before it is committed. A list of 200 items touches 200 rows, so
-// records alone are no bound; profiles of 2 KiB make this some 20 MB.
-const maxWorkRows = 10_000
+// records alone are no bound. Rows have no size of their own either: full profiles weigh some 30 KB, so a batch also ends
+// when its rows have added a quarter of what the partition's may weigh, or minWorkBytes where that is very little.
+const (
+	maxWorkRows  = 10_000
+	minWorkBytes = 256 << 10
+)
 
 // applier applies the events of one partition to its state, batch by batch. The same events in the same order give the
 // same rows, wherever batches end; rebuild and verify use the very same applier.
@@ -26,6 +30,7 @@ type applier struct {
 	recent    *state.Recent
 	reader    *event.Reader
 	memory    func() int       // bytes of rows that may stay in memory after a batch
+	share     int              // what memory said last
 	moved     map[string]int64 // sites whose clock moved in this batch -> where it stood before
 	closed    map[string]int64 // site -> the clock on which the sessions that were over then are written
 	written   int64            // sessions that an event received before ended are written, Unix milliseconds
@@ -37,7 +42,7 @@ func newApplier(db *state.DB, partition int32, memory func() int) (*applier, err
 		return nil, err
 	}
 	return &applier{db: db, partition: partition, position: position, clocks: make(map[string]int64),
-		work: newWork(db), recent: state.NewRecent(db), reader: event.NewReader(), memory: memory, moved: make(map[string]int64),
+		work: newWork(db), recent: state.NewRecent(db), reader: event.NewReader(), memory: memory, share: memory(), moved: make(map[string]int64),
 		closed: make(map[string]int64)}, nil
 }
 
@@ -243,7 +248,9 @@ func (a *applier) item(site, id string) (*held[feature.ItemAggregate], error) {
 }
 
 // full reports whether the batch should be committed before more is applied.
-func (a *applier) full() bool { return a.work.changes() >= maxWorkRows }
+func (a *applier) full() bool {
+	return a.work.changes() >= maxWorkRows || a.work.memory.weight >= a.share+max(a.share/4, minWorkBytes)
+}
 
 // commit makes the batch and its position true and returns the rows to publish. They stand in the outbox under round,
 // unless that is 0: nobody publishes them.
@@ -261,7 +268,8 @@ func (a *applier) commit(round uint32) ([]onlinestore.Row, error) {
 	for who, f := range a.work.seen {
 		a.recent.Remember(who, f.clock, f.at)
 	}
-	a.work.settle(a.memory())
+	a.share = a.memory()
+	a.work.settle(a.share)
 	clear(a.moved)
 	return rows, nil
 }
