@@ -50,10 +50,11 @@ func (s *Stream) landExposures(ctx context.Context, o origin, commit func(next i
 		if s.landing.rewound(o.fenceKey()) {
 			return errRewind
 		}
-		res, err := s.deps.Log.Fetch(ctx, kafka.FetchRequest{Topic: id.topic, Partition: id.partition, Offset: next})
+		res, err := s.deps.Log.Fetch(ctx, kafka.FetchRequest{Topic: id.topic, Partition: id.partition, Offset: next, Budget: s.fetches})
 		var below *kafka.ErrBelowStart
 		switch {
 		case ctx.Err() != nil:
+			res.Release()
 			return nil
 		case errors.As(err, &below):
 			if err := s.skip(ctx, o, next, below.Start); err != nil {
@@ -66,13 +67,15 @@ func (s *Stream) landExposures(ctx context.Context, o origin, commit func(next i
 		}
 		s.metrics.lag.set(id, behind(res, len(res.Records)))
 		if res.Next == next {
+			res.Release()
 			continue
 		}
-		if err := s.handExposures(ctx, o, res); err != nil {
-			return err
-		}
+		err = s.handExposures(ctx, o, res)
 		next = res.Next
 		res.Release() // decoded exposures are copies, and the letters are written
+		if err != nil {
+			return err
+		}
 		commit(next)
 		s.progress.update(id, func(at *standing) { at.applied, at.end = max(at.applied, next), res.End })
 	}

@@ -198,10 +198,11 @@ func (p *partition) loop(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		res, err := p.s.deps.Log.Fetch(ctx, kafka.FetchRequest{Topic: id.topic, Partition: id.partition, Offset: next})
+		res, err := p.s.deps.Log.Fetch(ctx, kafka.FetchRequest{Topic: id.topic, Partition: id.partition, Offset: next, Budget: p.s.fetches})
 		var below *kafka.ErrBelowStart
 		switch {
 		case ctx.Err() != nil:
+			res.Release()
 			return nil
 		case errors.As(err, &below):
 			if err := p.s.skip(ctx, p.origin, next, below.Start); err != nil {
@@ -212,25 +213,35 @@ func (p *partition) loop(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		for done := 0; done < len(res.Records); {
-			p.s.metrics.lag.set(id, behind(res, done))
-			n, err := p.process(ctx, res.Records[done:min(len(res.Records), done+batchRecords)])
-			if err != nil {
-				return err
-			}
-			done += n
-			if err := p.between(ctx); err != nil {
-				return err
-			}
-		}
-		if err := p.passed(ctx, next, res); err != nil {
+		err = p.processAll(ctx, next, res)
+		next = res.Next
+		res.Release() // decoded events are copies, and the letters are written
+		if err != nil {
 			return err
 		}
-		next = res.Next
-		p.closer.caughtUp = next >= res.End
-		p.s.metrics.lag.set(id, behind(res, len(res.Records)))
-		res.Release() // decoded events are copies, and the letters are written
 	}
+}
+
+// processAll processes what was fetched from an offset on.
+func (p *partition) processAll(ctx context.Context, from int64, res kafka.FetchResult) error {
+	id := p.origin.id
+	for done := 0; done < len(res.Records); {
+		p.s.metrics.lag.set(id, behind(res, done))
+		n, err := p.process(ctx, res.Records[done:min(len(res.Records), done+batchRecords)])
+		if err != nil {
+			return err
+		}
+		done += n
+		if err := p.between(ctx); err != nil {
+			return err
+		}
+	}
+	if err := p.passed(ctx, from, res); err != nil {
+		return err
+	}
+	p.closer.caughtUp = res.Next >= res.End
+	p.s.metrics.lag.set(id, behind(res, len(res.Records)))
+	return nil
 }
 
 // passed notes how far a fetch has come, also where the log holds nothing for us.

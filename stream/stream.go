@@ -53,6 +53,9 @@ const (
 	// DefaultRowBytes is what decoded rows may take in memory, those of all partitions of a process together: what some
 	// 50,000 visitors of a shop left behind last.
 	DefaultRowBytes = 192 << 20
+	// fetchBytes is what fetched and not yet applied records may take in memory, those of all partitions of a process
+	// together: some eight full answers, more than its cores work on at once.
+	fetchBytes = 64 << 20
 	// defaultDrainTimeout bounds the flush of a partition that is taken away. The group's heartbeats have stopped by then; it
 	// stays far below the session timeout of 30 s.
 	defaultDrainTimeout = 4 * time.Second
@@ -122,6 +125,7 @@ type Stream struct {
 	log      *slog.Logger
 	metrics  *metrics
 	cache    *state.Cache
+	fetches  *kafka.Budget
 	landing  *landing
 	feed     *feed
 	progress *progress
@@ -177,7 +181,7 @@ func New(cfg Config, deps Deps) (*Stream, error) {
 	}
 	online := &patient{Store: deps.Online, log: deps.Logger}
 	deps.Online = online
-	s := &Stream{cfg: cfg, deps: deps, log: deps.Logger, cache: state.NewCache(cfg.CacheBytes),
+	s := &Stream{cfg: cfg, deps: deps, log: deps.Logger, cache: state.NewCache(cfg.CacheBytes), fetches: kafka.NewBudget(fetchBytes),
 		progress: newProgress(), drainTimeout: defaultDrainTimeout, restores: newRestores(), builds: make(chan struct{}, concurrentBuilds),
 		rebuildPoll: defaultRebuildPoll, markerPoll: defaultMarkerPoll, closeEvery: closeInterval, growSettle: defaultGrowSettle, now: time.Now, open: make(map[int32]*partition)}
 	s.sweeper = newSweeper()

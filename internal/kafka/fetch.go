@@ -26,6 +26,7 @@ type FetchRequest struct {
 	Offset    int64
 	MaxWait   time.Duration // 0 = DefaultMaxWait
 	MaxBytes  int           // 0 = DefaultMaxBytes; a first batch larger than this still comes whole
+	Budget    *Budget       // nil = no bound on what fetches hold together; else Release must follow
 }
 
 // FetchResult is a run of committed records. Next is where to continue; it may advance although Records is empty, when
@@ -40,6 +41,7 @@ type FetchResult struct {
 	Start, End int64
 
 	buffers *buffers
+	grant   grant
 }
 
 // Release gives the memory of the records to later fetches, so that reading on makes no garbage. Afterwards neither the
@@ -51,6 +53,7 @@ func (r *FetchResult) Release() {
 	b := r.buffers
 	r.Records, r.buffers = nil, nil
 	b.release()
+	r.grant.giveBack()
 }
 
 // ErrBelowStart says that the records asked for are gone: retention removed everything before Start. The caller decides
@@ -88,20 +91,25 @@ func (c *Client) Fetch(ctx context.Context, req FetchRequest) (res FetchResult, 
 	if req.MaxBytes <= 0 {
 		req.MaxBytes = DefaultMaxBytes
 	}
+	var answer *fetchResponsePartition
 	err = c.retry(ctx, func(ctx context.Context) error {
-		res, err = c.fetch(ctx, req)
+		answer, err = c.fetch(ctx, req)
 		if errors.Is(err, kafkago.OffsetOutOfRange) {
 			err = c.outOfRange(ctx, req)
 		}
 		return err
 	})
+	if err == nil {
+		res, err = c.parse(ctx, req, answer)
+	}
 	if err != nil {
 		return FetchResult{Next: req.Offset}, fmt.Errorf("fetch %s/%d at %d: %w", req.Topic, req.Partition, req.Offset, err)
 	}
 	return res, nil
 }
 
-func (c *Client) fetch(ctx context.Context, req FetchRequest) (FetchResult, error) {
+// fetch sends the request once and answers what the partition's leader says.
+func (c *Client) fetch(ctx context.Context, req FetchRequest) (*fetchResponsePartition, error) {
 	ctx, cancel := context.WithTimeout(ctx, req.MaxWait+requestTimeout)
 	defer cancel()
 	res, err := roundTrip[*fetchResponse](ctx, c, &fetchRequest{
@@ -122,17 +130,29 @@ func (c *Client) fetch(ctx context.Context, req FetchRequest) (FetchResult, erro
 		}}}},
 	})
 	if err != nil {
-		return FetchResult{}, err
+		return nil, err
 	}
 	if res.ErrorCode != 0 {
-		return FetchResult{}, kafkago.Error(res.ErrorCode)
+		return nil, kafkago.Error(res.ErrorCode)
 	}
 	if len(res.Topics) != 1 || len(res.Topics[0].Partitions) != 1 {
-		return FetchResult{}, fmt.Errorf("broker answered %d topics for one partition", len(res.Topics))
+		return nil, fmt.Errorf("broker answered %d topics for one partition", len(res.Topics))
 	}
 	p := &res.Topics[0].Partitions[0]
 	if p.ErrorCode != 0 {
-		return FetchResult{}, kafkago.Error(p.ErrorCode)
+		return nil, kafkago.Error(p.ErrorCode)
+	}
+	return p, nil
+}
+
+// parse reads the records of an answer, when the budget has room for them.
+func (c *Client) parse(ctx context.Context, req FetchRequest, p *fetchResponsePartition) (FetchResult, error) {
+	var held grant
+	if req.Budget != nil && len(p.RecordSet) > 0 {
+		var err error
+		if held, err = req.Budget.take(ctx, demand(p.RecordSet)); err != nil {
+			return FetchResult{}, err
+		}
 	}
 	parser := batchParser{
 		buffers: newBuffers(), topic: req.Topic, partition: req.Partition, zstd: c.decoder,
@@ -141,9 +161,10 @@ func (c *Client) fetch(ctx context.Context, req FetchRequest) (FetchResult, erro
 	parser.raw = p.RecordSet
 	if err := parser.parse(parser.raw); err != nil {
 		parser.release()
+		held.giveBack()
 		return FetchResult{}, err
 	}
-	return FetchResult{Records: parser.records, Next: parser.next, Start: p.LogStartOffset, End: p.LastStableOffset, buffers: parser.buffers}, nil
+	return FetchResult{Records: parser.records, Next: parser.next, Start: p.LogStartOffset, End: p.LastStableOffset, buffers: parser.buffers, grant: held}, nil
 }
 
 // outOfRange says on which side of the log an offset lies. A log that moved meanwhile and now holds the offset is a

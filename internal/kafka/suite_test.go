@@ -32,6 +32,7 @@ var suite = []struct {
 	{"read committed", testReadCommitted},
 	{"open transaction", testOpenTransaction},
 	{"release", testRelease},
+	{"budget", testBudget},
 	{"against the library", testAgainstLibrary},
 	{"produce concurrently", testProduceConcurrently},
 	{"produce refuses", testProduceRefuses},
