@@ -9,6 +9,7 @@ GOLANGCI_VERSION := v2.15.0
 
 export MILLRACE_NODE_MODULES ?= $(CACHE)/node/node_modules
 export MILLRACE_KAFKA_LIBS ?= $(CACHE)/kafka
+export MILLRACE_READERS ?= $(CACHE)/readers
 
 .PHONY: up build test test-go test-data test-long test-setup sim lint clean generate
 
@@ -22,7 +23,7 @@ build: ## compile the one binary; says how long the compiler took
 
 test: test-setup test-go test-data ## every suite; a suite whose tool is missing is skipped with one line (with CI=true: fails)
 
-test-setup: ## fetch the browser driver and the Kafka artefacts that the suites drive
+test-setup: ## fetch what the suites drive: browser driver, Kafka artefacts, other readers of the lake
 	@sh scripts/test-setup.sh
 
 test-go: ## everything but the real histories, under the race detector

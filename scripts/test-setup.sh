@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fetches what the suites drive but the product does not need: playwright-core (the browser suites) and the Apache Kafka
-# artefacts (the real-Kafka suite). A missing tool is one clear line here and a skipped suite later; with CI=true it fails.
+# artefacts (the real-Kafka suite), and the engines that read the lake (the readers' suite). A missing tool is one clear line here and a skipped suite later; with CI=true it fails.
 set -eu
 missing() {
 	if [ "${CI:-}" = true ]; then echo "test set-up: $1" >&2; exit 1; fi
@@ -27,5 +27,17 @@ if [ ! -d "$MILLRACE_KAFKA_LIBS" ]; then
 			missing "Maven could not fetch the Apache Kafka artefacts"
 	else
 		missing "mvn or java is missing (install a JDK 17 and Maven for the real-Kafka suite)"
+	fi
+fi
+
+# A virtual environment is made anew when its requirements have changed.
+if ! cmp -s lake/readers/requirements.txt "$MILLRACE_READERS/requirements.txt"; then
+	if python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
+		rm -rf "$MILLRACE_READERS"
+		python3 -m venv "$MILLRACE_READERS" &&
+			"$MILLRACE_READERS/bin/pip" install -q --disable-pip-version-check -r lake/readers/requirements.txt &&
+			cp lake/readers/requirements.txt "$MILLRACE_READERS/" || missing "pip could not install DuckDB, pyiceberg and Polars"
+	else
+		missing "python3-venv is missing (install it for the suite of the lake's other readers)"
 	fi
 fi
