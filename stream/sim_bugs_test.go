@@ -17,7 +17,6 @@ const (
 	bugTornCommit    = "rows and fences are committed one after the other"
 	bugHiddenFailure = "a failed commit to the lake is taken for a success"
 	bugOlderRows     = "an older row replaces a newer one in the online store"
-	bugBlindReplace  = "a row of an earlier state is replaced whatever stands there meanwhile"
 	bugNoReplace     = "rows of earlier states are not replaced"
 	bugLazySync      = "the outbox is dropped before the online store is durable"
 	bugSameMarker    = "an online store that was lost keeps its marker"
@@ -33,7 +32,6 @@ func plantedBugs() [][2]string {
 		{bugTornCommit, "a process ends between put file and commit"},
 		{bugHiddenFailure, "the commit of the last events fails: no later one meets the fence and heals it"},
 		{bugOlderRows, "a process that stood still between apply and publish goes on when others have published"},
-		{bugBlindReplace, "a process that stood still while it swept goes on when others have published"},
 		{bugNoReplace, "any rebuild"},
 		{bugLazySync, "a power cut of everything after a checkpoint"},
 		{bugSameMarker, "the online store comes back empty"},
@@ -83,18 +81,10 @@ func (b *simBug) put(ctx context.Context, o *simOnline, rows []onlinestore.Row) 
 }
 
 func (b *simBug) correct(ctx context.Context, o *simOnline, wrong []onlinestore.Replacement) error {
-	switch {
-	case b.is(bugNoReplace):
+	if b.is(bugNoReplace) {
 		return nil
-	case !b.is(bugBlindReplace):
-		return o.Replace(ctx, wrong)
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, w := range wrong {
-		o.correct(w)
-	}
-	return nil
+	return o.Replace(ctx, wrong)
 }
 
 func (b *simBug) sync(ctx context.Context, o *simOnline) error {
