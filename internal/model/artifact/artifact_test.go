@@ -126,10 +126,24 @@ func TestOtherKindAndVersionAreRefused(t *testing.T) {
 	for _, r := range []*Reader{
 		NewReader(bytes.NewReader(sample(t)), "other", 3),
 		NewReader(bytes.NewReader(sample(t)), "sample", 4),
+		NewReader(bytes.NewReader(sample(t)), "sample", 1, 2),
 	} {
 		if err := r.Close(); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("error %v, want ErrCorrupt", err)
 		}
+	}
+}
+
+func TestReaderOfSeveralVersionsSaysWhichItMet(t *testing.T) {
+	in := NewReader(bytes.NewReader(sample(t)), "sample", 2, 3)
+	in.JSON(&settings{})
+	in.Int32s()
+	in.Int64s()
+	in.Float32s()
+	in.Float64s()
+	in.Strings()
+	if err := in.Close(); err != nil || in.Version() != 3 {
+		t.Errorf("version %d, error %v, want 3", in.Version(), err)
 	}
 }
 

@@ -8,20 +8,22 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
+	"slices"
 )
 
 // Reader reads one artifact, section by section in the order of writing. Errors are kept and returned by Close; until
 // then sections after an error are empty. Nothing that was read may be used before Close returned nil, for only then
 // the checksum was compared.
 type Reader struct {
-	r   *bufio.Reader
-	crc uint32
-	buf []byte
-	err error
+	r       *bufio.Reader
+	version uint32
+	crc     uint32
+	buf     []byte
+	err     error
 }
 
-// NewReader opens an artifact that must have the given kind and layout version.
-func NewReader(r io.Reader, kind string, version uint32) *Reader {
+// NewReader opens an artifact that must have the given kind and one of the given layout versions.
+func NewReader(r io.Reader, kind string, versions ...uint32) *Reader {
 	in := &Reader{r: bufio.NewReaderSize(r, chunkBytes), buf: make([]byte, chunkBytes)}
 	if got := string(in.take(len(magic))); in.err == nil && got != magic {
 		in.fail("it does not start with %q", magic)
@@ -36,11 +38,15 @@ func NewReader(r io.Reader, kind string, version uint32) *Reader {
 	if got := string(in.take(int(length))); in.err == nil && got != kind {
 		in.fail("it holds a %q, not a %q", got, kind)
 	}
-	if got := in.uint32(); in.err == nil && got != version {
-		in.fail("layout version %d of %s, this program reads %d", got, kind, version)
+	in.version = in.uint32()
+	if in.err == nil && !slices.Contains(versions, in.version) {
+		in.fail("layout version %d of %s, this program reads %d", in.version, kind, versions)
 	}
 	return in
 }
+
+// Version returns the layout version that the artifact says it has. After an error it may be none of the wanted.
+func (r *Reader) Version() uint32 { return r.version }
 
 // Bytes reads a section of bytes.
 func (r *Reader) Bytes() []byte {

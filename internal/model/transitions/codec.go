@@ -1,8 +1,10 @@
 package transitions
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/millrace/millrace/internal/model/artifact"
 )
@@ -10,56 +12,100 @@ import (
 // Kind names the codec of this package.
 const Kind = "transitions"
 
-const version = 1
+// The layouts of the sections, within an artifact of this kind:
+//
+//	1  JSON      the Config
+//	   int64s    rows, one more than there are items: item i has the pairs rows[i] to rows[i+1]
+//	   int32s    the other item of each pair, strongest first within a row
+//	   float32s  the weight of each pair
+//	2  the same, and then
+//	   float64s  by item: the sum of all pairs that lead from it, also of those that its row does not keep
+//	   float64s  by item: the sum of all pairs that lead to it
+//	   int64s    one: the time as of which the sums are decayed, that of the newest event in Unix milliseconds
+//
+// Version 1 is read and never written. Its model answers as it always did; nothing can be laid over it.
+const (
+	versionWithoutDegrees = 1
+	version               = 2
+)
+
+// ErrNoDegrees is wrapped by the errors of what a model of a version 1 file cannot do.
+var ErrNoDegrees = errors.New("the file is of layout version 1, which has no degrees; training makes a new one")
 
 // Kind implements model.Artifact.
 func (m *Model) Kind() string { return Kind }
 
 // Encode implements model.Artifact.
 func (m *Model) Encode(w io.Writer) error {
+	if m.degrees == nil {
+		return fmt.Errorf("encode transitions model: %w", ErrNoDegrees)
+	}
 	out := artifact.NewWriter(w, Kind, version)
 	out.JSON(m.cfg)
 	out.Int64s(m.rows)
 	out.Int32s(m.neighbours)
 	out.Float32s(m.weights)
+	out.Float64s(m.degrees.out)
+	out.Float64s(m.degrees.in)
+	out.Int64s([]int64{m.degrees.newest})
 	return out.Close()
 }
 
-// Decode reads what Encode wrote, for a vocabulary of numItems; its errors wrap artifact.ErrCorrupt.
+// Decode reads what Encode wrote, now or in an earlier version, for a vocabulary of numItems; its errors wrap
+// artifact.ErrCorrupt.
 func Decode(r io.Reader, numItems int) (*Model, error) {
-	in := artifact.NewReader(r, Kind, version)
+	in := artifact.NewReader(r, Kind, versionWithoutDegrees, version)
 	m := &Model{}
 	in.JSON(&m.cfg)
 	m.rows, m.neighbours, m.weights = in.Int64s(), in.Int32s(), in.Float32s()
-	m.check(in, numItems)
+	err := m.check(numItems)
+	if in.Version() == version {
+		m.degrees = &degrees{out: in.Float64s(), in: in.Float64s()}
+		if newest := in.Int64s(); len(newest) == 1 {
+			m.degrees.newest = newest[0]
+		} else {
+			err = errors.Join(err, fmt.Errorf("%d times of the newest event", len(newest)))
+		}
+		err = errors.Join(err, m.degrees.check(numItems))
+	}
+	if err := errors.Join(err, m.cfg.Validate()); err != nil {
+		in.Failf("%v", err) // an error of the reader came before, and stays
+	}
 	if err := in.Close(); err != nil {
 		return nil, fmt.Errorf("decode transitions model: %w", err)
-	}
-	if err := m.cfg.Validate(); err != nil {
-		return nil, fmt.Errorf("decode transitions model: %w: %w", artifact.ErrCorrupt, err)
 	}
 	m.initPool()
 	return m, nil
 }
 
-func (m *Model) check(in *artifact.Reader, numItems int) {
+func (m *matrix) check(numItems int) error {
 	if len(m.rows) != numItems+1 || len(m.neighbours) != len(m.weights) {
-		in.Failf("%d rows, %d neighbours and %d weights for a vocabulary of %d",
+		return fmt.Errorf("%d rows, %d neighbours and %d weights for a vocabulary of %d",
 			len(m.rows)-1, len(m.neighbours), len(m.weights), numItems)
-		return
 	}
 	last := int64(0)
 	for _, end := range m.rows {
 		if end < last || end > int64(len(m.neighbours)) {
-			in.Failf("rows do not rise")
-			return
+			return errors.New("rows do not rise")
 		}
 		last = end
 	}
 	for i, item := range m.neighbours {
 		if item < 0 || int(item) >= numItems || !(m.weights[i] > 0) {
-			in.Failf("transition to item %d with weight %g", item, m.weights[i])
-			return
+			return fmt.Errorf("transition to item %d with weight %g", item, m.weights[i])
 		}
 	}
+	return nil
+}
+
+func (d *degrees) check(numItems int) error {
+	if len(d.out) != numItems || len(d.in) != numItems {
+		return fmt.Errorf("degrees of %d and %d items for a vocabulary of %d", len(d.out), len(d.in), numItems)
+	}
+	for item := range d.out {
+		if !(d.out[item] >= 0 && d.in[item] >= 0 && d.out[item]+d.in[item] <= math.MaxFloat64) {
+			return fmt.Errorf("item %d has the degrees %g and %g", item, d.out[item], d.in[item])
+		}
+	}
+	return nil
 }

@@ -10,13 +10,40 @@ import (
 	"github.com/millrace/millrace/internal/topk"
 )
 
-// Model is a sparse matrix of transitions by row: from item i to neighbours[rows[i]:rows[i+1]], strongest first.
+// Model is a matrix of transitions: the weight of a pair is the sum of its occurrences, divided by the roots of how often
+// the one item is left and the other is reached.
 type Model struct {
-	cfg        Config
+	cfg Config
+	matrix
+	degrees *degrees   // nil in a model of a version 1 file
+	pool    *sync.Pool // of *scratch; what lies over the model shares it
+}
+
+// matrix is sparse, by row: from item i to neighbours[rows[i]:rows[i+1]], strongest first.
+type matrix struct {
 	rows       []int64 // one more than there are items
 	neighbours []int32
 	weights    []float32
-	pool       sync.Pool // of *scratch
+}
+
+func (m *matrix) numItems() int { return len(m.rows) - 1 }
+
+// row returns the places of an item's pairs.
+func (m *matrix) row(item int32) (lo, hi int64) { return m.rows[item], m.rows[item+1] }
+
+// endRow ends a row at what was appended.
+func (m *matrix) endRow() { m.rows = append(m.rows, int64(len(m.neighbours))) }
+
+// degrees are the sums of all pairs that lead from and to each item, also of those that no row keeps, as of the newest
+// event (Unix milliseconds).
+type degrees struct {
+	out, in []float64
+	newest  int64
+}
+
+// product is what the sum of a pair is divided by.
+func (d *degrees) product(from, to int32) float64 {
+	return math.Sqrt(d.out[from]) * math.Sqrt(d.in[to])
 }
 
 // Fit counts the transitions of the sessions over a vocabulary of numItems.
@@ -30,45 +57,54 @@ func Fit(cfg Config, sessions *model.Sessions, numItems int) (*Model, error) {
 	if err := sessions.Check(numItems); err != nil {
 		return nil, fmt.Errorf("fit transitions: %w", err)
 	}
-	f := newFitter(cfg, sessions, numItems)
+	f := newFitter(cfg, sessions, &degrees{out: make([]float64, numItems), in: make([]float64, numItems), newest: sessions.Newest()})
 	f.countDegrees()
-	m := f.build()
+	m := &Model{cfg: cfg, matrix: f.build(), degrees: f.degrees}
 	m.initPool()
 	return m, nil
 }
 
 type fitter struct {
-	cfg      Config
-	s        *model.Sessions
-	numItems int
-	gap      []float64 // weight of a pair by distance
-	age      []float64 // weight of a pair by its later event
-	session  []int32   // session of each event
-	out, in  []float64
+	cfg     Config
+	s       *model.Sessions
+	degrees *degrees  // grow with what is counted
+	gap     []float64 // weight of a pair by distance
+	age     []float64 // weight of a pair by its later event
+	session []int32   // session of each event
+	places  []int32   // the events of item i are places[starts[i]:starts[i+1]], in order
+	starts  []int
+
+	sums    []float64 // of the pairs of the row at hand; zero between rows
+	touched []int32   // items with a sum
 }
 
-func newFitter(cfg Config, s *model.Sessions, numItems int) *fitter {
+func newFitter(cfg Config, s *model.Sessions, from *degrees) *fitter {
 	f := &fitter{
-		cfg: cfg, s: s, numItems: numItems, gap: make([]float64, cfg.Window+1), age: make([]float64, s.Events()),
-		session: make([]int32, s.Events()), out: make([]float64, numItems), in: make([]float64, numItems),
+		cfg: cfg, s: s, degrees: from, gap: make([]float64, cfg.Window+1), age: make([]float64, s.Events()),
+		session: make([]int32, s.Events()), sums: make([]float64, len(from.out)),
 	}
 	for g, w := 1, 1.0; g <= cfg.Window; g++ {
 		f.gap[g] = w
 		w *= cfg.GapDecay
 	}
-	now := s.Newest()
 	for e, t := range s.Times {
-		f.age[e] = 1
-		if cfg.HalfLife > 0 {
-			f.age[e] = math.Exp2(-float64(time.Duration(now-t)*time.Millisecond) / float64(cfg.HalfLife))
-		}
+		f.age[e] = cfg.decay(t, from.newest)
 	}
 	for i := range s.Len() {
 		for e := s.Offsets[i]; e < s.Offsets[i+1]; e++ {
 			f.session[e] = int32(i)
 		}
 	}
+	f.findPlaces()
 	return f
+}
+
+// decay is what the half-life leaves at one time of what counted fully at another, in Unix milliseconds.
+func (c Config) decay(then, now int64) float64 {
+	if c.HalfLife == 0 {
+		return 1
+	}
+	return math.Exp2((float64(then) - float64(now)) * float64(time.Millisecond) / float64(c.HalfLife))
 }
 
 // visit calls add for every event within the window around event e of the same session, with the weight of the
@@ -90,59 +126,69 @@ func (f *fitter) visit(e int, add func(item int32, weight float64)) {
 func (f *fitter) countDegrees() {
 	for e, from := range f.s.Items {
 		f.visit(e, func(to int32, weight float64) {
-			f.out[from] += weight
-			f.in[to] += weight
+			f.degrees.out[from] += weight
+			f.degrees.in[to] += weight
 		})
 	}
 }
 
-func (f *fitter) build() *Model {
-	m := &Model{cfg: f.cfg, rows: make([]int64, 1, f.numItems+1)}
-	places, starts := f.places()
-	row, touched := make([]float64, f.numItems), []int32(nil)
+func (f *fitter) build() matrix {
+	m := matrix{rows: make([]int64, 1, len(f.sums)+1)}
 	var best topk.Heap
-	for item := range f.numItems {
-		for _, e := range places[starts[item]:starts[item+1]] {
-			f.visit(int(e), func(to int32, weight float64) {
-				if weight == 0 { // too old to be told from never; a zero marks an untouched item
-					return
-				}
-				if row[to] == 0 {
-					touched = append(touched, to)
-				}
-				row[to] += weight
-			})
-		}
+	for item := range int32(len(f.sums)) {
+		f.sum(item)
 		best.Reset(f.cfg.Neighbours)
-		for _, to := range touched {
-			if weight := row[to] / (math.Sqrt(f.out[item]) * math.Sqrt(f.in[to])); weight > 0 {
-				best.Push(to, float32(weight))
+		for _, to := range f.touched {
+			if weight := float32(f.sums[to] / f.degrees.product(item, to)); weight > 0 {
+				best.Push(to, weight)
 			}
-			row[to] = 0
 		}
-		touched = touched[:0]
+		f.forget()
 		for _, e := range best.Sorted() {
 			m.neighbours = append(m.neighbours, e.ID)
 			m.weights = append(m.weights, e.Score)
 		}
-		m.rows = append(m.rows, int64(len(m.neighbours)))
+		m.endRow()
 	}
 	return m
 }
 
-// places lists the events of each item: those of item i are places[starts[i]:starts[i+1]], in order.
-func (f *fitter) places() (places []int32, starts []int) {
-	starts = make([]int, f.numItems+1)
+// sum adds up the pairs that lead from an item.
+func (f *fitter) sum(item int32) {
+	for _, e := range f.places[f.starts[item]:f.starts[item+1]] {
+		f.visit(int(e), func(to int32, weight float64) {
+			if weight == 0 { // too old to be told from never; a zero marks an untouched item
+				return
+			}
+			if f.sums[to] == 0 {
+				f.touched = append(f.touched, to)
+			}
+			f.sums[to] += weight
+		})
+	}
+}
+
+// forget ends a row.
+func (f *fitter) forget() {
+	for _, to := range f.touched {
+		f.sums[to] = 0
+	}
+	f.touched = f.touched[:0]
+}
+
+func (f *fitter) findPlaces() {
+	numItems := len(f.sums)
+	f.starts = make([]int, numItems+1)
 	for _, item := range f.s.Items {
-		starts[item+1]++
+		f.starts[item+1]++
 	}
-	for i := range f.numItems {
-		starts[i+1] += starts[i]
+	for i := range numItems {
+		f.starts[i+1] += f.starts[i]
 	}
-	places, next := make([]int32, len(f.s.Items)), append([]int(nil), starts...)
+	f.places = make([]int32, len(f.s.Items))
+	next := append([]int(nil), f.starts...)
 	for e, item := range f.s.Items {
-		places[next[item]] = int32(e)
+		f.places[next[item]] = int32(e)
 		next[item]++
 	}
-	return places, starts
 }

@@ -1,0 +1,189 @@
+package transitions
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/artifact"
+)
+
+func TestCodecKeepsAnswersAndBytes(t *testing.T) {
+	s := randomSessions(4, 50)
+	m, err := Fit(Default(), s, numItems)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Fit(Default(), s, numItems)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first, second bytes.Buffer
+	if err := errors.Join(m.Encode(&first), again.Encode(&second)); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(first.Bytes(), second.Bytes()) {
+		t.Error("the same sessions gave different bytes")
+	}
+	if _, err := Decode(bytes.NewReader(first.Bytes()), numItems-1); !errors.Is(err, artifact.ErrCorrupt) {
+		t.Errorf("smaller vocabulary: error %v, want ErrCorrupt", err)
+	}
+	back, err := Decode(&first, numItems)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := model.Query{Items: []int32{3, 1, 4}}
+	if got, want := back.Score(nil, q, 20), m.Score(nil, q, 20); !slices.Equal(got, want) || len(want) == 0 {
+		t.Errorf("decoded model answers %v, want %v", got, want)
+	}
+}
+
+// small is a model whose every number is exact, so that its bytes are the same on every machine.
+func small() *Model {
+	return &Model{
+		cfg:     Default(),
+		matrix:  matrix{rows: []int64{0, 2, 3, 3}, neighbours: []int32{1, 2, 0}, weights: []float32{0.75, 0.25, 0.5}},
+		degrees: &degrees{out: []float64{4, 1, 0}, in: []float64{1, 3, 1}, newest: 1_700_000_000_000},
+	}
+}
+
+var writeGolden = flag.Bool("golden", false, "write golden bytes of the current layout version")
+
+// golden returns the bytes of small in a layout version.
+func golden(t testing.TB, version int) []byte {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("testdata/golden_v%d.hex", version))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestGoldenBytes fails when the layout changes without a new version. After raising the version, run with -golden and keep
+// the old files: models that were stored must stay readable.
+func TestGoldenBytes(t *testing.T) {
+	var now bytes.Buffer
+	if err := small().Encode(&now); err != nil {
+		t.Fatal(err)
+	}
+	if *writeGolden {
+		file := fmt.Sprintf("testdata/golden_v%d.hex", version)
+		if err := os.WriteFile(file, []byte(hex.EncodeToString(now.Bytes())+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(now.Bytes(), golden(t, version)) {
+		t.Error("the bytes of the current version changed")
+	}
+	for v := versionWithoutDegrees; v <= version; v++ {
+		m, err := Decode(bytes.NewReader(golden(t, v)), 3)
+		if err != nil {
+			t.Fatalf("version %d: %v", v, err)
+		}
+		want := small()
+		if v == versionWithoutDegrees {
+			want.degrees = nil
+		}
+		m.pool = nil
+		if !reflect.DeepEqual(m, want) {
+			t.Errorf("version %d reads as %+v, want %+v", v, m, want)
+		}
+	}
+}
+
+// A model without degrees answers, and is not stored as one that has them.
+func TestModelOfTheFirstVersionAnswersAndIsNotWritten(t *testing.T) {
+	m, err := Decode(bytes.NewReader(golden(t, versionWithoutDegrees)), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []model.Scored{{Item: 1, Score: 0.75}, {Item: 2, Score: 0.25}}
+	if got := m.Score(nil, model.Query{Items: []int32{0}}, 3); !slices.Equal(got, want) {
+		t.Errorf("answers %v, want %v", got, want)
+	}
+	if err := m.Encode(&bytes.Buffer{}); !errors.Is(err, ErrNoDegrees) {
+		t.Errorf("error %v, want ErrNoDegrees", err)
+	}
+}
+
+func TestDecodeRefusesContentThatWouldBreakAQuery(t *testing.T) {
+	for name, change := range map[string]func(*Model){
+		"rows fall":        func(m *Model) { m.rows[1], m.rows[2] = 3, 2 },
+		"rows reach out":   func(m *Model) { m.rows[3] = 4 },
+		"item too high":    func(m *Model) { m.neighbours[0] = 3 },
+		"item negative":    func(m *Model) { m.neighbours[0] = -1 },
+		"weight missing":   func(m *Model) { m.weights = m.weights[:2] },
+		"weight negative":  func(m *Model) { m.weights[0] = -1 },
+		"weight zero":      func(m *Model) { m.weights[0] = 0 },
+		"no settings":      func(m *Model) { m.cfg = Config{} },
+		"degree missing":   func(m *Model) { m.degrees.out = m.degrees.out[:2] },
+		"degree too many":  func(m *Model) { m.degrees.in = append(m.degrees.in, 1) },
+		"degree negative":  func(m *Model) { m.degrees.in[1] = -1 },
+		"degree no number": func(m *Model) { m.degrees.out[1] = math.NaN() },
+		"degree infinite":  func(m *Model) { m.degrees.out[1] = math.Inf(1) },
+	} {
+		m := small()
+		change(m)
+		var buf bytes.Buffer
+		if err := m.Encode(&buf); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Decode(&buf, 3); !errors.Is(err, artifact.ErrCorrupt) {
+			t.Errorf("%s: error %v, want ErrCorrupt", name, err)
+		}
+	}
+	sections := golden(t, version)
+	sections = sections[:len(sections)-sealBytes]
+	for name, broken := range map[string][]byte{
+		"no time":      slices.Concat(sections[:len(sections)-8-9], []byte{3, 0, 0, 0, 0, 0, 0, 0, 0}),
+		"later layout": bytes.Replace(sections, []byte(Kind+"\x02"), []byte(Kind+"\x03"), 1),
+	} {
+		if _, err := Decode(bytes.NewReader(sealed(append(broken, make([]byte, sealBytes)...))), 3); !errors.Is(err, artifact.ErrCorrupt) {
+			t.Errorf("%s: error %v, want ErrCorrupt", name, err)
+		}
+	}
+}
+
+// sealBytes is the length of the end mark and the checksum of an artifact.
+const sealBytes = 5
+
+// sealed makes the last bytes the end mark and the checksum, without which nothing else is looked at.
+func sealed(b []byte) []byte {
+	b[len(b)-sealBytes] = 0
+	body := b[:len(b)-4]
+	return binary.LittleEndian.AppendUint32(body, crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
+}
+
+// FuzzDecode: whatever stands in a file with a right checksum, it is refused as corrupt or it makes a model that answers.
+func FuzzDecode(f *testing.F) {
+	f.Add(golden(f, versionWithoutDegrees))
+	f.Add(golden(f, version))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) < sealBytes {
+			return
+		}
+		m, err := Decode(bytes.NewReader(sealed(slices.Clone(b))), 3)
+		if err != nil {
+			if !errors.Is(err, artifact.ErrCorrupt) {
+				t.Fatalf("error %v does not wrap ErrCorrupt", err)
+			}
+			return
+		}
+		m.Score(nil, model.Query{Items: []int32{0, 1, 2}}, 3)
+	})
+}
