@@ -158,7 +158,9 @@ func (l *lane) finish(b *batch, err error) {
 // send writes one batch, again after transient failures. The sequence number makes a repetition harmless: the broker
 // recognises it and answers as it did the first time.
 func (l *lane) send(ctx context.Context, b *batch) error {
-	b.builder.compress(l.p.client.encoder)
+	if !l.p.cfg.Uncompressed {
+		b.builder.compress(l.p.client.encoder)
+	}
 	err := l.p.client.retry(ctx, func(ctx context.Context) error {
 		if l.state.id == noProducer {
 			if err := l.identify(ctx); err != nil {

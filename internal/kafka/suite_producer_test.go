@@ -1,6 +1,7 @@
 package kafka_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/kafka/kafkatest"
@@ -124,6 +127,31 @@ func testProduceDrains(t *testing.T, brokers []string) {
 	}
 	if n := len(fetchAll(t, c, "drain", 0, 0)) + len(fetchAll(t, c, "drain", 1, 0)); n != 2 {
 		t.Fatalf("%d records in the log, want 2", n)
+	}
+}
+
+// The compression is what another client sees of it, and what is asked.
+func testProduceCompression(t *testing.T, brokers []string) {
+	const zstd = 4 // in a batch's attributes
+	c := kafkatest.Dial(t, brokers)
+	for want, cfg := range map[uint8]kafka.ProducerConfig{zstd: {}, 0: {Uncompressed: true}} {
+		topic := fmt.Sprintf("codec.%d", want)
+		kafkatest.Topic(t, c, topic, 1)
+		value := bytes.Repeat([]byte("value "), 1000)
+		err := kafkatest.Producer(t, c, cfg).Produce(t.Context(), []kafka.Record{{Topic: topic, Time: time.UnixMilli(1), Value: value}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fetches := franz(t, brokers, kgo.ConsumeTopics(topic)).PollFetches(t.Context())
+		if err := fetches.Err(); err != nil {
+			t.Fatal(err)
+		}
+		if r := fetches.Records()[0]; r.Attrs.CompressionType() != want || !bytes.Equal(r.Value, value) {
+			t.Errorf("codec %d, want %d; %d bytes", r.Attrs.CompressionType(), want, len(r.Value))
+		}
+		if got := fetchAll(t, c, topic, 0, 0); len(got) != 1 || !bytes.Equal(got[0].Value, value) {
+			t.Errorf("codec %d: %d records, or another value", want, len(got))
+		}
 	}
 }
 

@@ -37,6 +37,7 @@ var suite = []struct {
 	{"produce concurrently", testProduceConcurrently},
 	{"produce refuses", testProduceRefuses},
 	{"produce drains", testProduceDrains},
+	{"produce compression", testProduceCompression},
 	{"unknown partition", testUnknownPartition},
 	{"group rebalance", testGroupRebalance},
 	{"group sticky", testGroupSticky},
