@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
@@ -46,48 +47,30 @@ func (s *system) streamRoutes(r chi.Router) {
 		}
 		s.answer(w, req, status, err)
 	})
-	r.Post(adminRebuildStatus, func(w http.ResponseWriter, req *http.Request) {
-		var body rebuildStatusRequest
-		if p := httpserver.ReadJSON(w, req, maxAdminRequestBytes, &body); p != nil {
-			httpserver.WriteProblem(w, req, *p)
-			return
-		}
-		status, err := s.stream.RebuildStatus(req.Context(), body.Generation)
-		s.answer(w, req, status, err)
+	answerBody(s, r, adminRebuildStatus, func(ctx context.Context, q rebuildStatusRequest) (stream.RebuildStatus, error) {
+		return s.stream.RebuildStatus(ctx, q.Generation)
 	})
-	r.Post(adminGrow, func(w http.ResponseWriter, req *http.Request) {
-		var body growRequest
-		if p := httpserver.ReadJSON(w, req, maxAdminRequestBytes, &body); p != nil {
-			httpserver.WriteProblem(w, req, *p)
-			return
-		}
-		s.answer(w, req, struct{}{}, s.stream.Grow(req.Context(), body.Topic, body.Partitions))
+	answerBody(s, r, adminGrow, func(ctx context.Context, q growRequest) (struct{}, error) {
+		return struct{}{}, s.stream.Grow(ctx, q.Topic, q.Partitions)
 	})
-	r.Post(adminGrowStatus, func(w http.ResponseWriter, req *http.Request) {
-		var body growRequest
-		if p := httpserver.ReadJSON(w, req, maxAdminRequestBytes, &body); p != nil {
-			httpserver.WriteProblem(w, req, *p)
-			return
-		}
-		status, err := s.stream.GrowStatus(req.Context(), body.Topic)
-		s.answer(w, req, status, err)
+	answerBody(s, r, adminGrowStatus, func(ctx context.Context, q growRequest) (stream.GrowStatus, error) {
+		return s.stream.GrowStatus(ctx, q.Topic)
 	})
-	r.Post(adminLetters, func(w http.ResponseWriter, req *http.Request) {
-		var body listLettersRequest
-		if p := httpserver.ReadJSON(w, req, maxAdminRequestBytes, &body); p != nil {
-			httpserver.WriteProblem(w, req, *p)
-			return
-		}
-		list, err := s.stream.Letters(req.Context(), body.Limit)
-		s.answer(w, req, list, err)
+	answerBody(s, r, adminLetters, func(ctx context.Context, q listLettersRequest) (stream.LetterList, error) {
+		return s.stream.Letters(ctx, q.Limit)
 	})
-	r.Post(adminReplayLetters, func(w http.ResponseWriter, req *http.Request) {
-		var body stream.ReplayRequest
+	answerBody(s, r, adminReplayLetters, s.stream.ReplayLetters)
+}
+
+// answerBody serves a call of a command that sends a Q.
+func answerBody[Q, A any](s *system, r chi.Router, path string, do func(context.Context, Q) (A, error)) {
+	r.Post(path, func(w http.ResponseWriter, req *http.Request) {
+		var body Q
 		if p := httpserver.ReadJSON(w, req, maxAdminRequestBytes, &body); p != nil {
 			httpserver.WriteProblem(w, req, *p)
 			return
 		}
-		report, err := s.stream.ReplayLetters(req.Context(), body)
-		s.answer(w, req, report, err)
+		answer, err := do(req.Context(), body)
+		s.answer(w, req, answer, err)
 	})
 }

@@ -11,18 +11,11 @@ import (
 // watchEpochs sends partitions of an earlier epoch than the running one to read on in that, until ctx ends. It is a watch of
 // its own, because a grow waits for it, and a rebuild may take long.
 func (s *Stream) watchEpochs(ctx context.Context) error {
-	tick := time.NewTicker(s.rebuildPoll)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		if err := s.followEpochs(ctx); err != nil && ctx.Err() == nil {
-			s.log.Error("epochs of topics cannot be read; trying again", "error", err, "pause", s.rebuildPoll)
-		}
-	}
+	s.watch(ctx, s.followEpochs, func(err error) time.Duration {
+		s.log.Error("epochs of topics cannot be read; trying again", "error", err, "pause", s.rebuildPoll)
+		return s.rebuildPoll
+	})
+	return nil
 }
 
 func (s *Stream) followEpochs(ctx context.Context) error {

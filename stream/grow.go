@@ -102,21 +102,14 @@ func (s *Stream) watchGrows(ctx context.Context) error {
 	if s.deps.Grows == nil || s.deps.Topics == nil {
 		return nil
 	}
-	wait := time.NewTimer(s.rebuildPoll)
-	defer wait.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-wait.C:
+	s.watch(ctx, s.growWanted, func(err error) time.Duration {
+		if errors.Is(err, control.ErrLeaseHeld) {
+			return s.rebuildPoll // another process grows it
 		}
-		wait.Reset(s.rebuildPoll)
-		err := s.growWanted(ctx)
-		if err != nil && ctx.Err() == nil && !errors.Is(err, control.ErrLeaseHeld) {
-			s.log.Error("a topic could not be grown; trying again", "error", err, "pause", retryMax)
-			wait.Reset(retryMax)
-		}
-	}
+		s.log.Error("a topic could not be grown; trying again", "error", err, "pause", retryMax)
+		return retryMax
+	})
+	return nil
 }
 
 func (s *Stream) growWanted(ctx context.Context) error {

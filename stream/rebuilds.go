@@ -57,20 +57,11 @@ func (s *Stream) RebuildStatus(ctx context.Context, generation int64) (RebuildSt
 // watchRebuilds makes the states of this process again, beside the live ones, whenever an operator has asked. It does so
 // until ctx ends: a rebuild that fails costs nothing but time, because the live states go on.
 func (s *Stream) watchRebuilds(ctx context.Context) error {
-	wait := time.NewTimer(s.rebuildPoll)
-	defer wait.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-wait.C:
-		}
-		wait.Reset(s.rebuildPoll)
-		if err := s.rebuildOpen(ctx); err != nil && ctx.Err() == nil {
-			s.log.Error("states could not be made again; trying again later", "error", err, "pause", rebuildPause)
-			wait.Reset(rebuildPause)
-		}
-	}
+	s.watch(ctx, s.rebuildOpen, func(err error) time.Duration {
+		s.log.Error("states could not be made again; trying again later", "error", err, "pause", rebuildPause)
+		return rebuildPause
+	})
+	return nil
 }
 
 // rebuildOpen makes the states of all open partitions that are older than wanted, a few at a time.
