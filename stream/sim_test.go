@@ -28,7 +28,6 @@ var (
 	simFirst = flag.Uint64("sim.first", 1, "first seed of the simulation")
 	simSeeds = flag.Int("sim.seeds", 6, "how many seeds the simulation runs; from 1000 on it must meet every pair of effects")
 	simStory = flag.Bool("sim.story", false, "print what happened")
-	simBugs  = flag.Bool("sim.bugs", false, "plant bugs, which the simulation must notice")
 )
 
 const (
@@ -79,9 +78,6 @@ func TestSimulation(t *testing.T) {
 
 // TestSimulationNoticesBugs plants each bug in turn. A seed notices a bug when it fails with it and passes without it.
 func TestSimulationNoticesBugs(t *testing.T) {
-	if !*simBugs {
-		t.Skip("bugs are planted by `make sim`")
-	}
 	for _, planted := range plantedBugs() {
 		name := planted[0]
 		t.Run(name, func(t *testing.T) {
