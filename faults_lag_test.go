@@ -72,17 +72,17 @@ func (f *faults) logEnds() map[int32]int64 {
 	}
 }
 
-// landed is how far the lake has come in each partition.
+// landed is how far the lake has come in each partition, in its newest epoch: what is fenced in an earlier one is closed.
 func (f *faults) landed() map[int32]int64 {
 	f.t.Helper()
 	fences, err := f.lake.Next(f.t.Context(), lake.TableEvents)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	next := make(map[int32]int64)
+	next, newest := make(map[int32]int64), make(map[int32]int64)
 	for key, fence := range fences {
-		if key.Topic == event.TopicEvents {
-			next[key.Partition] = fence.Next
+		if key.Topic == event.TopicEvents && key.Epoch >= newest[key.Partition] {
+			next[key.Partition], newest[key.Partition] = fence.Next, key.Epoch
 		}
 	}
 	return next

@@ -4,10 +4,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/kafka/kafkatest"
 	"github.com/millrace/millrace/lake"
@@ -66,6 +68,8 @@ func TestLongClusterFaults(t *testing.T) {
 		{"one process -> three", func() { f.add(); f.add() }},
 		{"three processes -> one", func() { f.remove(2); f.remove(1) }},
 		{"one process -> two", f.add},
+		{"four partitions -> six", func() { f.grow(6) }},
+		{"six partitions -> eight while stream 1 is killed", func() { f.killStream(1); f.grow(8); f.restartKilled() }},
 		{"data directory of stream 1 lost", f.loseDirectory},
 	} {
 		f.endure(step)
@@ -164,6 +168,11 @@ func (f *faults) signal(p *program, s syscall.Signal) {
 	if err := p.cmd.Process.Signal(s); err != nil {
 		f.t.Fatal(err)
 	}
+}
+
+// grow gives the topic of events more partitions; it returns when the states follow.
+func (f *faults) grow(partitions int) {
+	f.command("topics", "grow", event.TopicEvents, "--partitions", strconv.Itoa(partitions))
 }
 
 // loseDirectory ends a process and throws away what it had on disk: its next states come from the bucket.
