@@ -169,10 +169,13 @@ func sealed(b []byte) []byte {
 	return binary.LittleEndian.AppendUint32(body, crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
 }
 
-// FuzzDecode: whatever stands in a file with a right checksum, it is refused as corrupt or it makes a model that answers.
+// FuzzDecode: whatever stands in a file with a right checksum, it is refused as corrupt, or it makes a model that answers with
+// and without newer sessions over it.
 func FuzzDecode(f *testing.F) {
 	f.Add(golden(f, versionWithoutDegrees))
 	f.Add(golden(f, version))
+	newer := &model.Sessions{}
+	newer.Append([]int32{0, 3, 1}, []int64{1, 2, 3})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) < sealBytes {
 			return
@@ -184,6 +187,19 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		m.Score(nil, model.Query{Items: []int32{0, 1, 2}}, 3)
+		q := model.Query{Items: []int32{0, 1, 2, 3}}
+		m.Score(nil, q, 4)
+		if m.degrees == nil {
+			return
+		}
+		o, err := Over(m, newer, 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range o.Score(nil, q, 4) {
+			if !(s.Score > 0) {
+				t.Fatalf("answers %+v", s)
+			}
+		}
 	})
 }

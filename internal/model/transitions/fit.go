@@ -80,20 +80,24 @@ type fitter struct {
 
 func newFitter(cfg Config, s *model.Sessions, from *degrees) *fitter {
 	f := &fitter{
-		cfg: cfg, s: s, degrees: from, gap: make([]float64, cfg.Window+1), age: make([]float64, s.Events()),
-		session: make([]int32, s.Events()), sums: make([]float64, len(from.out)),
-	}
-	for g, w := 1, 1.0; g <= cfg.Window; g++ {
-		f.gap[g] = w
-		w *= cfg.GapDecay
+		cfg: cfg, s: s, degrees: from, age: make([]float64, s.Events()), session: make([]int32, s.Events()),
+		sums: make([]float64, len(from.out)),
 	}
 	for e, t := range s.Times {
 		f.age[e] = cfg.decay(t, from.newest)
 	}
+	longest := 0
 	for i := range s.Len() {
 		for e := s.Offsets[i]; e < s.Offsets[i+1]; e++ {
 			f.session[e] = int32(i)
 		}
+		longest = max(longest, s.Offsets[i+1]-s.Offsets[i])
+	}
+	f.cfg.Window = min(cfg.Window, longest)
+	f.gap = make([]float64, f.cfg.Window+1)
+	for g, w := 1, 1.0; g <= f.cfg.Window; g++ {
+		f.gap[g] = w
+		w *= cfg.GapDecay
 	}
 	f.findPlaces()
 	return f
