@@ -65,6 +65,9 @@ func BenchmarkRecommend(b *testing.B) {
 	b.Run("session_over", func(b *testing.B) {
 		benchmarkHandler(b, h.router, h.secret, `{"placement":"session","anonymous_id":"fan","dry_run":true}`)
 	})
+	b.Run("item_over", func(b *testing.B) {
+		benchmarkHandler(b, h.router, h.secret, `{"placement":"item","item_ids":["i100"],"dry_run":true}`)
+	})
 	answer := h.ask(`{"placement":"home","anonymous_id":"fan","dry_run":true}`)
 	constant := chi.NewRouter()
 	constant.Post("/v1/recommend", func(w http.ResponseWriter, r *http.Request) {

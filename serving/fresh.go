@@ -25,7 +25,8 @@ type freshSession struct {
 type freshSessions struct {
 	byID    map[string]*freshSession
 	order   []string // ids; the oldest first
-	changed bool     // since the model over which they lie was made
+	changes int64    // so far
+	told    string   // the version of which was said that they cannot be laid over all of it
 }
 
 // add takes a session, unless it is known as it is or as it was later.
@@ -42,7 +43,8 @@ func (f *freshSessions) add(c *event.ClosedSession) {
 	if known == nil {
 		f.order = append(f.order, id)
 	}
-	f.byID[id], f.changed = s, true
+	f.byID[id] = s
+	f.changes++
 	if len(f.order) > maxFreshSessions {
 		delete(f.byID, f.order[0])
 		f.order = f.order[1:]

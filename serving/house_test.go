@@ -261,8 +261,12 @@ func (h *house) refresh() {
 // train fits every kind of model on sessions of item ids, one minute a step, and promotes the version.
 func (h *house) train(sessions [][]string) registry.Manifest {
 	h.tb.Helper()
-	vocabulary := model.NewVocabulary()
-	var data model.Sessions
+	return h.fit(timed(sessions))
+}
+
+// timed numbers the items of sessions and gives them times, one minute a step.
+func timed(sessions [][]string) (*model.Vocabulary, *model.Sessions) {
+	vocabulary, data := model.NewVocabulary(), &model.Sessions{}
 	at := noon.Add(-24 * time.Hour).UnixMilli()
 	for _, session := range sessions {
 		var items []int32
@@ -273,11 +277,17 @@ func (h *house) train(sessions [][]string) registry.Manifest {
 		}
 		data.Append(items, times)
 	}
-	pop, err := popularity.Fit(popularity.Default(), &data, vocabulary.Len(), nil)
+	return vocabulary, data
+}
+
+// fit fits every kind of model and promotes the version.
+func (h *house) fit(vocabulary *model.Vocabulary, data *model.Sessions) registry.Manifest {
+	h.tb.Helper()
+	pop, err := popularity.Fit(popularity.Default(), data, vocabulary.Len(), nil)
 	h.must(err)
-	trans, err := transitions.Fit(transitions.Default(), &data, vocabulary.Len())
+	trans, err := transitions.Fit(transitions.Default(), data, vocabulary.Len())
 	h.must(err)
-	knn, err := vmisknn.Fit(vmisknn.Default(vmisknn.VSTAN), &data, vocabulary.Len())
+	knn, err := vmisknn.Fit(vmisknn.Default(vmisknn.VSTAN), data, vocabulary.Len())
 	h.must(err)
 	m, err := h.registry.Publish(h.tb.Context(), registry.Manifest{Site: testSite, CreatedAt: time.Now(), Source: h.source}, []registry.Artifact{
 		{Name: "vocabulary", Model: vocabulary}, {Name: popularity.Name, Model: pop}, {Name: transitions.Name, Model: trans}, {Name: "vstan", Model: knn},

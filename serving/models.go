@@ -33,6 +33,7 @@ type loadedModel struct {
 
 	trained *loadedModel // the version as it was trained, where closed sessions lie over it (overlay); else nil
 	fresh   int          // how many do
+	changes int64        // of the site's closed sessions that they are as of
 }
 
 // whole is the version as it was trained.
@@ -99,11 +100,11 @@ func (m *models) all(f func(site string, loaded *loadedModel)) {
 }
 
 // replace puts another form of the model in force, unless another version has come meanwhile.
-func (m *models) replace(site string, old, by *loadedModel) bool {
+func (m *models) replace(site string, old, by *loadedModel) {
 	m.mu.RLock()
 	s := m.sites[site]
 	m.mu.RUnlock()
-	return s.current.CompareAndSwap(old, by)
+	s.current.CompareAndSwap(old, by)
 }
 
 // run polls the champions until ctx ends, and at once when refresh asks; the first poll is done before ready is called.

@@ -12,20 +12,22 @@ import (
 
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/transitions"
 	"github.com/millrace/millrace/internal/model/vmisknn"
 )
 
 const (
 	// overlayInterval is how often closed sessions come into force: sooner helps no shopper, and making the overlay of a full
-	// site takes some 20 ms.
+	// site takes some 60 ms.
 	overlayInterval = time.Second
 	// maxFreshItems is how many items of a session count, the newest; the stream writes no more.
 	maxFreshItems = vmisknn.MaxNewerLength
 )
 
 // overlay puts what happened since a model was trained over it: it follows the topic of closed sessions, and the session
-// model in force answers as if those that its version was not trained on had been. Nothing changes for a request, which
-// reads the model in force by one pointer.
+// model and the transitions in force answer as if those that their version was not trained on had been. Nothing changes for a
+// request, which reads the model in force by one pointer.
 type overlay struct {
 	log    *slog.Logger
 	topic  Log
@@ -144,37 +146,64 @@ func (o *overlay) take(ctx context.Context, records []kafka.Record) {
 func (o *overlay) renew(ctx context.Context, site string, loaded *loadedModel) {
 	o.mu.Lock()
 	f := o.sites[site]
-	due := f != nil && f.changed
+	due := f != nil && f.changes != loaded.changes
 	o.mu.Unlock()
-	if !due || o.models.replace(site, loaded, o.over(ctx, site, loaded.whole())) {
-		return
+	if due {
+		o.models.replace(site, loaded, o.over(ctx, site, loaded.whole()))
 	}
-	o.mu.Lock()
-	f.changed = true // for the version that has come into force meanwhile
-	o.mu.Unlock()
 }
 
-// over returns a model with the site's closed sessions over it; the model itself where there are none that it does not know,
-// or nothing that they could lie over.
+// over returns a model with the site's closed sessions over it: as much of it as they can lie over, and none that it knows.
 func (o *overlay) over(ctx context.Context, site string, trained *loadedModel) *loadedModel {
-	base, ok := trained.session.(*vmisknn.Model)
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	f := o.sites[site]
-	if f == nil || !ok {
+	if f == nil {
+		o.mu.Unlock()
 		return trained
 	}
-	f.changed = false
 	sessions, vocabulary := f.behind(trained.Manifest.Source, trained.Vocabulary)
+	m := &loadedModel{Bundle: trained.Bundle, session: trained.session, transitions: trained.transitions, trained: trained, changes: f.changes}
+	o.mu.Unlock()
 	if sessions.Len() == 0 {
-		return trained
+		return m
 	}
-	over, err := vmisknn.Over(base, sessions, vocabulary.Len())
+	var errs [2]error
+	m.session, errs[0] = lay(vmisknn.Over, trained.session, sessions, vocabulary.Len())
+	m.transitions, errs[1] = lay(transitions.Over, trained.transitions, sessions, vocabulary.Len())
+	if err := errors.Join(errs[:]...); err != nil {
+		o.cannotLay(ctx, site, f, trained.Manifest.Version, err)
+	}
+	if m.session != trained.session || m.transitions != trained.transitions {
+		bundle := *trained.Bundle
+		bundle.Vocabulary = vocabulary
+		m.Bundle, m.fresh = &bundle, sessions.Len()
+	}
+	return m
+}
+
+// lay returns a scorer with sessions over it; the scorer itself where its family has no such thing, or it failed.
+func lay[Base, Over model.Scorer](
+	over func(Base, *model.Sessions, int) (Over, error), trained model.Scorer, sessions *model.Sessions, numItems int,
+) (model.Scorer, error) {
+	base, ok := trained.(Base)
+	if !ok {
+		return trained, nil
+	}
+	laid, err := over(base, sessions, numItems)
 	if err != nil {
-		o.trouble.warn(ctx, o.log, "closed sessions cannot be put over the model", err)
-		return trained
+		return trained, err
 	}
-	bundle := *trained.Bundle
-	bundle.Vocabulary = vocabulary
-	return &loadedModel{Bundle: &bundle, session: over, transitions: trained.transitions, trained: trained, fresh: sessions.Len()}
+	return laid, nil
+}
+
+// cannotLay says once of a version that a part of it answers as it was trained.
+func (o *overlay) cannotLay(ctx context.Context, site string, f *freshSessions, version string, err error) {
+	o.mu.Lock()
+	told := f.told == version
+	f.told = version
+	o.mu.Unlock()
+	if !told {
+		o.log.WarnContext(ctx, "closed sessions cannot be laid over a part of the model, which answers as it was trained",
+			"site", site, "version", version, "error", err)
+	}
 }
