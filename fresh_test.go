@@ -146,6 +146,7 @@ func TestNewItemIsRecommendedWithoutTraining(t *testing.T) {
 		t.Errorf("what is chosen together with old-3 is %+v", bought)
 	}
 	over := shop.ask("cart", 7)
+	shop.command("features", "verify") // which ends when everything has landed
 	next := shop.train()
 	for shop.ask("cart", 7).Version != next {
 		if time.Since(sent) > time.Minute {
