@@ -33,6 +33,9 @@ func (k *redisKeys) row(group int, key string) string { return k.tags[group] + "
 func (k *redisKeys) index(group int) string           { return k.tags[group] + "index" }
 func (k *redisKeys) marker(group int) string          { return k.tags[group] + "marker" }
 
+// nameBegins is the place of the first byte of a row's own key in that of Redis, counted from 1 as scripts do.
+func (k *redisKeys) nameBegins(group int) string { return strconv.Itoa(len(k.row(group, "")) + 1) }
+
 // groupTags finds for each group the smallest number whose hash slot lies in the group's share of all slots. A cluster
 // gives its masters contiguous slots, so each gets as many groups as its share.
 func groupTags() [redisGroups]string {

@@ -6,25 +6,24 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// putScript replaces rows of one group. KEYS are the index and the keys of rows; ARGV are, for each row, its name in the
-// index and its stored form. Positions are compared as four numbers of 32 bits, because a number of Lua holds no 64.
+// putScript replaces rows of one group. KEYS are the index and the keys of rows; ARGV are where names begin in those keys,
+// and the stored form of each row. Positions are compared as four numbers of 32 bits, because a number of Lua holds no 64.
+// Most of what it takes is not its own: Redis hashes every byte of every argument before a script begins, and prints every
+// number that a script gives to a command, which is why the numbers here are strings.
 var putScript = newRedisScript(`
-local function older(a, b)
-  local a1, a2, a3, a4 = struct.unpack('>I4I4I4I4', a)
-  local b1, b2, b3, b4 = struct.unpack('>I4I4I4I4', b)
-  if a1 ~= b1 then return a1 < b1 end
-  if a2 ~= b2 then return a2 < b2 end
-  if a3 ~= b3 then return a3 < b3 end
-  return a4 < b4
-end
+local call, read = redis.call, struct.unpack
 for i = 2, #KEYS do
-  local name, row = ARGV[2*i-3], ARGV[2*i-2]
-  local stored = redis.call('GETRANGE', KEYS[i], 1, 16)
+  local key, row, older = KEYS[i], ARGV[i], false
+  local stored = call('GETRANGE', key, '1', '16')
   if #stored ~= 16 then
-    redis.call('ZADD', KEYS[1], 0, name)
-    redis.call('SET', KEYS[i], row)
-  elseif not older(string.sub(row, 2, 17), stored) then
-    redis.call('SET', KEYS[i], row)
+    call('ZADD', KEYS[1], '0', string.sub(key, ARGV[1]))
+  else
+    local a1, a2, a3, a4 = read('>I4I4I4I4', row, 2)
+    local b1, b2, b3, b4 = read('>I4I4I4I4', stored)
+    older = a1 < b1 or a1 == b1 and (a2 < b2 or a2 == b2 and (a3 < b3 or a3 == b3 and a4 < b4))
+  end
+  if not older then
+    call('SET', key, row)
   end
 end
 return 0`)

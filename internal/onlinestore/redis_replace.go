@@ -4,15 +4,15 @@ import (
 	"context"
 )
 
-// replaceScript corrects rows of one group. KEYS are the index and the keys of rows; ARGV are, for each row, its name in the
-// index, the stored form that was seen, and the right one, empty where there is to be no row.
+// replaceScript corrects rows of one group. KEYS are the index and the keys of rows; ARGV are where names begin in those keys,
+// and for each row the stored form that was seen, and the right one, empty where there is to be no row.
 var replaceScript = newRedisScript(`
 for i = 2, #KEYS do
-  local name, seen, right = ARGV[3*i-5], ARGV[3*i-4], ARGV[3*i-3]
+  local seen, right = ARGV[2*i-2], ARGV[2*i-1]
   if redis.call('GET', KEYS[i]) == seen then
     if right == '' then
       redis.call('DEL', KEYS[i])
-      redis.call('ZREM', KEYS[1], name)
+      redis.call('ZREM', KEYS[1], string.sub(KEYS[i], ARGV[1]))
     else
       redis.call('SET', KEYS[i], right)
     end

@@ -64,8 +64,9 @@ func (r redisScript) run(ctx context.Context, client rueidis.Client, calls []scr
 	return results, nil
 }
 
-// scriptCalls divides rows into calls of a script: each has the index of one group as its first key, then keys of rows, and
-// for every row as arguments its name in the index and what the script wants to know. Rows of a group keep their order.
+// scriptCalls divides rows into calls of a script: each has the index of one group as its first key, then keys of rows, and as
+// arguments where a row's name in the index begins in its key, then for every row what the script wants to know. Rows of a
+// group keep their order.
 type scriptCalls struct {
 	keys *redisKeys
 	list []scriptCall
@@ -84,12 +85,12 @@ func (c *scriptCalls) add(key string, args ...string) {
 	at := &c.open[group]
 	if at.bytes == 0 || at.bytes+bytes > redisScriptBytes || len(c.list[at.call].keys) > redisScriptRows {
 		at.call, at.bytes = len(c.list), 0
-		c.list = append(c.list, scriptCall{keys: []string{c.keys.index(group)}})
+		c.list = append(c.list, scriptCall{keys: []string{c.keys.index(group)}, args: []string{c.keys.nameBegins(group)}})
 	}
 	at.bytes += bytes
 	call := &c.list[at.call]
 	call.keys = append(call.keys, c.keys.row(group, key))
-	call.args = append(append(call.args, key), args...)
+	call.args = append(call.args, args...)
 }
 
 // inPipelines divides n rows into parts that may be under way to the servers at once, and sends them one after the other.
