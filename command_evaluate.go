@@ -44,7 +44,7 @@ func (a *app) evaluateCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&cfg.Data, "data", "", "CSV or JSONL file, plain or gzip")
+	flags.StringVar(&cfg.Data, "data", "", "CSV or JSONL file, plain or gzip, or Parquet")
 	flags.StringVar(&cfg.Protocol, "protocol", eval.ProtocolNextItem, "how predictions are made")
 	flags.StringVar(&cfg.SplitColumn, "split-column", "", "column that says train, valid or test")
 	flags.Float64Var(&cfg.Holdout, "holdout", 0, "share of the newest sessions that is the test (default: the last day)")

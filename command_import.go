@@ -33,7 +33,7 @@ type importFlags struct {
 func (f *importFlags) add(cmd *cobra.Command, mapUsage string) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.site, "site", event.DefaultSite, "site that the rows belong to")
-	flags.StringVar(&f.format, "format", "", "csv or jsonl, plain or gzip (default: by the file's name)")
+	flags.StringVar(&f.format, "format", "", "csv or jsonl, plain or gzip, or parquet (default: by the file's name)")
 	flags.StringVar(&f.mapping, "map", "", mapUsage)
 	flags.StringVar(&f.unit, "time-unit", "", "unit of a numeric time: s, ms or us (default: by size)")
 	flags.StringVar(&f.rejects, "reject-dir", "", "where rejected rows are written (default DATA-DIR/rejected)")

@@ -1,4 +1,4 @@
-// Package history reads files with a past: CSV (RFC 4180) and JSON lines, plain or gzip, row by row. Import and
+// Package history reads files with a past: CSV (RFC 4180) and JSON lines, plain or gzip, and Parquet, row by row. Import and
 // evaluation share it, so that both understand a file in the same way. A bad row is an error of that row and does not
 // end the reading.
 package history
@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 )
 
 // Format is the form of a file.
@@ -21,8 +20,9 @@ type Format string
 
 // The formats.
 const (
-	CSV   Format = "csv"   // RFC 4180 with a header line
-	JSONL Format = "jsonl" // one JSON object a line
+	CSV     Format = "csv"     // RFC 4180 with a header line
+	JSONL   Format = "jsonl"   // one JSON object a line
+	Parquet Format = "parquet" // its rows are read as JSON objects
 )
 
 // Limits that bound the memory of reading.
@@ -35,7 +35,7 @@ const (
 
 // RowError is a row that cannot be read. Reading goes on with the next row.
 type RowError struct {
-	Line int64 // first line of the row, counted from 1
+	Line int64 // first line of the row, counted from 1; in a Parquet file the row itself
 	Err  error
 }
 
@@ -48,12 +48,14 @@ func (e *RowError) Unwrap() error { return e.Err }
 // ParseFormat reads the name of a format.
 func ParseFormat(name string) (Format, error) {
 	switch f := Format(strings.ToLower(name)); f {
-	case CSV, JSONL:
+	case CSV, JSONL, Parquet:
 		return f, nil
 	case "ndjson", "json":
 		return JSONL, nil
+	case "pq", "parq":
+		return Parquet, nil
 	default:
-		return "", fmt.Errorf("format %q is not known: use csv or jsonl", name)
+		return "", fmt.Errorf("format %q is not known: use csv, jsonl or parquet", name)
 	}
 }
 
@@ -62,21 +64,20 @@ func DetectFormat(path string) (Format, error) {
 	name := strings.TrimSuffix(strings.ToLower(filepath.Base(path)), ".gz")
 	format, err := ParseFormat(strings.TrimPrefix(filepath.Ext(name), "."))
 	if err != nil {
-		return "", fmt.Errorf("cannot tell the format of %s by its name: say csv or jsonl", path)
+		return "", fmt.Errorf("cannot tell the format of %s by its name: say csv, jsonl or parquet", path)
 	}
 	return format, nil
 }
 
-// Reader reads the rows of one file. It is not safe for concurrent use, except BytesRead.
+// Reader reads the rows of one file. It is not safe for concurrent use.
 type Reader struct {
 	format  Format
 	lines   *lines
 	parser  recordParser
 	columns *columns // of the CSV header
+	parquet *parquetRows
 	index   int64
 	file    *os.File
-	size    int64
-	read    *countingReader
 }
 
 // Open opens a file. Gzip is recognised by its content, not by its name. The caller closes the reader.
@@ -91,19 +92,30 @@ func Open(path string, format Format) (*Reader, error) {
 	}
 	var r *Reader
 	if err == nil {
-		r, err = NewReader(f, format)
+		r, err = newFileReader(f, info.Size(), format)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open history %s: %w", path, err), f.Close())
 	}
-	r.file, r.size = f, info.Size()
+	r.file = f
 	return r, nil
 }
 
-// NewReader reads rows from a stream. A CSV header is read at once.
+func newFileReader(f *os.File, size int64, format Format) (*Reader, error) {
+	if format != Parquet {
+		return NewReader(f, format)
+	}
+	rows, err := newParquetRows(f, size)
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{format: format, parquet: rows}, nil
+}
+
+// NewReader reads rows of CSV or JSON lines from a stream. A CSV header is read at once.
 func NewReader(src io.Reader, format Format) (*Reader, error) {
-	r := &Reader{format: format, read: &countingReader{r: src}}
-	text, err := decompress(r.read)
+	r := &Reader{format: format}
+	text, err := decompress(src)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +126,7 @@ func NewReader(src io.Reader, format Format) (*Reader, error) {
 	case JSONL:
 		return r, nil
 	default:
-		return nil, fmt.Errorf("format %q is not known: use csv or jsonl", format)
+		return nil, fmt.Errorf("format %q cannot be read from a stream: use csv or jsonl", format)
 	}
 }
 
@@ -136,7 +148,7 @@ func decompress(src io.Reader) (*bufio.Reader, error) {
 	return text, nil
 }
 
-// Columns returns the header of a CSV file, and nil for JSON lines, whose rows name their own.
+// Columns returns the header of a CSV file, and nil for the other formats, whose rows name their own.
 func (r *Reader) Columns() []string {
 	if r.columns == nil {
 		return nil
@@ -159,36 +171,27 @@ func (r *Reader) Next() (Row, error) {
 }
 
 func (r *Reader) next() (Row, error) {
-	if r.format == CSV {
+	switch r.format {
+	case CSV:
 		return r.nextCSV()
+	case Parquet:
+		return r.nextParquet()
+	default:
+		return r.nextJSON()
 	}
-	return r.nextJSON()
 }
-
-// BytesRead returns how many bytes of the file, compressed as it is, were read so far; for a progress bar.
-func (r *Reader) BytesRead() int64 { return r.read.n.Load() }
-
-// Size returns the size of the file in bytes, 0 when it is not known.
-func (r *Reader) Size() int64 { return r.size }
 
 // Close closes the file of Open.
 func (r *Reader) Close() error {
-	if r.file == nil {
-		return nil
+	var err error
+	if r.parquet != nil {
+		err = r.parquet.close()
 	}
-	if err := r.file.Close(); err != nil {
+	if r.file != nil {
+		err = errors.Join(err, r.file.Close())
+	}
+	if err != nil {
 		return fmt.Errorf("close history: %w", err)
 	}
 	return nil
-}
-
-type countingReader struct {
-	r io.Reader
-	n atomic.Int64
-}
-
-func (c *countingReader) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n.Add(int64(n))
-	return n, err
 }

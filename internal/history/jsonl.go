@@ -23,9 +23,14 @@ func (r *Reader) nextJSON() (Row, error) {
 	if l.err != nil {
 		return Row{}, &RowError{Line: l.number, Err: l.err}
 	}
-	fields, err := flattenObject(l.text)
+	return jsonRow(l.number, bytes.Clone(l.text))
+}
+
+// jsonRow makes a row of the text of an object, which it keeps.
+func jsonRow(number int64, text []byte) (Row, error) {
+	fields, err := flattenObject(text)
 	if err != nil {
-		return Row{}, &RowError{Line: l.number, Err: err}
+		return Row{}, &RowError{Line: number, Err: err}
 	}
 	names := make([]string, 0, len(fields))
 	for name := range fields {
@@ -38,9 +43,9 @@ func (r *Reader) nextJSON() (Row, error) {
 	}
 	columns, err := newColumns(names)
 	if err != nil {
-		return Row{}, &RowError{Line: l.number, Err: err}
+		return Row{}, &RowError{Line: number, Err: err}
 	}
-	return Row{Line: l.number, Raw: bytes.Clone(l.text), columns: columns, values: values}, nil
+	return Row{Line: number, Raw: text, columns: columns, values: values}, nil
 }
 
 func flattenObject(text []byte) (map[string]string, error) {

@@ -49,7 +49,7 @@ func takeSurvey(ctx context.Context, path string, format history.Format, site st
 
 // apiForm reports whether the rows are events as the API takes them, with a list of items.
 func (s survey) apiForm(format history.Format) bool {
-	return format == history.JSONL && slices.ContainsFunc(s.columns, func(c string) bool { return strings.HasPrefix(c, "items.0.") })
+	return format != history.CSV && slices.ContainsFunc(s.columns, func(c string) bool { return strings.HasPrefix(c, "items.0.") })
 }
 
 // eachRow calls visit with every row or bad row of a file, in order. header, if not nil, gets a CSV file's columns

@@ -35,7 +35,7 @@ func usagef(format string, args ...any) error {
 
 // Config is one run of `millrace evaluate`. Data is required; the zero value of every other field means its default.
 type Config struct {
-	// Data is the path of a CSV or JSONL file, plain or gzip.
+	// Data is the path of a CSV or JSONL file, plain or gzip, or of a Parquet file.
 	Data string
 	// Protocol is how predictions are made; ProtocolNextItem by default.
 	Protocol string

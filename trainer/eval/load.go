@@ -48,9 +48,9 @@ func (l *Log) Last() time.Time {
 func Load(ctx context.Context, c Config) (*Log, error) {
 	switch c.Data {
 	case "":
-		return nil, usagef("no data: give the path of a CSV or JSONL file with --data")
+		return nil, usagef("no data: give the path of a CSV, JSONL or Parquet file with --data")
 	case "lake":
-		return nil, usagef("--data lake is not available yet: give the path of a CSV or JSONL file")
+		return nil, usagef("--data lake is not available yet: give the path of a CSV, JSONL or Parquet file")
 	}
 	format, err := history.DetectFormat(c.Data)
 	if err != nil {
