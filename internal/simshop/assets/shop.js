@@ -5,7 +5,7 @@
   const { key, api, base, version } = document.currentScript.dataset;
   const listLength = 6;
   const patience = 1500; // ms that a list waits for the collector's answer before it asks without
-  const retryAfter = 300; // ms before a stale list is asked for once more
+  const comeBack = [300, 1000, 3000, 10_000, 30_000]; // ms after which lists that were stale are asked for again
   const money = new Intl.NumberFormat("en-IE", { style: "currency", currency: "EUR" });
 
   const $ = (selector, root = document) => root.querySelector(selector);
@@ -166,44 +166,49 @@
     return answer;
   };
 
-  /** Asks for one list and draws it, unless a newer event has outrun it meanwhile; the ids of its articles come back. */
+  /** Asks for one list and draws it, unless a newer event has outrun it meanwhile; what was drawn comes back. */
   const fill = async (section, after, since, exclude, outrun) => {
     const placement = section.dataset.list;
     const status = $("[data-status]", section);
     section.hidden = placement === "cart" && cart().length === 0;
-    if (section.hidden) return [];
+    if (section.hidden) return null;
     try {
-      let answer = await ask(placement, after, exclude);
-      if (answer.stale) {
-        await sleep(retryAfter);
-        answer = await ask(placement, after, exclude);
-      }
-      if (outrun()) return [];
+      const answer = await ask(placement, after, exclude);
+      if (outrun()) return null;
       draw(section, answer);
       const took = Math.round(performance.now() - since);
       status.textContent = answer.stale ? "still catching up with you" : "followed you in " + took + " ms";
       trace(`${placement}: ${took} ms, ${answer.served_by || answer.degraded}`, true);
-      return answer.items.map((item) => item.item_id);
+      return answer;
     } catch (error) {
       if (!outrun()) status.textContent = "no list just now: " + error.message;
-      return [];
+      return null;
     }
   };
 
   let round = 0;
 
-  /** Asks for every list of the page anew, as it is after the visitor's newest event. since is when that happened. */
-  const refresh = async (since) => {
+  /**
+   * Asks for every list of the page anew, as it is after the visitor's newest event. since is when that happened. Lists that
+   * did not follow it yet are shown, and asked for again some times.
+   */
+  const refresh = async (since, tries = 0) => {
     const mine = ++round;
     const after = window.millrace?.lastEventId?.();
     if (after) await Promise.race([millrace.flush(), sleep(patience)]);
     // Each list leaves out the best of those above it: two lists that begin alike would be one too many.
     const taken = product() ? [product().id] : [];
+    let stale = false;
     for (const section of $$("[data-list]")) {
       if (mine !== round) return;
-      const ids = await fill(section, after, since, taken, () => mine !== round);
-      taken.push(...ids.slice(0, listLength / 2));
+      const answer = await fill(section, after, since, taken, () => mine !== round);
+      if (!answer) continue;
+      stale ||= answer.stale;
+      taken.push(...answer.items.slice(0, listLength / 2).map((item) => item.item_id));
     }
+    if (!stale || tries === comeBack.length) return;
+    await sleep(comeBack[tries]);
+    if (mine === round) await refresh(since, tries + 1);
   };
 
   // What visitors do

@@ -1,13 +1,13 @@
 // Events must arrive: through navigation, closing, being offline, an outage, several tabs, no storage.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { call, launch, ofType, outage, ready, records, until, url, visit } from "./harness.mjs";
+import { call, launch, newContext, ofType, outage, ready, records, until, url, visit } from "./harness.mjs";
 
 let browser;
 before(async () => (browser = await launch()));
 after(() => browser.close());
 
-const context = () => browser.newContext({ userAgent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36" });
+const context = () => newContext(browser, { userAgent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36" });
 const numbers = (n) => Array.from({ length: n }, (_, i) => i);
 const trackMany = (tab, n) =>
   tab.evaluate((count) => {
@@ -63,8 +63,9 @@ test("an outage of the collector loses nothing and is not hammered, also when th
   const tab = await visit(await context(), "shop.html", "outage");
   await call(tab, "flush");
   await outage(503);
+  const refused = tab.waitForResponse((response) => response.status() === 503);
   await trackMany(tab, 10);
-  await tab.waitForResponse((response) => response.status() === 503);
+  await refused;
   await tab.evaluate(() => {
     const real = Date.now;
     Date.now = () => real() - 86_400_000;

@@ -10,7 +10,18 @@ const { chromium } = createRequire(join(folder, "playwright-core", "package.json
 const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
   "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
-export const launch = () => chromium.launch({ executablePath: MILLRACE_CHROMIUM || "/usr/bin/chromium", args: flags });
+// How long any step may take, in ms. Steps end with what they wait for, so only a failure takes all of it: it is what a
+// machine may need that has a hundred other things to do.
+const limit = 180_000;
+
+export const launch = () => chromium.launch({ executablePath: MILLRACE_CHROMIUM || "/usr/bin/chromium", args: flags, timeout: limit });
+
+/** A browser profile of its own, as of a visitor. */
+export async function newContext(browser, options) {
+  const context = await browser.newContext(options);
+  context.setDefaultTimeout(limit);
+  return context;
+}
 
 /** The address of a page; its test's name goes with it and comes back in the events. */
 export const url = (page, name) => `${server}/pages/${page}?t=${name}`;
@@ -44,7 +55,7 @@ export async function records(name) {
 export const distinct = (events) => [...new Map(events.map((event) => [event.event_id, event])).values()];
 
 /** Waits until the events of a test fulfil a condition, and returns them without repeats. */
-export async function until(name, condition, limit = 30_000) {
+export async function until(name, condition) {
   for (const end = Date.now() + limit; ;) {
     const events = distinct(await records(name));
     if (condition(events)) return events;

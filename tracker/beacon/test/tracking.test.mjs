@@ -1,13 +1,13 @@
 // What is recorded: page views, item views, clicks, impressions, carts, identity, consent.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { call, launch, ofType, ready, records, until, visit } from "./harness.mjs";
+import { call, launch, newContext, ofType, ready, records, until, visit } from "./harness.mjs";
 
 let browser;
 before(async () => (browser = await launch()));
 after(() => browser.close());
 
-const context = (options) => browser.newContext({ viewport: { width: 800, height: 600 }, ...options });
+const context = (options) => newContext(browser, { viewport: { width: 800, height: 600 }, ...options });
 
 test("a visit: page view, click in a recommended list, item view, cart", async () => {
   const tab = await visit(await context(), "shop.html", "visit");
