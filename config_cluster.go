@@ -37,9 +37,17 @@ type ControlConfig struct {
 	DSN string `koanf:"dsn"` // postgres://USER:PASSWORD@HOST/DATABASE
 }
 
-// LakeConfig is the lake's catalog.
+// LakeConfig is the lake's catalog, and how long it keeps rows.
 type LakeConfig struct {
-	Catalog string `koanf:"catalog"` // PostgreSQL, like control.dsn, which it defaults to
+	Catalog   string          `koanf:"catalog"` // PostgreSQL, like control.dsn, which it defaults to
+	Retention RetentionConfig `koanf:"retention"`
+}
+
+// RetentionConfig says how many days a table of the lake keeps, counted back from its newest; 0 keeps all. What is dropped can
+// be trained on no more, and features that are made again know nothing of it.
+type RetentionConfig struct {
+	Events    int `koanf:"events"`
+	Exposures int `koanf:"exposures"`
 }
 
 // OnlineConfig is the Redis or Valkey that holds the online features.
@@ -84,7 +92,7 @@ var requirements = []requirement{
 
 // sharedKeys begin the keys that say where the shared worlds are, embeddedKeys those of what only `up` brings along.
 var (
-	sharedKeys   = []string{"kafka.", "control.", "lake.", "bucket", "online."}
+	sharedKeys   = []string{"kafka.", "control.", "lake.catalog", "bucket", "online."}
 	embeddedKeys = []string{"broker.", "kafka_listen", "demo."}
 )
 

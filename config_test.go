@@ -97,6 +97,7 @@ func TestConfigMistakes(t *testing.T) {
 		"authority alone":     {env: []string{"MILLRACE_KAFKA__TLS_CA=ca.pem"}, want: "kafka.tls"},
 		"bad broker":          {env: []string{"MILLRACE_KAFKA__BROKERS=kafka"}, want: "kafka.brokers"},
 		"catalog alone":       {env: []string{"MILLRACE_LAKE__CATALOG=postgres://db/m"}, want: "control.dsn"},
+		"bad retention":       {env: []string{"MILLRACE_LAKE__RETENTION__EVENTS=-1"}, want: "lake.retention.events"},
 		"bad level":           {flags: map[string]any{"log.level": "loud"}, want: "log.level"},
 	} {
 		t.Run(name, func(t *testing.T) {

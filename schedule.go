@@ -10,6 +10,7 @@ import (
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/telemetry"
+	"github.com/millrace/millrace/lake"
 	"github.com/millrace/millrace/trainer"
 )
 
@@ -55,16 +56,17 @@ func (s *system) sites(ctx context.Context) ([]string, error) {
 }
 
 const (
-	// tendInterval is how often the lake's metadata is tidied. At a commit every 5 s it holds some hundred snapshots then.
+	// tendInterval is how often the lake is compacted and its metadata tidied. At a commit every 5 s some hundred small files
+	// and snapshots have come together then.
 	tendInterval = 10 * time.Minute
 
-	// tendLease is held while the lake is tidied, tendTTL how long it outlives a process that died with it.
+	// tendLease is held while the lake is tended, tendTTL how long it outlives a process that died with it.
 	tendLease = "lake/maintain"
 	tendTTL   = time.Minute
 )
 
-// tendLake keeps the metadata of the lake small until ctx ends, in one trainer process at a time. A round that fails costs
-// only space, and the next tries again.
+// tendLake keeps the files of the lake few and its metadata small until ctx ends, in one trainer process at a time. A round
+// that fails costs only space, and the next tries again.
 func (s *system) tendLake(ctx context.Context) error {
 	tick := time.NewTicker(tendInterval)
 	defer tick.Stop()
@@ -75,10 +77,32 @@ func (s *system) tendLake(ctx context.Context) error {
 		case <-tick.C:
 		}
 		err := s.control.HoldLease(ctx, tendLease, holder(), tendTTL, func(ctx context.Context, _ control.Lease) error {
-			return s.lake.Maintain(ctx, time.Now())
+			// A compaction that cannot go on is no reason to let versions pile up.
+			return errors.Join(s.compactLake(ctx), s.lake.Maintain(ctx, time.Now()))
 		})
 		if err != nil && ctx.Err() == nil && !errors.Is(err, control.ErrLeaseHeld) {
-			s.log.Warn("the lake was not tidied; trying again later", "error", err)
+			s.log.Warn("the lake was not tended; trying again later", "error", err)
 		}
 	}
+}
+
+// compactReport is how often a compaction that takes long says how far it has come.
+const compactReport = 30 * time.Second
+
+func (s *system) compactLake(ctx context.Context) error {
+	log := telemetry.Component(s.log, "lake")
+	next := time.Now().Add(compactReport)
+	done, err := s.lake.Compact(ctx, lake.CompactRequest{Progress: func(p lake.CompactProgress) {
+		if now := time.Now(); now.After(next) {
+			next = now.Add(compactReport)
+			log.Info("compacting", "table", p.Table, "day", p.Day, "files", p.Files, "of_files", p.TotalFiles, "bytes", p.Bytes, "of_bytes", p.TotalBytes)
+		}
+	}})
+	for _, c := range done {
+		if c.FilesRead > 0 {
+			log.Info("compacted", "table", c.Table, "files", c.FilesRead, "into", c.FilesWritten, "bytes", c.BytesRead, "rows", c.Rows,
+				"duplicates", c.Duplicates, "seconds", c.Seconds)
+		}
+	}
+	return err
 }

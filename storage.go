@@ -50,7 +50,10 @@ func openControl(ctx context.Context, cfg *Config) (*control.Store, error) {
 }
 
 func openLake(ctx context.Context, cfg *Config) (*lake.Lake, error) {
-	opened, err := lake.Open(ctx, lake.Config{Dir: cfg.sharedPath("lake"), Catalog: cfg.catalogPlace()})
+	opened, err := lake.Open(ctx, lake.Config{
+		Dir: cfg.sharedPath("lake"), Catalog: cfg.catalogPlace(),
+		Retention: lake.Retention{EventDays: cfg.Lake.Retention.Events, ExposureDays: cfg.Lake.Retention.Exposures},
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%w%s", err, ifShared(cfg, "check bucket and lake.catalog"))
 	}

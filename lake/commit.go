@@ -247,8 +247,8 @@ func writeByDay[R any](dir, column, name string, rows []R, day func(R) time.Time
 	}
 	files := make([]string, 0, len(byDay))
 	for key, rows := range byDay {
-		path := filepath.Join(dir, "data", column+"_day="+key, name)
-		if err := writeFile(path, rows, encode); err != nil {
+		path := filepath.Join(dir, "data", dayDirectory(column, key), name)
+		if err := writeFile(path, func(w io.Writer) error { return encode(w, rows) }); err != nil {
 			return nil, fmt.Errorf("write data file %s: %w", path, err)
 		}
 		files = append(files, location(path))
@@ -257,16 +257,20 @@ func writeByDay[R any](dir, column, name string, rows []R, day func(R) time.Time
 	return files, nil
 }
 
+// dayDirectory is the directory of a day's data files; day is YYYY-MM-DD.
+func dayDirectory(column, day string) string { return column + "_day=" + day }
+
 // fileBufferBytes collects the encoder's small writes.
 const fileBufferBytes = 256 << 10
 
-func writeFile[R any](path string, rows []R, encode func(io.Writer, []R) error) error {
+// writeFile makes a durable file of what encode writes.
+func writeFile(path string, encode func(io.Writer) error) error {
 	f, err := createDurable(path)
 	if err != nil {
 		return err
 	}
 	w := bufio.NewWriterSize(f, fileBufferBytes)
-	if err := encode(w, rows); err != nil {
+	if err := encode(w); err != nil {
 		return errors.Join(err, f.File.Close())
 	}
 	if err := w.Flush(); err != nil {

@@ -63,11 +63,10 @@ func EncodeExposures(w io.Writer, rows []ExposureRow) error {
 	return encode(w, rows, (*exposureRow).fill)
 }
 
-// encode converts and writes rows a chunk at a time and cuts row groups by rows and by bytes.
+// encode converts and writes rows a chunk at a time.
 func encode[In, Row any](w io.Writer, rows []In, fill func(*Row, In) error) error {
-	out := parquet.NewGenericWriter[Row](w, writerOptions(parquet.SchemaOf(new(Row)))...)
+	out := newRowWriter[Row](w)
 	chunk := make([]Row, 0, min(len(rows), encodeChunkRows))
-	groupRows, groupStart := 0, int64(0)
 	for len(rows) > 0 {
 		n := min(len(rows), encodeChunkRows)
 		chunk = chunk[:n]
@@ -77,18 +76,42 @@ func encode[In, Row any](w io.Writer, rows []In, fill func(*Row, In) error) erro
 			}
 		}
 		rows = rows[n:]
-		if _, err := out.Write(chunk); err != nil {
-			return fmt.Errorf("encode rows: %w", err)
-		}
-		groupRows += n
-		if groupRows >= maxRowGroupRows || out.Size()-groupStart >= maxRowGroupBytes {
-			if err := out.Flush(); err != nil {
-				return fmt.Errorf("flush row group: %w", err)
-			}
-			groupRows, groupStart = 0, out.Size()
+		if err := out.write(chunk); err != nil {
+			return err
 		}
 	}
-	if err := out.Close(); err != nil {
+	return out.close()
+}
+
+// rowWriter writes rows as one Parquet file and cuts row groups by rows and by bytes.
+type rowWriter[Row any] struct {
+	file                  *parquet.GenericWriter[Row]
+	groupRows, groupStart int64
+}
+
+func newRowWriter[Row any](w io.Writer, options ...parquet.WriterOption) *rowWriter[Row] {
+	return &rowWriter[Row]{file: parquet.NewGenericWriter[Row](w, append(writerOptions(parquet.SchemaOf(new(Row))), options...)...)}
+}
+
+// write takes at most encodeChunkRows rows.
+func (w *rowWriter[Row]) write(rows []Row) error {
+	if _, err := w.file.Write(rows); err != nil {
+		return fmt.Errorf("encode rows: %w", err)
+	}
+	w.groupRows += int64(len(rows))
+	if w.groupRows < maxRowGroupRows && w.file.Size()-w.groupStart < maxRowGroupBytes {
+		return nil
+	}
+	if err := w.file.Flush(); err != nil {
+		return fmt.Errorf("flush row group: %w", err)
+	}
+	w.groupRows, w.groupStart = 0, w.file.Size()
+	return nil
+}
+
+// close ends the file; the writer below stays open.
+func (w *rowWriter[Row]) close() error {
+	if err := w.file.Close(); err != nil {
 		return fmt.Errorf("finish file: %w", err)
 	}
 	return nil

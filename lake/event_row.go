@@ -211,3 +211,5 @@ func optionalTime(us *int64) time.Time {
 	}
 	return microsTime(*us)
 }
+
+func (r *eventRow) imported() bool { return r.Source != nil && *r.Source == event.SourceImport }

@@ -37,17 +37,8 @@ func readGolden[Row, Out any](t *testing.T, name string, value func(*Row) (Out, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := openRows(plannedFile{path: path, bytes: info.Size()}, value)
+	err = scanFile(t.Context(), plannedFile{path: path, bytes: info.Size()}, value, func(row Out) error { add(row); return nil })
 	if err != nil {
-		t.Fatal(err)
-	}
-	for err = r.next(t.Context()); err == nil && !r.done; err = r.next(t.Context()) {
-		add(r.row)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.close(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -157,7 +148,7 @@ func TestLZ4IsRefused(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openParquet(bytes.NewReader(out.Bytes()), int64(out.Len())); err == nil {
+	if _, err := openParquet(bytes.NewReader(out.Bytes()), int64(out.Len()), readBufferBytes); err == nil {
 		t.Error("the file was opened")
 	}
 }

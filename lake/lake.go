@@ -21,6 +21,8 @@ type Config struct {
 	Dir string
 	// Catalog is the URL of the PostgreSQL database that holds the catalog; empty means SQLite, in catalog.db below Dir.
 	Catalog string
+	// Retention says how long Maintain and Expire keep rows.
+	Retention Retention
 	// Allocator gives the memory of Arrow record batches; nil means the Go heap.
 	Allocator memory.Allocator
 }
@@ -30,6 +32,7 @@ type Config struct {
 type Lake struct {
 	dir       string // absolute and without symbolic links
 	catalog   *catalog
+	retention Retention
 	allocator memory.Allocator
 
 	// committing serialises the commits and the maintenance of this process: they would only conflict.
@@ -76,7 +79,7 @@ func Open(ctx context.Context, cfg Config) (*Lake, error) {
 		return nil, fmt.Errorf("open lake: %w", err)
 	}
 	l := &Lake{
-		dir: dir, catalog: cat, allocator: cfg.Allocator, known: make(map[string]*table.Table),
+		dir: dir, catalog: cat, retention: cfg.Retention, allocator: cfg.Allocator, known: make(map[string]*table.Table),
 		dropped: make(map[string][]table.Snapshot), sweepDue: make(map[string]time.Time),
 	}
 	if l.allocator == nil {

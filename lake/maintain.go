@@ -25,35 +25,85 @@ const (
 	snapshotsMax = 120
 )
 
-// Maintain tidies the tables: each call drops old versions and the manifests that only they used, and once a day it
-// deletes the files that broken-off commits and ended processes have left behind. It keeps the metadata small, but it does
-// not merge data files: their number grows by one or two a commit, and with it the manifests and the time of the daily
-// sweep. It is safe beside readers and writers of any process. Call it every ten minutes or so.
+// Expiry is what was given up of one table.
+type Expiry struct {
+	Table      string  `json:"table"`
+	Days       int     `json:"days"`      // day partitions that were past their retention
+	Rows       int64   `json:"rows"`      // in those
+	Snapshots  int     `json:"snapshots"` // dropped now; each commit drops some, too
+	Left       int     `json:"snapshots_left"`
+	FilesSwept int     `json:"files_swept"` // nothing referred to them for orphanAge
+	BytesSwept int64   `json:"bytes_swept"`
+	Seconds    float64 `json:"seconds"`
+}
+
+// Maintain tidies the tables: each call drops days that are past their retention, old versions and the manifests that only
+// they used, and once a day it deletes the files that broken-off commits, ended processes, compaction and retention have left
+// behind. It is safe beside readers and writers of any process. Call it every ten minutes or so; merging data files is
+// Compact's.
 //
 // When a table was last swept is remembered by this Lake only: the first sweep comes at the first call sweepDelay or more
 // after the first one, so a process that never lives so long leaves the sweep to others.
 func (l *Lake) Maintain(ctx context.Context, now time.Time) error {
 	for _, spec := range tables() {
-		if err := l.expire(ctx, spec, now); err != nil {
-			return fmt.Errorf("expire snapshots of lake table %s: %w", spec.name, err)
-		}
-		if !l.takeSweep(spec, now) {
-			continue
-		}
-		if err := l.sweep(ctx, spec, now); err != nil {
-			return fmt.Errorf("sweep lake table %s: %w", spec.name, err)
+		if _, err := l.expireTable(ctx, spec, now, l.takeSweep(spec, now)); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+// Expire is Maintain on request, with a sweep, for one table, or for all where the name is empty.
+func (l *Lake) Expire(ctx context.Context, tableName string, now time.Time) ([]Expiry, error) {
+	specs, err := l.requested(tableName)
+	if err != nil {
+		return nil, err
+	}
+	var out []Expiry
+	for _, spec := range specs {
+		done, err := l.expireTable(ctx, spec, now, true)
+		if err != nil {
+			return out, err
+		}
+		out = append(out, done)
+	}
+	return out, nil
+}
+
+func (l *Lake) expireTable(ctx context.Context, spec tableSpec, now time.Time, sweep bool) (Expiry, error) {
+	began := time.Now()
+	done := Expiry{Table: spec.name}
+	var err error
+	if done.Days, done.Rows, err = l.dropOldDays(ctx, spec, now); err != nil {
+		return done, fmt.Errorf("drop old days of lake table %s: %w", spec.name, err)
+	}
+	if done.Snapshots, done.Left, err = l.expire(ctx, spec, now); err != nil {
+		return done, fmt.Errorf("expire snapshots of lake table %s: %w", spec.name, err)
+	}
+	if sweep {
+		if done.FilesSwept, done.BytesSwept, err = l.sweep(ctx, spec, now); err != nil {
+			return done, fmt.Errorf("sweep lake table %s: %w", spec.name, err)
+		}
+	}
+	done.Seconds = time.Since(began).Seconds()
+	return done, nil
+}
+
 // expire removes snapshots that have grown old from the table, then the manifest lists and manifests that only those
 // used which this process has dropped since the last call. Data files are left to sweep.
-func (l *Lake) expire(ctx context.Context, spec tableSpec, now time.Time) error {
-	if err := l.commitExpiry(ctx, spec, now); err != nil {
-		return err
+func (l *Lake) expire(ctx context.Context, spec tableSpec, now time.Time) (expired, left int, err error) {
+	if expired, err = l.commitExpiry(ctx, spec, now); err != nil {
+		return 0, 0, err
 	}
-	dropped := l.takeDropped(spec)
+	t, err := l.current(ctx, spec)
+	if err != nil {
+		return 0, 0, err
+	}
+	return expired, len(t.Metadata().Snapshots()), l.removeDropped(t, l.takeDropped(spec))
+}
+
+// removeDropped deletes the manifest lists and manifests of dropped snapshots that a table does not refer to any more.
+func (l *Lake) removeDropped(t *table.Table, dropped []table.Snapshot) error {
 	if len(dropped) == 0 {
 		return nil
 	}
@@ -67,10 +117,6 @@ func (l *Lake) expire(ctx context.Context, spec tableSpec, now time.Time) error 
 		for _, m := range manifests {
 			doomed[m.FilePath()] = true
 		}
-	}
-	t, err := l.current(ctx, spec)
-	if err != nil {
-		return err
 	}
 	live, _, err := liveManifests(t.Metadata())
 	if err != nil {
@@ -114,19 +160,19 @@ func (l *Lake) takeDropped(spec tableSpec) []table.Snapshot {
 	return dropped
 }
 
-// commitExpiry takes the expired snapshots out of a table that nobody commits to.
-func (l *Lake) commitExpiry(ctx context.Context, spec tableSpec, now time.Time) error {
+// commitExpiry takes the expired snapshots out of a table that nobody commits to, and says how many those were.
+func (l *Lake) commitExpiry(ctx context.Context, spec tableSpec, now time.Time) (int, error) {
 	l.committing.Lock()
 	defer l.committing.Unlock()
 	var lastErr error
 	for range maxCommitTries {
 		before, err := l.current(ctx, spec)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		expired := expiredSnapshots(before.Metadata().Snapshots(), pinnedSnapshots(before.Metadata()), now)
 		if len(expired) == 0 {
-			return nil
+			return 0, nil
 		}
 		at := &version{catalog: l.catalog, meta: before.Metadata(), at: before.MetadataLocation()}
 		meta, location, err := at.CommitTable(ctx, spec.ident(), nil, []table.Update{table.NewRemoveSnapshotsUpdate(expired, false)})
@@ -134,14 +180,14 @@ func (l *Lake) commitExpiry(ctx context.Context, spec tableSpec, now time.Time) 
 			after := l.catalog.pin(meta, location, spec.ident())
 			l.drop(spec, before, after)
 			l.remember(spec, after)
-			return nil
+			return len(expired), nil
 		}
 		if !errors.Is(err, table.ErrCommitFailed) {
-			return err
+			return 0, err
 		}
 		lastErr = err
 	}
-	return fmt.Errorf("gave up after %d tries: %w", maxCommitTries, lastErr)
+	return 0, fmt.Errorf("gave up after %d tries: %w", maxCommitTries, lastErr)
 }
 
 // expiredSnapshots lists what may go: older than snapshotAge or with snapshotsMax newer ones, but never one of the newest

@@ -150,11 +150,11 @@ func planFiles(tasks []table.FileScanTask) ([]plannedFile, error) {
 	return files, nil
 }
 
-// openParquet opens a data file and refuses what would be read wrongly.
+// openParquet opens a data file and refuses what would be read wrongly; ahead is how many bytes of a column are read ahead.
 func openParquet(r interface {
 	ReadAt(p []byte, off int64) (int, error)
-}, size int64) (*parquet.File, error) {
-	f, err := parquet.OpenFile(r, size, parquet.SkipBloomFilters(true), parquet.SkipPageIndex(true), parquet.ReadBufferSize(readBufferBytes))
+}, size int64, ahead int) (*parquet.File, error) {
+	f, err := parquet.OpenFile(r, size, parquet.SkipBloomFilters(true), parquet.SkipPageIndex(true), parquet.ReadBufferSize(ahead))
 	if err != nil {
 		return nil, err
 	}
@@ -169,5 +169,11 @@ func openParquet(r interface {
 	return f, nil
 }
 
-// readBufferBytes is the read-ahead of one column.
-const readBufferBytes = 256 << 10
+// readBufferBytes is the read-ahead of one column of a large file, minReadBufferBytes that of the smallest. Some fifty
+// columns have one each, so that a small file would be opened for nothing but large buffers.
+const readBufferBytes, minReadBufferBytes = 256 << 10, 4 << 10
+
+// readAhead is the read-ahead of a column of a file.
+func readAhead(fileBytes int64) int {
+	return int(min(readBufferBytes, max(minReadBufferBytes, fileBytes/16)))
+}

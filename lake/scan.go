@@ -16,8 +16,7 @@ import (
 // processor's cache a few columns at a time.
 const scanBatchRows = 8192
 
-// Scan yields the matching rows as Arrow record batches of the requested columns, in the order of ScanEvents but for
-// rows of one commit that fell on different days. A column is a dotted path to a leaf, at most one list on the way:
+// Scan yields the matching rows as Arrow record batches of the requested columns, in no order that may be relied on. A column is a dotted path to a leaf, at most one list on the way:
 // "user_id", "rec.rec_id", or "items.item_id", which becomes a list column; no columns means every flat column outside
 // structs. A batch is released when the loop goes on: Retain it to keep it. Batches are never empty. An error ends the
 // scan.
@@ -94,7 +93,7 @@ func (s *scanner) file(ctx context.Context, planned plannedFile, yield func(arro
 		return false, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	data, err := openParquet(f, planned.bytes)
+	data, err := openParquet(f, planned.bytes, readAhead(planned.bytes))
 	if err != nil {
 		return false, err
 	}

@@ -44,21 +44,21 @@ func (l *Lake) takeSweep(spec tableSpec, now time.Time) bool {
 	return true
 }
 
-// sweep deletes the old files below the table's directory that nothing refers to. The files are listed first, then
+// sweep counts and deletes the old files below the table's directory that nothing refers to. The files are listed first, then
 // commits of this process that were under way are waited for, then the table is read: a file that is listed and will be
 // referred to belongs to a commit of another process, and is younger than orphanAge.
 //
 // It holds the names of all files of the table, some 200 bytes each.
-func (l *Lake) sweep(ctx context.Context, spec tableSpec, now time.Time) error {
+func (l *Lake) sweep(ctx context.Context, spec tableSpec, now time.Time) (count int, bytes int64, err error) {
 	files, err := listFiles(l.tableDir(spec), now.Add(-orphanAge))
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	l.committing.Lock()
 	t, err := l.catalog.load(ctx, spec.ident(), nil)
 	l.committing.Unlock()
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	found := 0
 	err = referredFiles(t, func(path string, data bool) error {
@@ -69,21 +69,29 @@ func (l *Lake) sweep(ctx context.Context, spec tableSpec, now time.Time) error {
 		return ctx.Err()
 	})
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	if n := summaryCount(t.CurrentSnapshot(), "total-data-files"); n > 0 && found == 0 {
-		return fmt.Errorf("%w %s, which holds %d other files; the table has %d data files at %s. Nothing was deleted",
+		return 0, 0, fmt.Errorf("%w %s, which holds %d other files; the table has %d data files at %s. Nothing was deleted",
 			errNothingListed, l.tableDir(spec), len(files), n, t.Location())
 	}
 	for path, old := range files {
 		if !old {
 			continue
 		}
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove orphan: %w", err)
+		info, err := os.Stat(path)
+		if err == nil {
+			err = os.Remove(path)
 		}
+		if errors.Is(err, fs.ErrNotExist) { // another process has just deleted it
+			continue
+		}
+		if err != nil {
+			return count, bytes, fmt.Errorf("remove orphan: %w", err)
+		}
+		count, bytes = count+1, bytes+info.Size()
 	}
-	return nil
+	return count, bytes, nil
 }
 
 // listFiles returns the files below dir, by path without symbolic links, and whether each was last written before the

@@ -50,7 +50,7 @@ func TestSweepResolvesRecordedNames(t *testing.T) {
 	if err := l.Commit(t.Context(), newSampler(42).landEvents(0, 0, 5)); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.sweep(t.Context(), spec, time.Now().Add(2*orphanAge)); err != nil {
+	if _, _, err := l.sweep(t.Context(), spec, time.Now().Add(2*orphanAge)); err != nil {
 		t.Fatal(err)
 	}
 	checkDirectory(t, l, spec)
@@ -127,7 +127,7 @@ func TestSweepRefusesForeignDirectory(t *testing.T) {
 	}
 	before := tree(t, elsewhere)
 	l.dir = elsewhere
-	if err := l.sweep(t.Context(), spec, time.Now().Add(2*orphanAge)); !errors.Is(err, errNothingListed) {
+	if _, _, err := l.sweep(t.Context(), spec, time.Now().Add(2*orphanAge)); !errors.Is(err, errNothingListed) {
 		t.Errorf("error %v", err)
 	}
 	if !maps.Equal(before, tree(t, elsewhere)) {
