@@ -74,16 +74,18 @@ func (l *Lake) Compact(ctx context.Context, req CompactRequest) ([]Compaction, e
 		return nil, err
 	}
 	var out []Compaction
-	for _, spec := range specs {
+	var errs []error
+	for _, spec := range specs { // what keeps one table from being compacted need not keep the other
 		began := time.Now()
 		c := &compactor{lake: l, spec: spec, progress: req.Progress, done: Compaction{Table: spec.name}}
 		if err := c.run(ctx); err != nil {
-			return out, fmt.Errorf("compact lake table %s: %w", spec.name, err)
+			errs = append(errs, fmt.Errorf("compact lake table %s: %w", spec.name, err))
+			continue
 		}
 		c.done.Seconds = time.Since(began).Seconds()
 		out = append(out, c.done)
 	}
-	return out, nil
+	return out, errors.Join(errs...)
 }
 
 // requested are the tables that a request is about.

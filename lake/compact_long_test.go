@@ -152,7 +152,11 @@ func compactAndLand(t *testing.T, dir string) {
 	}()
 	s := newSampler(62)
 	var took []time.Duration
-	report := longReport{}
+	next, err := l.Next(t.Context(), TableEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := longReport{Landed: int(next[FenceKey{event.TopicEvents, 1, 1}].Next)}
 	tick := time.NewTicker(longEventsEvery)
 	defer tick.Stop()
 	for ; !ended.Load() || len(took) < longCommits; <-tick.C {

@@ -76,7 +76,8 @@ func newestDay(files []liveFile) int32 {
 }
 
 // planCompaction says which files are to be merged into one, two or more each, all of one day. Days before the newest one
-// are over: whatever is small in them is merged. Rows of a clock that stands wrong at worst begin a day early.
+// are over: whatever is small in them is merged. A row of a clock that is ahead makes its day the newest one; the days
+// before are then merged more often than need be, and never wrongly.
 func planCompaction(files []liveFile) [][]liveFile {
 	if len(files) == 0 {
 		return nil

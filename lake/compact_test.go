@@ -79,6 +79,9 @@ func TestCompact(t *testing.T) {
 		if got.FilesRead != 3*(classFiles+2) || got.FilesWritten != 3 || got.Rows != info.Rows || got.Duplicates != 0 || got.FilesBefore != 3*(classFiles+2) || got.FilesAfter != 3 {
 			t.Errorf("%s: done %+v", name, got)
 		}
+		if got.Manifests == 0 || got.Manifests > manifestsWorthMerging {
+			t.Errorf("%s has %d manifests", name, got.Manifests)
+		}
 	}
 	if now, err := l.Next(t.Context(), TableEvents); err != nil || !maps.Equal(now, fences) {
 		t.Errorf("fences %v, error %v, want %v", now, err, fences)

@@ -56,14 +56,20 @@ func landUnderCrashes(t *testing.T, cfg Config) *Lake {
 	return l
 }
 
-// TestReaders runs what docs/readers.md tells users to paste, on one lake with everything in it: every engine has to
-// read exactly the rows that Millrace reads. It fails when metadata, statistics or files are not what the standard says.
+// TestReaders runs what docs/readers.md tells users to paste, on one lake with everything in it, compacted files beside landed
+// ones: every engine has to read exactly the rows that Millrace has read before the compaction. It fails when metadata,
+// statistics or files are not what the standard says.
 func TestReaders(t *testing.T) {
 	python := readersPython(t)
 	l := landUnderCrashes(t, Config{Dir: t.TempDir()})
 	want := lakeFigures(t, l)
 	if want[TableEvents].Rows != 6*40 || want[TableExposures].Rows != 6*10 {
 		t.Fatalf("the lake has %d events and %d exposures", want[TableEvents].Rows, want[TableExposures].Rows)
+	}
+	for name, done := range compact(t, l) {
+		if done.FilesWritten == 0 {
+			t.Errorf("no files of %s were merged", name)
+		}
 	}
 	metadata := metadataArguments(t, l)
 	catalog := "catalog=sqlite:///" + filepath.Join(l.dir, "catalog.db")
