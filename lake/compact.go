@@ -67,7 +67,7 @@ type Compaction struct {
 // Compact merges small data files of a day into few large ones, sorted by profile and time, without the copies of an event
 // that the day has twice, and small manifests into few. Each job is one commit that keeps the fences as they are, so it may
 // be broken off anywhere and goes on at the next call. Landing and readers of any process go on beside it. Memory is
-// bounded by sortBytes and sortFanIn, some 300 MiB in all, whatever the size of the table.
+// bounded by sortBytes and sortFanIn, but for the names and bounds of the table's files, which each commit reads.
 func (l *Lake) Compact(ctx context.Context, req CompactRequest) ([]Compaction, error) {
 	specs, err := l.requested(req.Table)
 	if err != nil {

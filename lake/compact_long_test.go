@@ -27,10 +27,10 @@ import (
 const (
 	longFiles       = 20_000
 	longFileRows    = 50
-	longBatchFiles  = 250 // brought by one commit
-	longEventsEvery = time.Second
-	longEvents      = 5000 // landed each longEventsEvery
-	longCommits     = 100  // at least, so that a hundredth of them is one
+	longBatchFiles  = 250             // brought by one commit
+	longEventsEvery = 5 * time.Second // as `up` commits
+	longEvents      = 25_000          // landed each longEventsEvery
+	longCommits     = 100             // at least, so that a hundredth of them is one
 	longPeakBytes   = 1 << 30
 	longCommitP99   = time.Second
 )

@@ -16,7 +16,7 @@ var errInputsGone = errors.New("the files to replace are not in the table any mo
 
 // patientTries is how often a commit of maintenance tries beside the landing of this process before it makes that wait:
 // its work on manifests takes many times as long as a landing's, which would come first for ever where there are many.
-const patientTries = 4
+const patientTries = 8
 
 // change is a commit of maintenance: what it has to say about the table, whatever has landed meanwhile.
 type change struct {

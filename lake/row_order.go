@@ -101,6 +101,9 @@ func weigh[Row any](row *Row) int {
 	return int(v.Type().Size()) + weighBelow(v)
 }
 
+// mapBytes is what a map takes before its first slot.
+const mapBytes = 56
+
 // weighBelow is what a value points at.
 func weighBelow(v reflect.Value) int {
 	n := 0
@@ -117,8 +120,11 @@ func weighBelow(v reflect.Value) int {
 			n += weighBelow(v.Index(i))
 		}
 	case reflect.Map:
+		if !v.IsNil() { // slots come in groups of eight
+			n = mapBytes + (v.Len()+8)/8*8*int(v.Type().Key().Size()+v.Type().Elem().Size())
+		}
 		for at := v.MapRange(); at.Next(); {
-			n += int(v.Type().Key().Size()+v.Type().Elem().Size()) + weighBelow(at.Key()) + weighBelow(at.Value())
+			n += weighBelow(at.Key()) + weighBelow(at.Value())
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {

@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	// sortBytes is how much the rows may weigh that a sorter holds in memory before it writes them down as a run.
-	sortBytes = 64 << 20
+	// sortBytes is how much the rows may weigh that a sorter holds in memory before it writes them down as a run. What the
+	// allocator and the collector add makes it three to four times as much.
+	sortBytes = 32 << 20
 	// sortFanIn is how many runs are merged at once. Each open one costs one to two megabytes, most of it a page and a
 	// read buffer for each of some fifty columns.
 	sortFanIn = 12
