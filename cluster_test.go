@@ -11,11 +11,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/internal/feature"
 	"github.com/millrace/millrace/internal/kafka/kafkatest"
+	"github.com/millrace/millrace/internal/objstore"
+	"github.com/millrace/millrace/internal/onlinestore"
 	"github.com/millrace/millrace/internal/onlinestore/redistest"
 	"github.com/millrace/millrace/internal/sqldb/postgrestest"
+	"github.com/millrace/millrace/internal/state/statetest"
 	"github.com/millrace/millrace/lake"
+	"github.com/millrace/millrace/stream"
 )
+
+// clusterPartitions is how many partitions the topics of a test's cluster have.
+const clusterPartitions = 4
 
 // cluster is the shared worlds of roles in processes of their own: a real Kafka, PostgreSQL and Redis, and a directory.
 type cluster struct {
@@ -39,8 +47,8 @@ func newClusterOn(t *testing.T, brokers []string) *cluster {
 	c := &cluster{t: t, bucket: filepath.Join(dir, "bucket"), config: filepath.Join(dir, "millrace.yaml")}
 	c.dsn = postgrestest.Start(t).Database(t)
 	c.redis = redistest.Start(t)
-	text := fmt.Sprintf("kafka:\n  brokers: %q\n  partitions: 4\n  replication: %d\ncontrol:\n  dsn: %q\nbucket: %q\nonline:\n  addresses: %q\n"+
-		"stream:\n  commit_interval: 500ms\n  session_timeout: 6s\n", strings.Join(brokers, ","), len(brokers), c.dsn, c.bucket, c.redis.Addr)
+	text := fmt.Sprintf("kafka:\n  brokers: %q\n  partitions: %d\n  replication: %d\ncontrol:\n  dsn: %q\nbucket: %q\nonline:\n  addresses: %q\n"+
+		"stream:\n  commit_interval: 500ms\n  session_timeout: 6s\n", strings.Join(brokers, ","), clusterPartitions, len(brokers), c.dsn, c.bucket, c.redis.Addr)
 	if err := os.WriteFile(c.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -128,6 +136,7 @@ func TestRolesAsProcesses(t *testing.T) {
 		role.stop(t)
 	}
 	checkLakeAt(t, lake.Config{Dir: filepath.Join(c.bucket, "lake"), Catalog: c.dsn}, load)
+	c.checkStates()
 	t.Logf("%d acknowledged events exactly once", load.count())
 }
 
@@ -144,13 +153,7 @@ func (c *cluster) checkCommands(load *load) {
 		c.t.Fatal(err)
 	}
 	c.command("import", "items", items)
-	var report struct{ Profiles, Differences int64 }
-	if err := json.Unmarshal([]byte(c.command("features", "verify", "--json")), &report); err != nil {
-		c.t.Fatal(err)
-	}
-	if report.Differences != 0 || report.Profiles < 98 { // 97 visitors of the load, one late, one of the past
-		c.t.Errorf("features verify: %+v", report)
-	}
+	c.verify()
 	var info struct{ Tables []struct{ Rows int64 } }
 	if err := json.Unmarshal([]byte(c.command("lake", "info", "--json")), &info); err != nil || info.Tables[0].Rows < int64(load.count())+1 {
 		c.t.Errorf("lake info: %+v, %v; %d events were acknowledged and one imported", info, err, load.count())
@@ -159,6 +162,61 @@ func (c *cluster) checkCommands(load *load) {
 	c.command("models", "list")
 	expectText(c.t, c.command("keys", "list"), "default")
 	expectText(c.t, c.command("deadletters", "list"), "0 of 0")
+}
+
+// verify expects features without a difference, and returns what was compared.
+func (c *cluster) verify() (report stream.Report) {
+	c.t.Helper()
+	if err := json.Unmarshal([]byte(c.command("features", "verify", "--json")), &report); err != nil {
+		c.t.Fatal(err)
+	}
+	if report.Differences != 0 || report.Profiles < 98 { // 97 visitors of the load, one late, one of the past
+		c.t.Errorf("features verify: %+v", report)
+	}
+	return report
+}
+
+// checkStates looks at what the processes of the stream have left in the bucket when they ended: the states of all
+// partitions, in full. A value that is changed there must be told.
+func (c *cluster) checkStates() {
+	c.t.Helper()
+	var states stream.Compared
+	exact := c.verify()
+	for _, s := range exact.States {
+		states.Add(s.Compared)
+	}
+	if states != exact.Compared {
+		c.t.Errorf("the states in the bucket have %+v, the online store %+v", states, exact.Compared)
+	}
+	bucket, err := objstore.OpenLocal(c.bucket)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	found := false
+	for number := int32(0); number < clusterPartitions && !found; number++ {
+		found = statetest.Tamper(c.t, bucket, 1, number, func(key string, value []byte) []byte {
+			if !strings.HasPrefix(key, "p/default:a:late-visitor:") {
+				return nil
+			}
+			row, err := onlinestore.DecodeRow(value)
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			p, err := feature.DecodeProfile(row.Value)
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			p.Session.Views++
+			row.Value = p.Encode(nil)
+			return onlinestore.AppendRow(nil, row)
+		})
+	}
+	stdout, stderr, exit := runHere(c.t, "features", "verify", "--config", c.config, "--data-dir", filepath.Join(c.t.TempDir(), "none"))
+	if !found || exit != exitFailed {
+		c.t.Errorf("with a changed value in a checkpoint (%t): exit %d", found, exit)
+	}
+	expectText(c.t, stdout, "1 differences", "partitions 0 at (1, ")
+	expectText(c.t, stderr, "p/default:a:late-visitor:0: the state differs from what the events give: session.views 2 instead of 1\n")
 }
 
 // awaitProfile waits until serving sees a visitor's events.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,7 +17,7 @@ func (a *app) featuresCommand() *cobra.Command {
 	asJSON := false
 	verify := &cobra.Command{
 		Use:   "verify",
-		Short: "Rebuild every feature from lake and log and compare: 0 differences means exact",
+		Short: "Rebuild every feature from lake and log and compare with what serving reads and with the states: 0 differences means exact",
 		Args:  exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.installed(roleStream.needs())
@@ -112,10 +113,32 @@ func (a *app) printVerification(report stream.Report, asJSON bool) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(a.stdout, "%d profiles, %d differences\n", report.Profiles, report.Differences)
+		fmt.Fprintf(a.stdout, "%d profiles, %d items, %d differences\n%s", report.Profiles, report.Items, report.Differences, statesLine(report.States))
 	}
 	if report.Differences > 0 {
-		return fmt.Errorf("%d features differ from their history; please report this with the output of --json", report.Differences)
+		for _, what := range report.Described {
+			fmt.Fprintln(a.stderr, what)
+		}
+		return fmt.Errorf("%d rows differ from their history; please report this with the output of --json", report.Differences)
 	}
 	return nil
+}
+
+// statesLine tells which states were compared, and how far each had come.
+func statesLine(states []stream.VerifiedState) string {
+	if len(states) == 0 {
+		return ""
+	}
+	var all stream.Compared
+	var line strings.Builder
+	for i, s := range states {
+		all.Add(s.Compared)
+		fmt.Fprintf(&line, "%s %d at ", strings.Repeat(",", min(i, 1)), s.Partition)
+		if s.Found {
+			fmt.Fprintf(&line, "(%d, %d)", s.Epoch, s.Offset)
+		} else {
+			line.WriteString("none")
+		}
+	}
+	return fmt.Sprintf("states: %d profiles, %d items; partitions%s\n", all.Profiles, all.Items, line.String())
 }

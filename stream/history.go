@@ -27,9 +27,9 @@ type history struct {
 	replayed atomic.Int64 // of them, by the states that are made of it
 }
 
-// collectHistory reads the landed events that keep wants, from one version of the lake after another commit or more, and
-// sorts them by the partition that they belong to in a layout.
-func (s *Stream) collectHistory(ctx context.Context, in layout, keep func(at lake.Position, owner int32) bool) (h *history, err error) {
+// collectHistory reads the events that have landed before fences, in no later epoch than the layout's, and sorts them by the
+// partition that they belong to in it. What has landed since is left out.
+func (s *Stream) collectHistory(ctx context.Context, in layout, fences map[lake.FenceKey]lake.Fence) (h *history, err error) {
 	if err := os.MkdirAll(s.cfg.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("sort history: %w", err)
 	}
@@ -50,18 +50,15 @@ func (s *Stream) collectHistory(ctx context.Context, in layout, keep func(at lak
 	batch, inBatch, total := db.NewBatch(), 0, int64(0)
 	defer func() { batch.Discard() }()
 	err = s.deps.Lake.ScanEvents(ctx, lake.ScanRequest{Table: lake.TableEvents}, func(r lake.EventRow) error {
-		if r.At.Topic != event.TopicEvents {
-			return nil
-		}
-		owner := in.owner(r.Event, r.At)
-		if !keep(r.At, owner) {
+		fence, landed := fences[lake.FenceKey{Topic: r.At.Topic, Epoch: r.At.Epoch, Partition: r.At.Partition}]
+		if r.At.Topic != event.TopicEvents || !landed || r.At.Epoch > in.epoch || r.At.Offset >= fence.Next {
 			return nil
 		}
 		value, err := event.Marshal(r.Event)
 		if err != nil {
 			return err
 		}
-		batch.Set(historyKey(owner, r.At), value)
+		batch.Set(historyKey(in.owner(r.Event, r.At), r.At), value)
 		total++
 		if inBatch++; inBatch < historyBatch {
 			return nil

@@ -107,8 +107,11 @@ type LetterCursor struct {
 func (s *Stream) lettersNow(ctx context.Context) (LetterCursor, error) {
 	c := LetterCursor{Next: make(map[int32]int64), End: make(map[int32]int64)}
 	epoch, ok, err := s.deps.Epochs.TopicEpoch(ctx, event.TopicDead)
-	if err != nil || !ok {
-		return c, errors.Join(err, errIf(err == nil, "the topic of dead letters is not known yet"))
+	if err != nil {
+		return c, err
+	}
+	if !ok {
+		return c, errors.New("the topic of dead letters is not known yet")
 	}
 	c.Epoch = epoch.Epoch
 	ranges, err := s.deps.Log.Offsets(ctx, event.TopicDead)

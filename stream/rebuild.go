@@ -59,11 +59,7 @@ func (s *Stream) landedPast(ctx context.Context, in layout) (past *history, fenc
 	if fences, err = s.deps.Lake.Next(ctx, lake.TableEvents); err != nil {
 		return nil, nil, done, err
 	}
-	past, err = s.collectHistory(ctx, in, func(at lake.Position, _ int32) bool {
-		fence, landed := fences[lake.FenceKey{Topic: at.Topic, Epoch: at.Epoch, Partition: at.Partition}]
-		return landed && at.Epoch <= in.epoch && at.Offset < fence.Next
-	})
-	if err != nil {
+	if past, err = s.collectHistory(ctx, in, fences); err != nil {
 		return nil, nil, done, err
 	}
 	r.mu.Lock()
@@ -99,7 +95,7 @@ func (r *restores) done(in layout) error {
 	return past.close()
 }
 
-// replayHistory applies the landed events of a partition to a state and puts its position at the fence.
+// replayHistory applies the landed events of a partition before a fence to a state and puts its position there.
 func (s *Stream) replayHistory(ctx context.Context, db *state.DB, h *history, in layout, fence lake.Fence) error {
 	a, err := newApplier(db, fence.Partition, s.rowShare)
 	if err != nil {
@@ -113,7 +109,11 @@ func (s *Stream) replayHistory(ctx context.Context, db *state.DB, h *history, in
 		_, err := a.commit(0)
 		return errors.Join(err, ctx.Err())
 	}
+	end := state.Position{Epoch: fence.Epoch, Offset: fence.Next}
 	err = h.replay(fence.Partition, func(e *event.Event, at state.Position) (err error) {
+		if !at.Before(end) {
+			return nil
+		}
 		if at.Epoch < in.epoch {
 			err = a.applyEarlier(e, at, in.base())
 		} else {

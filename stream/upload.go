@@ -172,23 +172,28 @@ func (s *Stream) fetchState(ctx context.Context, number int32, want basis, local
 	if err := os.RemoveAll(dir); err != nil {
 		return false, fmt.Errorf("remove leftovers: %w", err)
 	}
-	restored, err := state.NewCheckpoints(s.deps.Bucket, want.Epoch, number).Restore(ctx, dir, func(m state.Manifest) bool {
-		return m.Version == want.Version && m.Epoch == want.Epoch &&
-			m.Position.Epoch == want.Epoch && m.Position.Offset >= ranges[number].Start && // the log still has what follows
+	restored, err := s.restoreNewest(ctx, number, dir, want, func(m state.Manifest) bool {
+		return m.Position.Offset >= ranges[number].Start && // the log still has what follows
 			(!local.usable || local.generation <= m.Generation && local.position.Before(m.Position))
 	})
-	if err != nil {
+	if err != nil || !restored.Found {
 		return false, err
-	}
-	if restored.Skipped != nil {
-		s.log.Warn("checkpoints in the bucket are damaged and were passed over", "partition", number, "error", restored.Skipped)
-	}
-	if !restored.Found {
-		return false, nil
 	}
 	s.log.Info("state restored from the bucket", "partition", number, "offset", restored.Manifest.Position.Offset,
 		"had_offset", local.position.Offset, "log_end", ranges[number].End)
 	return true, rename(dir, s.besideDir(nextPrefix, number))
+}
+
+// restoreNewest makes dir the newest sound checkpoint of a partition that has the features and the layout of a basis and is
+// wanted for the rest.
+func (s *Stream) restoreNewest(ctx context.Context, number int32, dir string, of basis, wanted func(state.Manifest) bool) (state.Restored, error) {
+	restored, err := state.NewCheckpoints(s.deps.Bucket, of.Epoch, number).Restore(ctx, dir, func(m state.Manifest) bool {
+		return m.Version == of.Version && m.Epoch == of.Epoch && m.Position.Epoch == of.Epoch && wanted(m)
+	})
+	if err == nil && restored.Skipped != nil {
+		s.log.Warn("checkpoints in the bucket are damaged and were passed over", "partition", number, "error", restored.Skipped)
+	}
+	return restored, err
 }
 
 // outlived reports whether the log no longer reaches back to a state, while the lake has what is missing between them: the

@@ -11,8 +11,6 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/internal/event"
-	"github.com/millrace/millrace/internal/kafka"
-	"github.com/millrace/millrace/internal/onlinestore"
 	"github.com/millrace/millrace/internal/state"
 	"github.com/millrace/millrace/lake"
 )
@@ -20,12 +18,44 @@ import (
 // describedDifferences is how many differences a report spells out: enough to see a pattern.
 const describedDifferences = 20
 
-// Report is the outcome of a verification.
+// Compared counts what was held against its rebuild.
+type Compared struct {
+	Profiles int64 `json:"profiles"`
+	Items    int64 `json:"items"` // shares of items: each partition has its own
+	Rows     int64 `json:"rows"`  // of all kinds: beside those, site shares, links, counts of partials
+}
+
+func (c *Compared) count(key string) {
+	c.Rows++
+	switch {
+	case strings.HasPrefix(key, "p/"):
+		c.Profiles++
+	case strings.HasPrefix(key, "i/"):
+		c.Items++
+	}
+}
+
+// Add adds another count.
+func (c *Compared) Add(o Compared) {
+	c.Profiles, c.Items, c.Rows = c.Profiles+o.Profiles, c.Items+o.Items, c.Rows+o.Rows
+}
+
+// Report is the outcome of a verification. Where it was asked of a process that owns no partition, what is compared is the
+// online store, and beside it States; else both at once.
 type Report struct {
-	Profiles    int64    `json:"profiles"`    // in the state
-	Rows        int64    `json:"rows"`        // compared: profiles, item and site shares, links, counts of partials
-	Differences int64    `json:"differences"` // rows that differ between rebuild, state and online store
-	Described   []string `json:"described,omitempty"`
+	Compared
+	Differences int64           `json:"differences"` // rows that differ between rebuild, state and online store
+	Described   []string        `json:"described,omitempty"`
+	States      []VerifiedState `json:"states,omitempty"`
+}
+
+// VerifiedState is the state of a partition that was compared, at the position up to which it had applied the log.
+type VerifiedState struct {
+	Partition int32 `json:"partition"`
+	Found     bool  `json:"found"` // false: no event has come, or the bucket has no checkpoint of this basis yet
+	Epoch     int64 `json:"epoch,omitempty"`
+	Offset    int64 `json:"offset,omitempty"` // the next to apply
+	Compared
 }
 
 func (r *Report) differ(format string, args ...any) {
@@ -61,172 +91,106 @@ func (s *Stream) Verify(ctx context.Context) (report Report, err error) {
 		return report, fmt.Errorf("verify features: %w", err)
 	}
 	// Fences are read after the states: what lies between them comes from Kafka, what lies behind a state does not count.
+	v, err := s.beginVerification(ctx, in)
+	if err != nil {
+		return report, fmt.Errorf("verify features: %w", err)
+	}
+	defer func() { err = errors.Join(err, v.landed.close()) }()
+	for number := range in.partitions {
+		found, err := v.compareState(ctx, number, parts[number], s.compareOnline)
+		if err != nil {
+			return v.report, fmt.Errorf("verify features of partition %d: %w", number, err)
+		}
+		v.report.Add(found.Compared)
+	}
+	if err := v.compareOwners(ctx, parts); err != nil {
+		return v.report, fmt.Errorf("verify online store: %w", err)
+	}
+	return v.report, nil
+}
+
+// verification computes states again from what has landed and compares.
+type verification struct {
+	s      *Stream
+	in     layout
+	fences map[lake.FenceKey]lake.Fence
+	landed *history // all before fences; close it
+	report Report
+}
+
+func (s *Stream) beginVerification(ctx context.Context, in layout) (*verification, error) {
 	fences, err := s.deps.Lake.Next(ctx, lake.TableEvents)
 	if err != nil {
-		return report, fmt.Errorf("verify features: %w", err)
+		return nil, err
 	}
-	h, err := s.collectHistory(ctx, in, func(at lake.Position, owner int32) bool {
-		f, fence := parts[owner], fences[lake.FenceKey{Topic: at.Topic, Epoch: at.Epoch, Partition: at.Partition}]
-		return f != nil && (state.Position{Epoch: at.Epoch, Offset: at.Offset}).Before(f.Position) && at.Offset < fence.Next
-	})
+	landed, err := s.collectHistory(ctx, in, fences)
 	if err != nil {
-		return report, fmt.Errorf("verify features: %w", err)
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, h.close()) }()
-	for number := range in.partitions {
-		if err := s.verifyPartition(ctx, number, in, parts[number], fences, h, &report); err != nil {
-			return report, fmt.Errorf("verify features of partition %d: %w", number, err)
-		}
-	}
-	if err := s.verifyOnline(ctx, parts, in.partitions, &report); err != nil {
-		return report, fmt.Errorf("verify online store: %w", err)
-	}
-	return report, nil
+	return &verification{s: s, in: in, fences: fences, landed: landed}, nil
 }
 
-func errIf(condition bool, text string) error {
-	if condition {
-		return errors.New(text)
-	}
-	return nil
-}
-
-// verifyPartition computes one partition again and compares.
-func (s *Stream) verifyPartition(ctx context.Context, number int32, in layout, f *frozen, fences map[lake.FenceKey]lake.Fence, h *history, report *Report) (err error) {
+// compareState computes the state of a partition again, up to the position of a frozen one, and compares the two. Rows that
+// are the same it hands to same.
+func (v *verification) compareState(ctx context.Context, number int32, f *frozen, same rowComparison) (found VerifiedState, err error) {
+	found = VerifiedState{Partition: number, Found: f.known, Epoch: f.Epoch, Offset: f.Offset}
+	defer func() { v.report.States = append(v.report.States, found) }()
 	if !f.known {
-		return nil
+		return found, nil
 	}
-	dir := filepath.Join(h.dir, strconv.Itoa(int(number)))
-	again, err := state.Open(dir, s.stateOptions())
+	dir := filepath.Join(v.landed.dir, strconv.Itoa(int(number)))
+	again, err := state.Open(dir, v.s.stateOptions())
 	if err != nil {
-		return err
+		return found, err
 	}
 	defer func() { err = errors.Join(err, again.Close(), os.RemoveAll(dir)) }()
-	id := partitionID{event.TopicEvents, number}
-	fence, err := s.fenceOf(ctx, fences, f.Epoch, number)
+	fence, err := v.s.fenceOf(ctx, v.fences, f.Epoch, number)
 	if err != nil {
-		return err
+		return found, err
 	}
 	fence.Next = min(fence.Next, f.Offset)
-	if err := s.replayHistory(ctx, again, h, in, fence); err != nil {
-		return err
+	if err := v.s.replayHistory(ctx, again, v.landed, v.in, fence); err != nil {
+		return found, err
 	}
-	if err := s.replayLog(ctx, again, id, in, fence.Next, f.Offset); err != nil {
-		return err
+	if err := v.s.replayLog(ctx, again, partitionID{event.TopicEvents, number}, v.in, fence.Next, f.Offset); err != nil {
+		return found, err
 	}
-	return s.compare(ctx, again, f, report)
+	found.Compared, err = v.compareRows(ctx, again, f, same)
+	return found, err
 }
 
-// compare holds the rebuilt rows against the state's, and the state's against the online store's.
-func (s *Stream) compare(ctx context.Context, again *state.DB, f *frozen, report *Report) error {
-	err := f.rows.Scan("", func(key string, value []byte) error {
+// rowComparison compares a stored row of a state with what is somewhere else.
+type rowComparison func(ctx context.Context, key string, stored []byte, report *Report) error
+
+// compareRows holds the rows of a frozen state against rebuilt ones.
+func (v *verification) compareRows(ctx context.Context, again *state.DB, f *frozen, same rowComparison) (c Compared, err error) {
+	err = f.rows.Scan("", func(key string, value []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		report.Rows++
-		if strings.HasPrefix(key, "p/") {
-			report.Profiles++
-		}
+		c.count(key)
 		want, ok, err := again.Get(key)
-		if err != nil {
-			return err
-		}
 		switch {
+		case err != nil:
+			return err
 		case !ok:
-			report.differ("%s: the state has a row that no event explains", key)
+			v.report.differ("%s: the state has a row that no event explains", key)
 			return nil
 		case !bytes.Equal(want, value):
-			report.differ("%s: the state differs from what the events give", key)
+			v.report.differ("%s: the state differs from what the events give: %s", key, differenceOf(key, value, want))
 			return nil
 		}
-		return s.compareOnline(ctx, key, value, report)
+		return same(ctx, key, value, &v.report)
 	})
 	if err != nil {
-		return err
+		return c, err
 	}
-	return again.Scan("", func(key string, _ []byte) error {
+	return c, again.Scan("", func(key string, _ []byte) error {
 		if _, ok, err := f.rows.Get(key); err != nil || ok {
 			return err
 		}
-		report.Rows++
-		report.differ("%s: the state lacks a row that the events give", key)
+		c.count(key)
+		v.report.differ("%s: the state lacks a row that the events give", key)
 		return nil
 	})
-}
-
-// compareOnline holds a row of the state against the online store, which may have moved on since.
-func (s *Stream) compareOnline(ctx context.Context, key string, stored []byte, report *Report) error {
-	row, err := onlinestore.DecodeRow(stored)
-	if err != nil {
-		return err
-	}
-	online, ok, err := s.deps.Online.Get(ctx, key)
-	switch {
-	case err != nil:
-		return err
-	case !ok:
-		report.differ("%s: the online store lacks the row", key)
-	case row.Before(online):
-		// A later event has changed it since the state was frozen.
-	case online.Before(row):
-		report.differ("%s: the online store has the row of an older event", key)
-	case online.Version != row.Version || !bytes.Equal(online.Value, row.Value):
-		report.differ("%s: the online store differs from the state", key)
-	}
-	return nil
-}
-
-// verifyOnline looks for rows in the online store that no state has.
-func (s *Stream) verifyOnline(ctx context.Context, parts map[int32]*frozen, partitions int32, report *Report) error {
-	for prefix, owner := range owners(partitions) {
-		err := s.deps.Online.Scan(ctx, prefix, func(row onlinestore.Row) error {
-			number, err := owner(row.Key)
-			if err != nil {
-				return err
-			}
-			f := parts[number]
-			if f == nil || !(state.Position{Epoch: row.Epoch, Offset: row.Offset}).Before(f.Position) {
-				return nil // of another owner, or newer than the frozen state
-			}
-			if _, ok, err := f.rows.Get(row.Key); err != nil || ok {
-				return err
-			}
-			report.Rows++
-			report.differ("%s: the online store has a row that the state lacks", row.Key)
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// owners says for every kind of row that the stream writes which partition writes it.
-func owners(partitions int32) map[string]func(key string) (int32, error) {
-	of := func(site, kind, id string) int32 {
-		return kafka.PartitionFor([]byte(site+":"+kind+":"+id), partitions)
-	}
-	return map[string]func(string) (int32, error){
-		"p/": func(key string) (int32, error) {
-			p, err := onlinestore.ParseProfileKey(key)
-			return of(p.Site, p.Kind, p.ID), err
-		},
-		"n/": func(key string) (int32, error) {
-			site, browser, err := onlinestore.ParseNewestKey(key)
-			return of(site, onlinestore.KindBrowser, browser), err
-		},
-		"link/": func(key string) (int32, error) {
-			l, err := onlinestore.ParseLinkKey(key)
-			return of(l.Site, onlinestore.KindBrowser, l.Browser), err
-		},
-		"i/": func(key string) (int32, error) {
-			i, err := onlinestore.ParseItemKey(key)
-			return i.Partition, err
-		},
-		"s/": func(key string) (int32, error) {
-			s, err := onlinestore.ParseSiteKey(key)
-			return s.Partition, err
-		},
-	}
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/millrace/millrace/internal/event"
@@ -96,10 +96,11 @@ func (s *Stream) dropLanded(ctx context.Context, ends map[lake.FenceKey]int64) e
 }
 
 // VerifyPublished computes every feature again from what has landed and compares it with the online store, which is what
-// serving reads. It needs no state and no partition, so it can run anywhere while other processes run the stream; what they
+// serving reads, and with the newest checkpoint of every state in the bucket, which is what the next owner of a partition
+// begins with. It needs no state and no partition, so it can run anywhere while other processes run the stream; what they
 // have published of later events does not count. It needs disk for all features and the landed events.
 func (s *Stream) VerifyPublished(ctx context.Context) (report Report, err error) {
-	in, err := s.layoutNow(ctx)
+	want, in, err := s.wanted(ctx)
 	if err != nil {
 		return report, fmt.Errorf("verify features: %w", err)
 	}
@@ -107,52 +108,66 @@ func (s *Stream) VerifyPublished(ctx context.Context) (report Report, err error)
 		return report, errors.Join(err, errors.New("verify features: the online store is empty, was lost or was restarted, and the "+
 			"stream has not published every row again yet; let it run for some seconds and try again"))
 	}
-	fences, err := s.deps.Lake.Next(ctx, lake.TableEvents)
+	v, err := s.beginVerification(ctx, in)
 	if err != nil {
 		return report, fmt.Errorf("verify features: %w", err)
 	}
-	h, err := s.collectHistory(ctx, in, func(at lake.Position, _ int32) bool {
-		return at.Offset < fences[lake.FenceKey{Topic: at.Topic, Epoch: at.Epoch, Partition: at.Partition}].Next
-	})
-	if err != nil {
-		return report, fmt.Errorf("verify features: %w", err)
+	defer func() { err = errors.Join(err, v.landed.close()) }()
+	if err := v.comparePublished(ctx); err != nil {
+		return v.report, fmt.Errorf("verify online store: %w", err)
 	}
-	defer func() { err = errors.Join(err, h.close()) }()
+	for number := range in.partitions {
+		if err := v.compareCheckpoint(ctx, number, want); err != nil {
+			return v.report, fmt.Errorf("verify the checkpoint of partition %d: %w", number, err)
+		}
+	}
+	return v.report, nil
+}
+
+// comparePublished holds the online store against what the landed events give.
+func (v *verification) comparePublished(ctx context.Context) (err error) {
 	parts := make(map[int32]*frozen)
 	defer func() {
 		for _, f := range parts {
 			err = errors.Join(err, f.close())
 		}
 	}()
-	for number := range in.partitions {
-		if parts[number], err = s.computeLanded(ctx, number, in, fences, h); err != nil {
-			delete(parts, number)
-			return report, fmt.Errorf("compute features of partition %d: %w", number, err)
+	for number := range v.in.partitions {
+		f, err := v.computeLanded(ctx, number)
+		if err != nil {
+			return fmt.Errorf("compute features of partition %d: %w", number, err)
 		}
-		if err := s.comparePublished(ctx, parts[number], &report); err != nil {
-			return report, fmt.Errorf("verify features of partition %d: %w", number, err)
+		parts[number] = f
+		err = f.rows.Scan("", func(key string, value []byte) error {
+			v.report.count(key)
+			return errors.Join(ctx.Err(), v.s.compareOnline(ctx, key, value, &v.report))
+		})
+		if err != nil {
+			return fmt.Errorf("partition %d: %w", number, err)
 		}
 	}
-	if err := s.verifyOnline(ctx, parts, in.partitions, &report); err != nil {
-		return report, fmt.Errorf("verify online store: %w", err)
-	}
-	return report, nil
+	return v.compareOwners(ctx, parts)
 }
 
 // computeLanded makes the state of a partition as it was when the last landed event had been applied.
-func (s *Stream) computeLanded(ctx context.Context, number int32, in layout, fences map[lake.FenceKey]lake.Fence, h *history) (*frozen, error) {
-	db, err := state.Open(filepath.Join(h.dir, strconv.Itoa(int(number))), s.stateOptions())
+func (v *verification) computeLanded(ctx context.Context, number int32) (*frozen, error) {
+	db, err := state.Open(filepath.Join(v.landed.dir, "published", strconv.Itoa(int(number))), v.s.stateOptions())
 	if err != nil {
 		return nil, err
 	}
-	fence, err := s.fenceOf(ctx, fences, in.epoch, number)
+	fence, err := v.s.fenceOf(ctx, v.fences, v.in.epoch, number)
 	if err == nil {
-		err = s.replayHistory(ctx, db, h, in, fence)
+		err = v.s.replayHistory(ctx, db, v.landed, v.in, fence)
 	}
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	f := &frozen{rows: db.Snapshot()}
+	return freezeOf(db)
+}
+
+// freezeOf is a state that nobody else has open; closing it closes the state.
+func freezeOf(db *state.DB) (f *frozen, err error) {
+	f = &frozen{rows: db.Snapshot()}
 	f.close = func() error { return errors.Join(f.drop(), db.Close()) }
 	if f.Position, f.known, err = f.rows.Position(); err != nil {
 		return nil, errors.Join(err, f.close())
@@ -160,15 +175,31 @@ func (s *Stream) computeLanded(ctx context.Context, number int32, in layout, fen
 	return f, nil
 }
 
-// comparePublished holds computed rows against those of the online store.
-func (s *Stream) comparePublished(ctx context.Context, f *frozen, report *Report) error {
-	return f.rows.Scan("", func(key string, value []byte) error {
-		report.Rows++
-		if strings.HasPrefix(key, "p/") {
-			report.Profiles++
+// compareCheckpoint holds the newest sound checkpoint of a partition against what the events up to its position give.
+func (v *verification) compareCheckpoint(ctx context.Context, number int32, want basis) (err error) {
+	if v.s.deps.Bucket == nil {
+		return nil
+	}
+	dir := filepath.Join(v.landed.dir, "checkpoint")
+	restored, err := v.s.restoreNewest(ctx, number, dir, want, func(m state.Manifest) bool { return m.Generation >= want.Generation })
+	if err != nil {
+		return err
+	}
+	f := &frozen{}
+	if restored.Found {
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+		db, err := state.Open(dir, v.s.stateOptions())
+		if err != nil {
+			return err
 		}
-		return errors.Join(ctx.Err(), s.compareOnline(ctx, key, value, report))
-	})
+		if f, err = freezeOf(db); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, f.close()) }()
+	}
+	// Its owner may have published less than it has applied, so the online store is no measure for it.
+	_, err = v.compareState(ctx, number, f, func(context.Context, string, []byte, *Report) error { return nil })
+	return err
 }
 
 // fenceOf is how far a partition has landed in an epoch. Where nothing of the epoch has landed, the lake holds earlier
