@@ -1,4 +1,5 @@
-// Package history reads files with a past: CSV (RFC 4180) and JSON lines, plain or gzip, and Parquet, row by row. Import and
+// Package history reads files with a past: CSV (RFC 4180) and JSON lines, plain or gzip, and whatever has rows that can be
+// written as JSON objects, row by row. Import and
 // evaluation share it, so that both understand a file in the same way. A bad row is an error of that row and does not
 // end the reading.
 package history
@@ -22,7 +23,7 @@ type Format string
 const (
 	CSV     Format = "csv"     // RFC 4180 with a header line
 	JSONL   Format = "jsonl"   // one JSON object a line
-	Parquet Format = "parquet" // its rows are read as JSON objects
+	Parquet Format = "parquet" // opened by package historyfile
 )
 
 // Limits that bound the memory of reading.
@@ -75,7 +76,7 @@ type Reader struct {
 	lines   *lines
 	parser  recordParser
 	columns *columns // of the CSV header
-	parquet *parquetRows
+	objects Objects
 	index   int64
 	file    *os.File
 }
@@ -92,7 +93,7 @@ func Open(path string, format Format) (*Reader, error) {
 	}
 	var r *Reader
 	if err == nil {
-		r, err = newFileReader(f, info.Size(), format)
+		r, err = NewReader(f, format)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open history %s: %w", path, err), f.Close())
@@ -101,16 +102,16 @@ func Open(path string, format Format) (*Reader, error) {
 	return r, nil
 }
 
-func newFileReader(f *os.File, size int64, format Format) (*Reader, error) {
-	if format != Parquet {
-		return NewReader(f, format)
-	}
-	rows, err := newParquetRows(f, size)
-	if err != nil {
-		return nil, err
-	}
-	return &Reader{format: format, parquet: rows}, nil
+// Objects are rows that stand in something else than text.
+type Objects interface {
+	// Next returns the number of the next row, from 1, and the row as the text of a JSON object, io.EOF after the last one, or
+	// a *RowError after which it may be called again.
+	Next() (number int64, text []byte, err error)
+	io.Closer
 }
+
+// NewObjectReader reads the rows of objects, which are closed with it.
+func NewObjectReader(objects Objects) *Reader { return &Reader{format: Parquet, objects: objects} }
 
 // NewReader reads rows of CSV or JSON lines from a stream. A CSV header is read at once.
 func NewReader(src io.Reader, format Format) (*Reader, error) {
@@ -126,7 +127,7 @@ func NewReader(src io.Reader, format Format) (*Reader, error) {
 	case JSONL:
 		return r, nil
 	default:
-		return nil, fmt.Errorf("format %q cannot be read from a stream: use csv or jsonl", format)
+		return nil, fmt.Errorf("format %q is not one of text: use csv or jsonl", format)
 	}
 }
 
@@ -175,7 +176,11 @@ func (r *Reader) next() (Row, error) {
 	case CSV:
 		return r.nextCSV()
 	case Parquet:
-		return r.nextParquet()
+		number, text, err := r.objects.Next()
+		if err != nil {
+			return Row{}, err
+		}
+		return jsonRow(number, text)
 	default:
 		return r.nextJSON()
 	}
@@ -184,8 +189,8 @@ func (r *Reader) next() (Row, error) {
 // Close closes the file of Open.
 func (r *Reader) Close() error {
 	var err error
-	if r.parquet != nil {
-		err = r.parquet.close()
+	if r.objects != nil {
+		err = r.objects.Close()
 	}
 	if r.file != nil {
 		err = errors.Join(err, r.file.Close())

@@ -75,7 +75,7 @@ func TestBadRowsDoNotCostTheirNeighbours(t *testing.T) {
 		"text after quote":    {`"5"x,2`, errAfter.Error()},
 		"never closed":        {`1,"2`, errOpenQuote.Error()},
 		"not UTF-8":           {"1,\xff", "field 2 is not valid UTF-8"},
-		"too long":            {"1," + long, errTooLong.Error()},
+		"too long":            {"1," + long, ErrTooLong.Error()},
 		"never closed, large": {"1,\"2" + strings.Repeat("\nfiller,row", MaxRowBytes/10), errOpenQuote.Error()},
 	} {
 		text := "a,b\ngood,1\n" + c.row + "\ngood,2\n"

@@ -7,14 +7,14 @@ import (
 	"io"
 )
 
-// errTooLong is the reason of a row above MaxRowBytes.
-var errTooLong = fmt.Errorf("row is longer than %d bytes", MaxRowBytes)
+// ErrTooLong is the reason of a row above MaxRowBytes.
+var ErrTooLong = fmt.Errorf("row is longer than %d bytes", MaxRowBytes)
 
 // line is one physical line without its end.
 type line struct {
 	number int64
 	text   []byte // valid until the next line is read
-	err    error  // why the line has no text: errTooLong
+	err    error  // why the line has no text: ErrTooLong
 }
 
 // lines reads physical lines and takes lines back, so that a row that ran on by mistake is read again from its second
@@ -57,7 +57,7 @@ func (l *lines) readLong(part []byte) (text []byte, tooLong, err error) {
 	for err = bufio.ErrBufferFull; errors.Is(err, bufio.ErrBufferFull); {
 		part, err = l.r.ReadSlice('\n')
 		if tooLong == nil && len(l.long)+len(part) > MaxRowBytes {
-			tooLong = errTooLong
+			tooLong = ErrTooLong
 		}
 		if tooLong == nil {
 			l.long = append(l.long, part...)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/internal/history"
+	"github.com/millrace/millrace/lake/historyfile"
 )
 
 // survey is what the first reading of a file tells, before anything of it is sent: who it is, how long, which columns.
@@ -55,7 +56,7 @@ func (s survey) apiForm(format history.Format) bool {
 // eachRow calls visit with every row or bad row of a file, in order. header, if not nil, gets a CSV file's columns
 // before its first row. An error of visit ends the reading and is returned as it is.
 func eachRow(ctx context.Context, path string, format history.Format, visit func(history.Row, *history.RowError) error, header func([]string)) (err error) {
-	r, err := history.Open(path, format)
+	r, err := historyfile.Open(path, format)
 	if err != nil {
 		return err
 	}

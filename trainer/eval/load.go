@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace/millrace/internal/history"
 	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/lake/historyfile"
 )
 
 // logicalStep is the distance of two rows of a file without times, as on import.
@@ -56,7 +57,7 @@ func Load(ctx context.Context, c Config) (*Log, error) {
 	if err != nil {
 		return nil, &UsageError{Message: err.Error()}
 	}
-	r, err := history.Open(c.Data, format)
+	r, err := historyfile.Open(c.Data, format)
 	if err != nil {
 		return nil, err
 	}

@@ -112,7 +112,7 @@ func TestLoadErrorsSayWhatToDo(t *testing.T) {
 		"no session column": {"e.csv", "user,item_id\n1,2\n", Config{}, "no column for session_id; the file has: user, item_id. Name one of them with --map session_id=COLUMN", true},
 		"mapped column":     {"e.csv", "session_id,item_id\n1,2\n", Config{Mapping: history.Mapping{"item_id": "sku"}}, `no column "sku"`, true},
 		"split column":      {"e.csv", "session_id,item_id\n1,2\n", Config{SplitColumn: "part"}, `no split column "part"; the file has: session_id, item_id`, true},
-		"unknown format":    {"e.xlsx", "", Config{}, "csv or jsonl", true},
+		"unknown format":    {"e.xlsx", "", Config{}, "csv, jsonl or parquet", true},
 		"no usable row":     {"e.csv", "session_id,item_id\n1,\n", Config{}, "no row could be used, of 1", false},
 		"empty":             {"e.csv", "", Config{}, "must name the columns", false},
 	} {

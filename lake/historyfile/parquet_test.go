@@ -1,4 +1,4 @@
-package history
+package historyfile
 
 import (
 	"bytes"
@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/millrace/millrace/internal/history"
 )
 
 // pyarrowRows are the good rows of the files that testdata/write_parquet.py writes, as JSON lines. The second row is bad,
@@ -19,9 +21,9 @@ const pyarrowRows = `{"id":"a","small":1,"large":1152921504606846977,"unsigned":
 {"small":0,"large":0,"unsigned":0,"yes":false,"us":"1970-01-01T00:00:00Z","exact":"0.00"}
 `
 
-func openFile(t *testing.T, name string) *Reader {
+func openFile(t *testing.T, name string) *history.Reader {
 	t.Helper()
-	r, err := Open(filepath.Join("testdata", name), Parquet)
+	r, err := Open(filepath.Join("testdata", name), history.Parquet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,14 +35,23 @@ func openFile(t *testing.T, name string) *Reader {
 	return r
 }
 
+func openLines(t *testing.T, text string) *history.Reader {
+	t.Helper()
+	r, err := history.NewReader(strings.NewReader(text), history.JSONL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 // TestParquetIsAsJSONLines reads what another writer wrote, in two of its dialects, and finds each row to be the one that
 // JSON lines say, digest and all.
 func TestParquetIsAsJSONLines(t *testing.T) {
 	for _, name := range []string{"snappy.parquet", "zstd_v2.parquet"} {
-		r, want := openFile(t, name), openText(t, JSONL, pyarrowRows)
+		r, want := openFile(t, name), openLines(t, pyarrowRows)
 		for i := range 4 {
 			row, err := r.Next()
-			var bad *RowError
+			var bad *history.RowError
 			if reason := map[int]string{1: `column "bytes": it is not valid UTF-8`, 3: "no columns"}[i]; reason != "" {
 				if !errors.As(err, &bad) || bad.Line != int64(i+1) || !strings.Contains(err.Error(), reason) {
 					t.Errorf("%s: row %d: %v, want %s", name, i+1, err, reason)
@@ -94,7 +105,7 @@ func TestParquetRefused(t *testing.T) {
 		if err := os.WriteFile(path, c.content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(path, Parquet); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := Open(path, history.Parquet); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
@@ -112,7 +123,7 @@ func FuzzParquet(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte) {
 		rows, err := newParquetRows(bytes.NewReader(content), int64(len(content)))
 		for n := 0; err == nil && n < 100; n++ {
-			var bad *RowError
+			var bad *history.RowError
 			if _, err = rows.read(); errors.As(err, &bad) {
 				err = nil
 			}

@@ -1,33 +1,60 @@
-package history
+// Package historyfile opens files with a past in every format that import and evaluation take. It belongs to the lake because
+// Parquet does.
+package historyfile
 
 import (
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
+
+	"github.com/millrace/millrace/internal/history"
 )
 
 // parquetRows reads the rows of a Parquet file as the JSON objects that the same rows would be in a file of JSON lines, so
 // that nested columns, digests and event ids are the same in both.
 type parquetRows struct {
+	file   io.Closer
 	schema *parquet.Schema
 	rows   *parquet.GenericReader[any]
 	next   [1]any
 	number int64 // of the row read last, from 1
 }
 
-// newParquetRows opens a file of size bytes. It refuses what the library reads wrongly.
+// Open opens a file. The caller closes the reader.
+func Open(path string, format history.Format) (*history.Reader, error) {
+	if format != history.Parquet {
+		return history.Open(path, format)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open history: %w", err)
+	}
+	info, err := f.Stat()
+	var rows *parquetRows
+	if err == nil {
+		rows, err = newParquetRows(f, info.Size())
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open history %s: %w", path, err), f.Close())
+	}
+	rows.file = f
+	return history.NewObjectReader(rows), nil
+}
+
+// newParquetRows reads the head of a file of size bytes. It refuses what the library reads wrongly.
 func newParquetRows(src io.ReaderAt, size int64) (p *parquetRows, err error) {
 	defer damaged(&err)
 	file, err := parquet.OpenFile(src, size, parquet.SkipBloomFilters(true), parquet.SkipPageIndex(true))
 	if err != nil {
 		return nil, fmt.Errorf("not a Parquet file, or a damaged one: %w", err)
 	}
-	if n := len(file.Schema().Columns()); n > MaxColumns {
-		return nil, fmt.Errorf("%d columns, at most %d", n, MaxColumns)
+	if n := len(file.Schema().Columns()); n > history.MaxColumns {
+		return nil, fmt.Errorf("%d columns, at most %d", n, history.MaxColumns)
 	}
 	for _, group := range file.Metadata().RowGroups {
 		for _, column := range group.Columns {
@@ -47,7 +74,12 @@ func damaged(err *error) {
 	}
 }
 
-// read returns the next row as the text of a JSON object.
+// Next implements history.Objects.
+func (p *parquetRows) Next() (number int64, text []byte, err error) {
+	text, err = p.read()
+	return p.number, text, err
+}
+
 func (p *parquetRows) read() (text []byte, err error) {
 	defer damaged(&err)
 	p.next[0] = nil
@@ -63,24 +95,19 @@ func (p *parquetRows) read() (text []byte, err error) {
 	if err == nil {
 		text, err = json.Marshal(value)
 	}
-	if err == nil && len(text) > MaxRowBytes {
-		err = errTooLong
+	if err == nil && len(text) > history.MaxRowBytes {
+		err = history.ErrTooLong
 	}
 	if err != nil {
-		return nil, &RowError{Line: p.number, Err: err}
+		return nil, &history.RowError{Line: p.number, Err: err}
 	}
 	return text, nil
 }
 
-func (p *parquetRows) close() (err error) {
+// Close implements history.Objects.
+func (p *parquetRows) Close() error { return errors.Join(p.closeRows(), p.file.Close()) }
+
+func (p *parquetRows) closeRows() (err error) {
 	defer damaged(&err)
 	return p.rows.Close()
-}
-
-func (r *Reader) nextParquet() (Row, error) {
-	text, err := r.parquet.read()
-	if err != nil {
-		return Row{}, err
-	}
-	return jsonRow(r.parquet.number, text)
 }
