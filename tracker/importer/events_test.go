@@ -345,7 +345,7 @@ func TestEventsRefuses(t *testing.T) {
 			cfg: importer.Config{Map: mapping(t, "type=kind")}, file: "x.csv", text: "user_id,item_id,kind\nu,1,PAGE VIEW\nu,2,PAGE VIEW\n",
 			want: `no row can be imported; the first reason: line 2: "PAGE VIEW" is not an event type: translate it with --types "PAGE VIEW=view_item"`,
 		},
-		"no format": {cfg: views, file: "x.dat", text: "user_id\n", want: "say csv or jsonl"},
+		"no format": {cfg: views, file: "x.dat", text: "user_id\n", want: "say csv, jsonl or parquet"},
 		"empty":     {cfg: views, file: "x.csv", text: "", want: "the file is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
