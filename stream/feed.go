@@ -3,18 +3,14 @@ package stream
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/internal/event"
-	"github.com/millrace/millrace/internal/feature"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/onlinestore"
 )
@@ -27,34 +23,14 @@ const (
 	feedRows = 20_000
 	// feedBatchBytes is how much is encoded and produced at once: far below what a producer buffers.
 	feedBatchBytes = 4 << 20
-	// feedChangeBytes is the size above which a profile is published without its long texts. What then remains has some
-	// 380 KiB at worst, when every list is full of the longest ids, and fits into a batch of the producer.
-	feedChangeBytes = 256 << 10
 )
-
-// FeatureSchema is the schema header of the change feed.
-const FeatureSchema = "feature/1"
-
-// Change is the value of a record of the change feed (topic millrace.features): the whole row of a profile or of one
-// partition's share of an item, as JSON. The record's key is the row's name without escapes, its partition that of the
-// events. (Epoch, Offset) is the position of the event that changed the row last. Per key the last record holds, and after the
-// topics have grown, when a key may have records in two partitions, the one of the later epoch; a row that changes often is
-// published about once a second.
-type Change struct {
-	FeatureVersion int32                `json:"feature_version"`
-	Epoch          int64                `json:"epoch"`
-	Offset         int64                `json:"offset"`
-	Trimmed        bool                 `json:"trimmed,omitempty"` // the profile lacks its long texts: see feature.ProfileView.Trim
-	Profile        *feature.ProfileView `json:"profile,omitempty"`
-	Item           *feature.ItemView    `json:"item,omitempty"`
-}
 
 // feed publishes changed rows. The newest row of a key replaces one that still waits.
 type feed struct {
 	producer Producer
 	log      *slog.Logger
 	skipped  prometheus.Counter // changes that Kafka does not take
-	scratch  bytes.Buffer       // of publish
+	scratch  []byte             // of publish
 
 	turns   // publications; mu guards what follows
 	waiting map[string]feedRow
@@ -163,60 +139,17 @@ func (f *feed) send(ctx context.Context, records []kafka.Record) error {
 	return f.send(ctx, records[half:])
 }
 
-// encodeChange writes a change as JSON that fits into a record. Texts stay as they are: the feed is no web page, and the
-// escapes of HTML would make a "<" six times as long.
-func encodeChange(c *Change, b *bytes.Buffer) ([]byte, error) {
-	b.Reset()
-	encoder := json.NewEncoder(b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(c); err != nil {
-		return nil, err
-	}
-	if b.Len() > feedChangeBytes && c.Profile != nil && !c.Trimmed {
-		c.Profile.Trim()
-		c.Trimmed = true
-		return encodeChange(c, b)
-	}
-	return bytes.Clone(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
-}
-
 // changeRecord renders a row for the feed; ok is false for rows that are no feature.
 func (f *feed) changeRecord(r feedRow) (record kafka.Record, ok bool, err error) {
-	change := Change{FeatureVersion: r.row.Version, Epoch: r.row.Epoch, Offset: r.row.Offset}
-	var key string
-	switch {
-	case strings.HasPrefix(r.row.Key, "p/"):
-		partial, err := onlinestore.ParseProfileKey(r.row.Key)
-		if err != nil {
-			return record, false, err
-		}
-		profile, err := feature.DecodeProfile(r.row.Value)
-		if err != nil {
-			return record, false, fmt.Errorf("publish %q: %w", r.row.Key, err)
-		}
-		key = partial.Site + ":" + partial.Kind + ":" + partial.ID + ":" + strconv.FormatInt(partial.N, 10)
-		view := profile.View(key)
-		change.Profile = &view
-	case strings.HasPrefix(r.row.Key, "i/"):
-		share, err := onlinestore.ParseItemKey(r.row.Key)
-		if err != nil {
-			return record, false, err
-		}
-		item, err := feature.DecodeItemAggregate(r.row.Value)
-		if err != nil {
-			return record, false, fmt.Errorf("publish %q: %w", r.row.Key, err)
-		}
-		key = share.Site + ":i:" + share.Item + ":" + strconv.Itoa(int(share.Partition))
-		view := item.View(share.Item)
-		change.Item = &view
-	default:
-		return record, false, nil
-	}
-	value, err := encodeChange(&change, &f.scratch)
+	change, err := changeOf(r.row)
 	if err != nil {
 		return record, false, fmt.Errorf("publish %q: %w", r.row.Key, err)
 	}
+	if change == nil {
+		return record, false, nil
+	}
+	f.scratch = change.append(f.scratch[:0])
 	// The record's time is when it was published, because the broker's retention counts from it.
-	return kafka.Record{Topic: event.TopicFeatures, Partition: r.partition, Time: time.Now(), Key: []byte(key), Value: value,
+	return kafka.Record{Topic: event.TopicFeatures, Partition: r.partition, Time: time.Now(), Key: []byte(change.key), Value: bytes.Clone(f.scratch),
 		Headers: []kafka.Header{{Key: event.HeaderSchema, Value: []byte(FeatureSchema)}}}, true, nil
 }

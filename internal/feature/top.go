@@ -73,9 +73,12 @@ func (t Top) merge(o Top, limit int, h HalfLife, now int64) Top {
 	if len(sum) <= limit {
 		return sum
 	}
-	sum = sum.strongest(h, now)[:limit]
-	slices.SortFunc(sum, func(a, b Count) int { return cmp.Compare(a.Name, b.Name) })
-	return sum
+	kept := make(Top, limit)
+	for i, c := range sum.strongest(nil, h, now)[:limit] {
+		kept[i] = *c.Count
+	}
+	slices.SortFunc(kept, func(a, b Count) int { return cmp.Compare(a.Name, b.Name) })
+	return kept
 }
 
 // floor is what an unnamed entry may have counted: nothing while the list has room.
@@ -86,11 +89,17 @@ func (t Top) floor(limit int, h HalfLife, now int64) Decayed {
 	return t[weakest(t, h, now)].Decayed
 }
 
-// strongest is the list by count at now, the largest first.
-func (t Top) strongest(h HalfLife, now int64) Top {
-	list := slices.Clone(t)
-	slices.SortFunc(list, func(a, b Count) int {
-		return cmp.Or(cmp.Compare(b.Value(h, now), a.Value(h, now)), cmp.Compare(a.Name, b.Name))
-	})
+// ranked is an entry and its count at some time.
+type ranked struct {
+	*Count
+	now float64
+}
+
+// strongest appends the entries to list by their counts at now, the largest first.
+func (t Top) strongest(list []ranked, h HalfLife, now int64) []ranked {
+	for i := range t {
+		list = append(list, ranked{&t[i], t[i].Value(h, now)})
+	}
+	slices.SortFunc(list, func(a, b ranked) int { return cmp.Or(cmp.Compare(b.now, a.now), cmp.Compare(a.Name, b.Name)) })
 	return list
 }

@@ -124,10 +124,13 @@ func (v *ProfileView) Trim() {
 	for i := range v.Interactions {
 		v.Interactions[i].Category, v.Interactions[i].Brand = "", ""
 	}
-	long := func(name string, _ HalfLives) bool { return len(name) > event.MaxIDBytes }
+	long := func(name string, _ HalfLives) bool { return !isShort(name) }
 	maps.DeleteFunc(v.Affinities, long)
 	maps.DeleteFunc(v.Brands, long)
 }
+
+// isShort reports whether a name stays in a view that is trimmed.
+func isShort(name string) bool { return len(name) <= event.MaxIDBytes }
 
 func instant(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 

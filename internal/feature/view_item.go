@@ -42,16 +42,20 @@ func (a *ItemAggregate) placementViews() []PlacementView {
 	views := make([]PlacementView, len(a.Placements))
 	for i := range a.Placements {
 		p := &a.Placements[i]
-		ctr := HalfLives{Fortnight: p.CTR(Fortnight, a.LastAt), Day: p.CTR(Day, a.LastAt), Hour: p.CTR(Hour, a.LastAt)}
 		views[i] = PlacementView{Placement: p.Name, Impressions: valuesAt(&p.Impressions, a.LastAt),
-			Examined: valuesAt(&p.Examined, a.LastAt), Clicks: valuesAt(&p.Clicks, a.LastAt), CTR: ctr}
+			Examined: valuesAt(&p.Examined, a.LastAt), Clicks: valuesAt(&p.Clicks, a.LastAt), CTR: p.ctrs(a.LastAt)}
 	}
 	return views
 }
 
+// ctrs is CTR at a time for each half-life.
+func (p *Placement) ctrs(now int64) HalfLives {
+	return HalfLives{Fortnight: p.CTR(Fortnight, now), Day: p.CTR(Day, now), Hour: p.CTR(Hour, now)}
+}
+
 func (a *ItemAggregate) partnerViews() []PartnerView {
 	views := make([]PartnerView, len(a.Partners))
-	for i, c := range a.Partners.strongest(Fortnight, a.LastAt) {
+	for i, c := range a.Partners.strongest(nil, Fortnight, a.LastAt) {
 		views[i] = PartnerView{ItemID: c.Name, Counts: valuesAt(&c.Decayed, a.LastAt)}
 	}
 	return views

@@ -36,7 +36,7 @@ func (s *SiteAggregate) View(site string) SiteView {
 		}
 		v.Minutes[i] = m
 	}
-	for i, c := range s.Searches.strongest(Day, s.LastAt) {
+	for i, c := range s.Searches.strongest(nil, Day, s.LastAt) {
 		v.Searches[i] = TermView{Term: c.Name, Counts: valuesAt(&c.Decayed, s.LastAt)}
 	}
 	return v

@@ -1,0 +1,83 @@
+package stream
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/millrace/millrace/internal/feature"
+	"github.com/millrace/millrace/internal/onlinestore"
+)
+
+// FeatureSchema is the schema header of the change feed.
+const FeatureSchema = "feature/1"
+
+// feedChangeBytes is the size above which a profile is published without its long texts. What then remains has some
+// 380 KiB at worst, when every list is full of the longest ids, and fits into a batch of the producer.
+const feedChangeBytes = 256 << 10
+
+// Change is the value of a record of the change feed (topic millrace.features): the whole row of a profile or of one
+// partition's share of an item, as JSON. The record's key is the row's name without escapes, its partition that of the
+// events. (Epoch, Offset) is the position of the event that changed the row last. Per key the last record holds, and after the
+// topics have grown, when a key may have records in two partitions, the one of the later epoch; a row that changes often is
+// published about once a second.
+type Change struct {
+	FeatureVersion int32                `json:"feature_version"`
+	Epoch          int64                `json:"epoch"`
+	Offset         int64                `json:"offset"`
+	Trimmed        bool                 `json:"trimmed,omitempty"` // the profile lacks its long texts: see feature.ProfileView.Trim
+	Profile        *feature.ProfileView `json:"profile,omitempty"`
+	Item           *feature.ItemView    `json:"item,omitempty"`
+}
+
+// change is what a Change is written from: a row and the profile or the item that it holds.
+type change struct {
+	row     onlinestore.Row
+	key     string // of the record
+	profile *feature.Profile
+	item    *feature.ItemAggregate
+	itemID  string
+}
+
+// changeOf reads a row; it returns nil for a row that is no feature.
+func changeOf(row onlinestore.Row) (*change, error) {
+	switch {
+	case strings.HasPrefix(row.Key, "p/"):
+		partial, err := onlinestore.ParseProfileKey(row.Key)
+		if err != nil {
+			return nil, err
+		}
+		profile, err := feature.DecodeProfile(row.Value)
+		return &change{row: row, key: profileID(partial), profile: profile}, err
+	case strings.HasPrefix(row.Key, "i/"):
+		share, err := onlinestore.ParseItemKey(row.Key)
+		if err != nil {
+			return nil, err
+		}
+		item, err := feature.DecodeItemAggregate(row.Value)
+		key := share.Site + ":i:" + share.Item + ":" + strconv.Itoa(int(share.Partition))
+		return &change{row: row, key: key, item: item, itemID: share.Item}, err
+	}
+	return nil, nil
+}
+
+// append appends the JSON of the Change, which fits into a record. Texts stay as they are: the feed is no web page, and the
+// escapes of HTML would make a "<" six times as long.
+func (c *change) append(b []byte) []byte {
+	first := len(b)
+	b = c.appendHead(b)
+	if c.item != nil {
+		return append(c.item.AppendView(append(b, `,"item":`...), c.itemID), '}')
+	}
+	b = append(c.profile.AppendView(append(b, `,"profile":`...), c.key, false), '}')
+	if len(b)-first <= feedChangeBytes {
+		return b
+	}
+	b = append(c.appendHead(b[:first]), `,"trimmed":true,"profile":`...)
+	return append(c.profile.AppendView(b, c.key, true), '}')
+}
+
+func (c *change) appendHead(b []byte) []byte {
+	b = strconv.AppendInt(append(b, `{"feature_version":`...), int64(c.row.Version), 10)
+	b = strconv.AppendInt(append(b, `,"epoch":`...), c.row.Epoch, 10)
+	return strconv.AppendInt(append(b, `,"offset":`...), c.row.Offset, 10)
+}
