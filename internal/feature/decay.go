@@ -115,6 +115,16 @@ func (d *Decayed) Value(h HalfLife, now int64) float64 {
 	return d.Values[h] * math.Exp2(-float64(now-d.At)/h.millis())
 }
 
+// atLeast is a bound of Value from below, and close to it where the count is young for its half-life. The series of the
+// exponential, cut after a negative term, is always too small; rounding is far below what is taken off.
+func (d *Decayed) atLeast(h HalfLife, now int64) float64 {
+	if now <= d.At {
+		return d.Values[h]
+	}
+	y := float64(now-d.At) * (math.Ln2 / h.millis())
+	return d.Values[h] * (1 - y*(1-y/2*(1-y/3))) * (1 - 1e-12)
+}
+
 // Rate is the count as events per day: an item with r events on each of the last days has the rate r, whatever the
 // half-life.
 func (d *Decayed) Rate(h HalfLife, now int64) float64 {

@@ -276,7 +276,7 @@ func (p *Profile) EventType(name string, h HalfLife, now int64) float64 {
 }
 
 func countOf(counts []Count, name string, h HalfLife, now int64) float64 {
-	at, found := slices.BinarySearchFunc(counts, name, byName)
+	at, found := placeOf(counts, name)
 	if !found {
 		return 0
 	}

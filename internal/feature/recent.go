@@ -3,6 +3,7 @@ package feature
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // Seen is one member of a set of items: the item and when it was last met. A set of search terms has terms for items.
@@ -49,12 +50,28 @@ type Count struct {
 	Decayed
 }
 
-func byName(c Count, name string) int { return cmp.Compare(c.Name, name) }
+// placeOf finds a name in counts sorted by name: its place, or the one that it would have. It is the search of every event
+// in every list, hence no slices.BinarySearchFunc, which copies each entry that it compares.
+func placeOf(counts []Count, name string) (at int, found bool) {
+	end := len(counts)
+	for at < end {
+		mid := int(uint(at+end) / 2)
+		switch order := strings.Compare(counts[mid].Name, name); {
+		case order == 0:
+			return mid, true
+		case order < 0:
+			at = mid + 1
+		default:
+			end = mid
+		}
+	}
+	return at, false
+}
 
 // addCount counts name in a slice sorted by name that holds at most limit entries. Beyond it, the entry with the smallest
 // slow count at now goes, the last one by name among equals.
 func addCount(counts []Count, name string, d Decayed, limit int, now int64) []Count {
-	at, found := slices.BinarySearchFunc(counts, name, byName)
+	at, found := placeOf(counts, name)
 	if found {
 		counts[at].Merge(d)
 		return counts

@@ -1,6 +1,7 @@
 package feature
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -12,6 +13,40 @@ import (
 
 	"github.com/millrace/millrace/internal/event"
 )
+
+// TestWeakestIsExact compares with the plain search, in lists of all ages and of counts that hardly differ.
+func TestWeakestIsExact(t *testing.T) {
+	plain := func(counts []Count, h HalfLife, now int64) (found int) {
+		for i := range counts {
+			if counts[i].Value(h, now) <= counts[found].Value(h, now) {
+				found = i
+			}
+		}
+		return found
+	}
+	r := rand.New(rand.NewPCG(4, 4))
+	for range 20_000 {
+		span := int64(1) << r.IntN(40) // up to 35 years
+		counts := make([]Count, 1+r.IntN(MaxPartners))
+		for i := range counts {
+			counts[i].Add(1+float64(r.IntN(2)), -r.Int64N(span))
+			if r.IntN(3) == 0 {
+				counts[i].Add(1, -r.Int64N(span))
+			}
+		}
+		now := r.Int64N(span) - span/2
+		for h := range halfLives {
+			if got, want := weakest(counts, h, now), plain(counts, h, now); got != want {
+				t.Fatalf("%s at %d: entry %d of %v, want %d", h, now, got, counts, want)
+			}
+			for i := range counts {
+				if least, value := counts[i].atLeast(h, now), counts[i].Value(h, now); least > value {
+					t.Fatalf("%s at %d: %v is at least %v and has the value %v", h, now, counts[i], least, value)
+				}
+			}
+		}
+	}
+}
 
 // TestVisitorsError measures the error that the table of features promises, on both sides of every change of form.
 func TestVisitorsError(t *testing.T) {
@@ -138,7 +173,7 @@ func TestTopFindsHeavyHitters(t *testing.T) {
 		t.Error("merging is not commutative")
 	}
 	for title, list := range map[string]Top{"one list": one, "merged": merged} {
-		if len(list) != limit || !slices.IsSortedFunc(list, func(a, b Count) int { return byName(a, b.Name) }) {
+		if len(list) != limit || !slices.IsSortedFunc(list, func(a, b Count) int { return cmp.Compare(a.Name, b.Name) }) {
 			t.Fatalf("%s: %d entries, or unsorted", title, len(list))
 		}
 		for _, c := range list {

@@ -10,12 +10,16 @@ import (
 // small, at most the weakest count too large, and a name with more than 1/limit of all that was counted is never missing.
 type Top []Count
 
-// weakest is the index of the entry with the smallest count at now, the last by name among equals.
+// weakest is the index of the entry with the smallest count at now, the last by name among equals. Most entries are seen to
+// be stronger than the weakest so far without an exponential.
 func weakest(counts []Count, h HalfLife, now int64) int {
 	found, least := 0, counts[0].Value(h, now)
-	for i := range counts[1:] {
-		if v := counts[i+1].Value(h, now); v <= least {
-			found, least = i+1, v
+	for i := 1; i < len(counts); i++ {
+		if counts[i].atLeast(h, now) > least {
+			continue
+		}
+		if v := counts[i].Value(h, now); v <= least {
+			found, least = i, v
 		}
 	}
 	return found
@@ -23,7 +27,7 @@ func weakest(counts []Count, h HalfLife, now int64) int {
 
 // add counts a name in a list of at most limit, weighed at the half-life h.
 func (t Top) add(name string, d Decayed, limit int, h HalfLife, now int64) Top {
-	at, found := slices.BinarySearchFunc(t, name, byName)
+	at, found := placeOf(t, name)
 	if found {
 		t[at].Merge(d)
 		return t
