@@ -19,8 +19,11 @@ const (
 	// feedInterval is how long changed rows are collected before they are published: a visitor who clicks five times in a
 	// second is published once.
 	feedInterval = time.Second
-	// feedRows is how many changed rows may wait. Above it the partitions wait for the feed; at 2 KiB a row this is 40 MB.
-	feedRows = 20_000
+	// feedBytes is what changed rows may weigh that wait. Above it the partitions wait for the feed, and at half of it they
+	// are published before the interval is over: what a core changes in a second while it works off a backlog has its place.
+	feedBytes = 64 << 20
+	// feedRowBytes is what a row weighs beside its value: its key, its place in the map.
+	feedRowBytes = 200
 	// feedBatchBytes is how much is encoded and produced at once: far below what a producer buffers.
 	feedBatchBytes = 4 << 20
 )
@@ -34,11 +37,22 @@ type feed struct {
 
 	turns   // publications; mu guards what follows
 	waiting map[string]feedRow
+	weight  int // of waiting, in bytes
 }
 
 type feedRow struct {
 	partition int32
 	row       onlinestore.Row
+}
+
+// put keeps a row in the place of an older one. The caller holds mu.
+func (f *feed) put(r feedRow) {
+	if old, ok := f.waiting[r.row.Key]; ok {
+		f.weight += len(r.row.Value) - len(old.row.Value)
+	} else {
+		f.weight += len(r.row.Value) + feedRowBytes
+	}
+	f.waiting[r.row.Key] = r
 }
 
 func newFeed(p Producer, skipped prometheus.Counter, log *slog.Logger) *feed {
@@ -49,11 +63,11 @@ func newFeed(p Producer, skipped prometheus.Counter, log *slog.Logger) *feed {
 func (f *feed) add(ctx context.Context, partition int32, rows []onlinestore.Row) error {
 	for {
 		f.mu.Lock()
-		if len(f.waiting) < feedRows {
+		if f.weight < feedBytes {
 			for _, row := range rows {
-				f.waiting[row.Key] = feedRow{partition, row}
+				f.put(feedRow{partition, row})
 			}
-			full := len(f.waiting) >= feedRows/2
+			full := f.weight >= feedBytes/2
 			f.mu.Unlock()
 			if full {
 				f.poke()
@@ -80,7 +94,7 @@ func (f *feed) publish(ctx context.Context) error {
 	f.mu.Lock()
 	f.begun++
 	rows := f.waiting
-	f.waiting = make(map[string]feedRow)
+	f.waiting, f.weight = make(map[string]feedRow), 0
 	f.broadcast()
 	f.mu.Unlock()
 

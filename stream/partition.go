@@ -15,7 +15,7 @@ import (
 
 // batchRecords is how many records are applied in one state batch at most. A batch is what was fetched; only a backlog makes
 // it so large, and then rows that several of its events change are written once.
-const batchRecords = 4000
+const batchRecords = 16_000
 
 // partition is one partition of the events topic while this process owns it. One goroutine runs it.
 type partition struct {
