@@ -66,16 +66,24 @@ func escapeByte(c byte) string {
 	return `\u00` + digits[c>>4:c>>4+1] + digits[c&15:c&15+1]
 }
 
-// appendNumber appends a finite number in as few digits as tell it from its neighbours.
-func appendNumber(b []byte, f float64) []byte {
+func appendFloat64(b []byte, f float64) []byte { return appendNumber(b, f, 64) }
+
+func appendFloat32(b []byte, f float32) []byte { return appendNumber(b, float64(f), 32) }
+
+// appendNumber appends a finite number in as few digits as tell it from its neighbours among the numbers of so many bits.
+func appendNumber(b []byte, f float64, bits int) []byte {
 	abs := math.Abs(f)
-	if abs >= 1 && abs < 1<<53 && math.Trunc(f) == f { // most counts are of one event at its time
+	if abs >= 1 && abs < 1<<24 && math.Trunc(f) == f { // most counts are of one event at its time
 		return strconv.AppendInt(b, int64(f), 10)
 	}
-	if abs == 0 || abs >= 1e-6 && abs < 1e21 {
-		return strconv.AppendFloat(b, f, 'f', -1, 64)
+	small, large := abs < 1e-6, abs >= 1e21
+	if bits == 32 {
+		small, large = float32(abs) < 1e-6, float32(abs) >= 1e21
 	}
-	b = strconv.AppendFloat(b, f, 'e', -1, 64)
+	if abs == 0 || !small && !large {
+		return strconv.AppendFloat(b, f, 'f', -1, bits)
+	}
+	b = strconv.AppendFloat(b, f, 'e', -1, bits)
 	if n := len(b); b[n-4] == 'e' && b[n-2] == '0' { // 1e-09 is written 1e-9
 		b[n-2] = b[n-1]
 		b = b[:n-1]
@@ -97,15 +105,15 @@ func appendValues(b []byte, d *Decayed, now int64) []byte {
 func appendHalfLives(b []byte, v HalfLives) []byte {
 	b = append(b, `{"14d":`...)
 	first := len(b)
-	b = appendNumber(b, v.Fortnight)
+	b = appendFloat32(b, v.Fortnight)
 	if v.Day == v.Fortnight && v.Hour == v.Fortnight {
 		text := b[first:]
 		b = append(append(b, `,"1d":`...), text...)
 		b = append(append(b, `,"1h":`...), text...)
 		return append(b, '}')
 	}
-	b = appendNumber(append(b, `,"1d":`...), v.Day)
-	b = appendNumber(append(b, `,"1h":`...), v.Hour)
+	b = appendFloat32(append(b, `,"1d":`...), v.Day)
+	b = appendFloat32(append(b, `,"1h":`...), v.Hour)
 	return append(b, '}')
 }
 

@@ -13,8 +13,8 @@ func (a *ItemAggregate) AppendView(b []byte, itemID string) []byte {
 	b = appendValues(append(b, `,"carts":`...), &a.Carts, a.LastAt)
 	b = appendValues(append(b, `,"purchases":`...), &a.Purchases, a.LastAt)
 	b = appendValues(append(b, `,"impressions":`...), &a.Impressions, a.LastAt)
-	b = appendNumber(append(b, `,"trend":`...), a.Trend(a.LastAt))
-	b = appendNumber(append(b, `,"visitors":`...), a.Visitors.Estimate())
+	b = appendFloat32(append(b, `,"trend":`...), float32(a.Trend(a.LastAt)))
+	b = appendFloat32(append(b, `,"visitors":`...), float32(a.Visitors.Estimate()))
 	b = append(b, `,"placements":[`...)
 	for i := range a.Placements {
 		if i > 0 {
@@ -37,7 +37,7 @@ func (a *ItemAggregate) AppendView(b []byte, itemID string) []byte {
 	b = appendTextField(b, `,"item_category":`, a.Category.Value)
 	b = appendTextField(b, `,"item_brand":`, a.Brand.Value)
 	if a.Price.Known {
-		b = appendNumber(append(b, `,"price":`...), a.Price.Value)
+		b = appendFloat64(append(b, `,"price":`...), a.Price.Value)
 	}
 	return append(b, '}')
 }

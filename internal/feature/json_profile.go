@@ -47,7 +47,7 @@ func appendInteraction(b []byte, in *Interaction, trimmed bool) []byte {
 		b = appendTextField(b, `,"brand":`, in.Brand)
 	}
 	if in.HasPrice {
-		b = appendNumber(append(b, `,"price":`...), in.Price)
+		b = appendFloat64(append(b, `,"price":`...), in.Price)
 	}
 	return append(b, '}')
 }

@@ -67,6 +67,22 @@ func TestViewsAsJSON(t *testing.T) {
 	}
 }
 
+// TestClickLongAfterItsImpression divides by what two months leave of an impression: no number of JSON may be endless.
+func TestClickLongAfterItsImpression(t *testing.T) {
+	shown := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
+	for days := range 60 {
+		var a ItemAggregate
+		for _, e := range []*event.Event{
+			{Type: event.ViewItemList, OccurredAt: shown},
+			{Type: event.SelectItem, OccurredAt: shown.AddDate(0, 0, days)},
+		} {
+			e.Rec, e.Items = &event.Rec{Placement: "home"}, []event.Item{{ItemID: "i"}}
+			a.Apply(e, &e.Items[0])
+		}
+		samePlainJSON(t, "item", a.AppendView(nil, "i"), a.View("i"))
+	}
+}
+
 // FuzzProfileAsJSON takes rows as they are stored.
 func FuzzProfileAsJSON(f *testing.F) {
 	f.Add((&Profile{}).Encode(nil), "p")
@@ -94,10 +110,16 @@ func FuzzScalarsAsJSON(f *testing.F) {
 	for i, number := range []float64{0, math.Copysign(0, -1), 1, -7, 1e21, 9e20, 1 << 53, 1e-6, 9.99e-7, 1e-9, 5e-324, 0.1, 1.5e300} {
 		f.Add("a<b>&\u2029", math.Float64bits(number), int64(i)*777_777_777_777)
 	}
+	for _, number := range []float32{1e21, 9e20, 1 << 24, 1e-6, 9.99e-7, 1e-9, 1e-45} {
+		f.Add("", uint64(math.Float32bits(number))<<32, int64(0))
+	}
 	f.Fuzz(func(t *testing.T, text string, bits uint64, ms int64) {
 		samePlainJSON(t, "text", appendString(nil, text), text)
 		if number := math.Float64frombits(bits); !math.IsNaN(number) && !math.IsInf(number, 0) {
-			samePlainJSON(t, "number", appendNumber(nil, number), number)
+			samePlainJSON(t, "number", appendFloat64(nil, number), number)
+		}
+		if number := math.Float32frombits(uint32(bits >> 32)); number == number && !math.IsInf(float64(number), 0) {
+			samePlainJSON(t, "short number", appendFloat32(nil, number), number)
 		}
 		if year := instant(ms).Year(); year >= 0 && year <= 9999 {
 			samePlainJSON(t, "time", appendTime(nil, ms), instant(ms))

@@ -84,7 +84,7 @@ func itemFeatures() []described {
 		{"placements.impressions", events, decayedSum + ", view_item_list of the placement"},
 		{"placements.examined", events, "the same, each event times 1 / log2(position + 2)"},
 		{"placements.clicks", events, decayedSum + ", select_item of the placement"},
-		{"placements.ctr", "ratio" + perHalfLife, "clicks / examined"},
+		{"placements.ctr", "ratio" + perHalfLife, fmt.Sprintf("clicks / examined, 0 where %g of them is not left", minExamined)},
 		{"partners.item_id", "", fmt.Sprintf("items that came up to %d items before or after in a session; the %d strongest (SpaceSaving)", MaxMeeting, MaxPartners)},
 		{"partners.counts", "sessions" + perHalfLife, "sum over meetings of 2^(-age / half-life), at most the weakest partner's too large"},
 		{"item_name", "", "what the newest event said"},
@@ -111,6 +111,7 @@ func siteFeatures() []described {
 func TestFeaturesPage(t *testing.T) {
 	var page bytes.Buffer
 	fmt.Fprintf(&page, "# Features\n\nWritten by `go generate ./internal/feature`; version %d. Half-lives: %s, %s and %s. Times are those of occurred_at. "+
+		"Decayed values are shown to seven digits. "+
 		"Robots count for nothing;\nvisitors who refused personalization have no profile. Sources of the methods stand in the code.\n", Version, Hour, Day, Fortnight)
 	for _, part := range []struct {
 		title, about string

@@ -32,11 +32,15 @@ func Propensity(position int32) float64 {
 	return 1 / math.Log2(float64(position)+2)
 }
 
-// CTR is clicks over examined impressions at now, 0 where nothing was shown. It is above 1 where clicks arrived whose
-// impressions did not.
+// minExamined is what must be left of examined impressions for a rate. Less is an impression so long ago that a click over it
+// would be beyond any number.
+const minExamined = 1e-6
+
+// CTR is clicks over examined impressions at now, 0 where nothing was shown or minExamined is not left of it. It is above 1
+// where clicks arrived whose impressions did not.
 func (p *Placement) CTR(h HalfLife, now int64) float64 {
 	examined := p.Examined.Value(h, now)
-	if examined == 0 {
+	if examined < minExamined {
 		return 0
 	}
 	return p.Clicks.Value(h, now) / examined

@@ -7,11 +7,17 @@ import (
 	"github.com/millrace/millrace/internal/event"
 )
 
-// HalfLives is a decayed count at a time, for each half-life.
+// HalfLives is a decayed count at a time, for each half-life: to seven digits, because the others mean nothing and would be
+// most of what the change feed writes.
 type HalfLives struct {
-	Fortnight float64 `json:"14d"`
-	Day       float64 `json:"1d"`
-	Hour      float64 `json:"1h"`
+	Fortnight float32 `json:"14d"`
+	Day       float32 `json:"1d"`
+	Hour      float32 `json:"1h"`
+}
+
+// halfLivesOf are the values that f has for each half-life.
+func halfLivesOf(f func(h HalfLife) float64) HalfLives {
+	return HalfLives{Fortnight: float32(f(Fortnight)), Day: float32(f(Day)), Hour: float32(f(Hour))}
 }
 
 // ProfileView is a profile as the API and the change feed show it. Decayed counts are as of UpdatedAt.
@@ -150,6 +156,8 @@ func countsAt(counts []Count, now int64) map[string]HalfLives {
 	return m
 }
 
+// valuesAt is Value for each half-life, all from one exponential.
 func valuesAt(d *Decayed, now int64) HalfLives {
-	return HalfLives{Fortnight: d.Value(Fortnight, now), Day: d.Value(Day, now), Hour: d.Value(Hour, now)}
+	fade := fading(max(0, now-d.At))
+	return halfLivesOf(func(h HalfLife) float64 { return d.Values[h] * fade[h] })
 }

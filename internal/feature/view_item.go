@@ -13,8 +13,8 @@ type ItemView struct {
 	Carts       HalfLives       `json:"carts"`
 	Purchases   HalfLives       `json:"purchases"`
 	Impressions HalfLives       `json:"impressions"`
-	Trend       float64         `json:"trend"`
-	Visitors    float64         `json:"visitors"`   // distinct, to 3.3 %
+	Trend       float32         `json:"trend"`
+	Visitors    float32         `json:"visitors"`   // distinct, to 3.3 %
 	Placements  []PlacementView `json:"placements"` // by name
 	Partners    []PartnerView   `json:"partners"`   // most often met in the same session first
 	Name        string          `json:"item_name,omitempty"`
@@ -50,7 +50,7 @@ func (a *ItemAggregate) placementViews() []PlacementView {
 
 // ctrs is CTR at a time for each half-life.
 func (p *Placement) ctrs(now int64) HalfLives {
-	return HalfLives{Fortnight: p.CTR(Fortnight, now), Day: p.CTR(Day, now), Hour: p.CTR(Hour, now)}
+	return halfLivesOf(func(h HalfLife) float64 { return p.CTR(h, now) })
 }
 
 func (a *ItemAggregate) partnerViews() []PartnerView {
@@ -73,8 +73,8 @@ func (a *ItemAggregate) View(itemID string) ItemView {
 		Carts:       valuesAt(&a.Carts, a.LastAt),
 		Purchases:   valuesAt(&a.Purchases, a.LastAt),
 		Impressions: valuesAt(&a.Impressions, a.LastAt),
-		Trend:       a.Trend(a.LastAt),
-		Visitors:    a.Visitors.Estimate(),
+		Trend:       float32(a.Trend(a.LastAt)),
+		Visitors:    float32(a.Visitors.Estimate()),
 		Placements:  a.placementViews(),
 		Partners:    a.partnerViews(),
 		Name:        a.Name.Value,
