@@ -60,7 +60,7 @@ func OpenEmbedded(cfg EmbeddedConfig) (*Embedded, error) {
 		cache.Close()
 		return nil, fmt.Errorf("open online store: %w", err)
 	}
-	s := &Embedded{db: db, cache: cache, written: newPositions()}
+	s := &Embedded{db: db, cache: cache, written: newPositions(keptPositions)}
 	if s.marker, err = readOrMakeMarker(db); err != nil {
 		return nil, errors.Join(fmt.Errorf("open online store: %w", err), s.Close())
 	}
@@ -103,29 +103,93 @@ func (s *Embedded) Put(ctx context.Context, rows []Row) error {
 		return err
 	}
 	defer leave()
-	s.put.Lock()
-	defer s.put.Unlock()
 	// Memory must not forget a row before it is in the database.
-	for rows := range slices.Chunk(rows, keptPositions) {
-		if err := s.write(rows); err != nil {
-			s.written = newPositions() // it may know rows that are not written
+	for rows := range slices.Chunk(rows, s.written.kept) {
+		if err := s.putAll(rows); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// write puts those of the rows that are not older than the stored ones.
-func (s *Embedded) write(rows []Row) error {
+// putAll writes those of the rows that change something.
+func (s *Embedded) putAll(rows []Row) error {
+	stored := make([]found, len(rows))
+	s.put.Lock()
+	s.recall(rows, stored)
+	forgotten := s.written.forgotten
+	s.put.Unlock()
+	// The slow part: others go on meanwhile.
+	if err := s.look(rows, stored); err != nil {
+		return err
+	}
+	s.put.Lock()
+	defer s.put.Unlock()
+	if s.written.forgotten != forgotten { // memory may not know any more what others have written since
+		clear(stored)
+		if err := s.look(rows, stored); err != nil {
+			return err
+		}
+	}
+	s.recall(rows, stored)
+	if err := s.write(rows, stored); err != nil {
+		s.written.reset() // it may know rows that are not written
+		return err
+	}
+	return nil
+}
+
+// found is what stands under the key of a row.
+type found struct {
+	position
+	there bool
+	same  bool // it is the very row
+}
+
+// recall notes what memory knows. The caller holds put.
+func (s *Embedded) recall(rows []Row, stored []found) {
+	for i, row := range rows {
+		if at, ok := s.written.get(row.Key); ok {
+			stored[i] = found{position: at, there: true}
+		}
+	}
+}
+
+// look reads what the database has under the keys that nothing is known of.
+func (s *Embedded) look(rows []Row, stored []found) error {
+	for i, row := range rows {
+		if stored[i].there {
+			continue
+		}
+		value, closer, err := s.db.Get([]byte(row.Key))
+		if errors.Is(err, pebble.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("read online row: %w", err)
+		}
+		r, err := DecodeRow(value)
+		stored[i] = found{position: position{r.Epoch, r.Offset}, there: true,
+			same: r.Version == row.Version && r.Epoch == row.Epoch && r.Offset == row.Offset && bytes.Equal(r.Value, row.Value)}
+		if err := errors.Join(err, closer.Close()); err != nil {
+			return fmt.Errorf("read online row %q: %w", row.Key, err)
+		}
+	}
+	return nil
+}
+
+// write puts those of the rows that are neither older than what is stored nor the very same: a start puts many again. What
+// came before in the same rows is known to memory alone. The caller holds put.
+func (s *Embedded) write(rows []Row, stored []found) error {
 	batch := s.db.NewBatch(state.KeepBuffer())
 	defer batch.Close()
 	var key, value []byte
-	for _, row := range rows {
-		stored, ok, err := s.position(row.Key)
-		if err != nil {
-			return err
+	for i, row := range rows {
+		there := stored[i]
+		if at, ok := s.written.get(row.Key); ok {
+			there = found{position: at, there: true}
 		}
-		if ok && row.Before(Row{Epoch: stored.epoch, Offset: stored.offset}) {
+		if there.same || there.there && row.Before(Row{Epoch: there.epoch, Offset: there.offset}) {
 			continue
 		}
 		key, value = append(key[:0], row.Key...), AppendRow(value[:0], row)
@@ -138,26 +202,6 @@ func (s *Embedded) write(rows []Row) error {
 		return fmt.Errorf("put online rows: %w", err)
 	}
 	return nil
-}
-
-// position returns where a stored row stands. Within one batch the database does not yet show what came before; memory
-// does.
-func (s *Embedded) position(key string) (at position, ok bool, err error) {
-	if at, ok = s.written.get(key); ok {
-		return at, true, nil
-	}
-	value, closer, err := s.db.Get([]byte(key))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return at, false, nil
-	}
-	if err != nil {
-		return at, false, fmt.Errorf("read online row: %w", err)
-	}
-	row, err := DecodeRow(value)
-	if err := errors.Join(err, closer.Close()); err != nil {
-		return at, false, err
-	}
-	return position{row.Epoch, row.Offset}, true, nil
 }
 
 // Get implements Store.

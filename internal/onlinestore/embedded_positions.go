@@ -8,13 +8,17 @@ const keptPositions = 50_000
 // positions are the positions of rows in the database, for the keys that were written last. They are guarded by the lock
 // of puts.
 type positions struct {
+	kept       int // keys in a generation
 	young, old map[string]position
+	forgotten  uint64 // how often something was forgotten
 }
 
 // position is a row's place in Kafka.
 type position struct{ epoch, offset int64 }
 
-func newPositions() positions { return positions{young: make(map[string]position)} }
+func newPositions(kept int) positions {
+	return positions{kept: kept, young: make(map[string]position)}
+}
 
 // get returns the position of a row, if it is known. Then the row is in the database.
 func (p *positions) get(key string) (at position, known bool) {
@@ -27,8 +31,9 @@ func (p *positions) get(key string) (at position, known bool) {
 
 // set notes the position of a row that was written.
 func (p *positions) set(key string, at position) {
-	if len(p.young) >= keptPositions {
+	if len(p.young) >= p.kept {
 		p.young, p.old = make(map[string]position), p.young
+		p.forgotten++
 	}
 	p.young[key] = at
 }
@@ -37,4 +42,10 @@ func (p *positions) set(key string, at position) {
 func (p *positions) forget(key string) {
 	delete(p.young, key)
 	delete(p.old, key)
+	p.forgotten++
+}
+
+// reset forgets all.
+func (p *positions) reset() {
+	*p = positions{young: make(map[string]position), forgotten: p.forgotten + 1}
 }
