@@ -30,8 +30,9 @@ type basis = control.StateBasis
 // Rebuilds knows which states are wanted and is told which there are; *control.Store is one.
 type Rebuilds interface {
 	WantedRebuild(ctx context.Context, topic string) (generation int64, err error)
-	ReportState(ctx context.Context, topic string, partition int32, b control.StateBasis) error
-	ReportedStates(ctx context.Context, topic string) (map[int32]control.StateBasis, error)
+	ClaimState(ctx context.Context, topic string, partition int32, b control.StateBasis) (control.PartitionState, error)
+	ReportState(ctx context.Context, topic string, partition int32, claim int64) error
+	ReportedStates(ctx context.Context, topic string) (map[int32]control.PartitionState, error)
 }
 
 // layout says which partition an event belongs to: in the running epoch that of its record; an event of an earlier epoch

@@ -25,7 +25,8 @@ type partition struct {
 	db      *state.DB
 	applier *applier
 	commit  func(next int64)
-	basis   basis // what its state was made for; Stream.mu guards it, because others look
+	basis   basis // what its state was made for; Stream.mu guards it and claim, because others look
+	claim   int64 // under which this process speaks for the state
 	// quiet takes functions that must see the partition between two batches; done is closed when nobody takes them. A
 	// function that leaves the partition unfit to go on sets failed.
 	quiet  chan func(context.Context)

@@ -7,14 +7,16 @@ import (
 	"sync"
 	"time"
 
-	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/onlinestore"
 	"github.com/millrace/millrace/internal/state"
 )
 
-// publishState brings the online store up to a state that was opened or made. What an earlier state has left there is
-// removed afterwards, beside the partition, if that is due; else the state is reported.
+// publishState claims a state that was opened or made and brings the online store up to it. What another state has left there
+// is removed afterwards, beside the partition, if that is due.
 func (p *partition) publishState(ctx context.Context) (sweep bool, err error) {
+	if err := p.claimState(ctx); err != nil {
+		return false, err
+	}
 	if p.republication.marker, err = p.s.publishAgain(ctx, p.number, p.db, &p.checkpoint); err != nil {
 		return false, err
 	}
@@ -23,18 +25,9 @@ func (p *partition) publishState(ctx context.Context) (sweep bool, err error) {
 		return false, err
 	}
 	if due != "" {
-		return true, p.s.at(stepPublished)
+		err = p.s.at(stepPublished)
 	}
-	return false, p.s.report(ctx, p.number, p.basis)
-}
-
-// report tells what the state of a partition was made for, unless that is known.
-func (s *Stream) report(ctx context.Context, number int32, made basis) error {
-	reported, err := s.deps.Rebuilds.ReportedStates(ctx, event.TopicEvents)
-	if err != nil || reported[number] == made {
-		return err
-	}
-	return s.deps.Rebuilds.ReportState(ctx, event.TopicEvents, number, made)
+	return due != "", err
 }
 
 // publishAgain brings the online store up to the state: the rows in the outbox, or all of them where the store is another

@@ -2,7 +2,6 @@ package stream
 
 import (
 	"context"
-	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -140,9 +139,22 @@ func (h *house) spoil() {
 		if err := db.Commit(batch, position); err != nil {
 			h.t.Fatal(err)
 		}
-		if err := errors.Join(db.Close(), h.control.ReportState(h.t.Context(), event.TopicEvents, n, basis{Epoch: 1})); err != nil {
+		if err := db.Close(); err != nil {
 			h.t.Fatal(err)
 		}
+		h.reportAs(n, basis{Epoch: 1})
+	}
+}
+
+// reportAs claims and reports a partition as a process with another state does.
+func (h *house) reportAs(number int32, b basis) {
+	h.t.Helper()
+	claimed, err := h.control.ClaimState(h.t.Context(), event.TopicEvents, number, b)
+	if err == nil {
+		err = h.control.ReportState(h.t.Context(), event.TopicEvents, number, claimed.Claim)
+	}
+	if err != nil {
+		h.t.Fatal(err)
 	}
 }
 

@@ -47,7 +47,7 @@ func (s *Stream) RebuildStatus(ctx context.Context, generation int64) (RebuildSt
 	status := RebuildStatus{Generation: generation, Partitions: in.partitions}
 	status.Replayed, status.Landed = s.restores.progress(in)
 	for number := range in.partitions {
-		if b, ok := reported[number]; ok && b.Version == feature.Version && b.Epoch == in.epoch && b.Generation >= generation {
+		if b := reported[number]; b.Shown && b.Version == feature.Version && b.Epoch == in.epoch && b.Generation >= generation {
 			status.Done++
 		}
 	}
@@ -145,7 +145,6 @@ func (p *partition) swap(ctx context.Context, b *built) error {
 func (p *partition) change(ctx context.Context, made basis) error {
 	old := p.db
 	p.republication.end()
-	p.republication = republication{} // all rows of the new state are published below
 	if err := p.checkpoint.finish(); err != nil {
 		return err
 	}
@@ -168,9 +167,5 @@ func (p *partition) change(ctx context.Context, made basis) error {
 	p.basis = made
 	p.s.mu.Unlock()
 	p.s.log.Info("a state was made again and is in force", "partition", p.number, "generation", made.Generation, "offset", p.applier.position.Offset)
-	sweep, err := p.publishState(ctx)
-	if sweep {
-		p.s.sweeper.want(p.number)
-	}
-	return err
+	return p.showState(ctx)
 }

@@ -199,9 +199,9 @@ func (p *simProcess) heal() {
 
 // simRebuilds is the model of what the control store knows of rebuilds.
 type simRebuilds struct {
-	mu       sync.Mutex
-	wanted   int64
-	reported map[int32]basis
+	mu     sync.Mutex
+	wanted int64
+	states map[int32]control.PartitionState
 }
 
 func (r *simRebuilds) request() {
@@ -216,17 +216,30 @@ func (r *simRebuilds) WantedRebuild(context.Context, string) (int64, error) {
 	return r.wanted, nil
 }
 
-func (r *simRebuilds) ReportState(_ context.Context, _ string, partition int32, b basis) error {
+func (r *simRebuilds) ClaimState(_ context.Context, _ string, partition int32, b basis) (control.PartitionState, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.reported[partition] = b
+	last := r.states[partition]
+	r.states[partition] = control.PartitionState{StateBasis: b, Claim: last.Claim + 1, Shown: last.Shown && last.StateBasis == b}
+	return r.states[partition], nil
+}
+
+func (r *simRebuilds) ReportState(_ context.Context, _ string, partition int32, claim int64) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := r.states[partition]
+	if last.Claim != claim {
+		return control.ErrClaimEnded
+	}
+	last.Shown = true
+	r.states[partition] = last
 	return nil
 }
 
-func (r *simRebuilds) ReportedStates(context.Context, string) (map[int32]basis, error) {
+func (r *simRebuilds) ReportedStates(context.Context, string) (map[int32]control.PartitionState, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return maps.Clone(r.reported), nil
+	return maps.Clone(r.states), nil
 }
 
 func newSimProcess(w *simWorld, id int, l simLake) (*simProcess, error) {

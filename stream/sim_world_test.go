@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/feature"
 	"github.com/millrace/millrace/internal/kafka"
@@ -46,7 +47,7 @@ type simWorld struct {
 }
 
 func newSimWorld(p plan, bug *simBug, dir string, lakes []simLake) (*simWorld, error) {
-	w := &simWorld{plan: p, bug: bug, dir: dir, start: time.Now(), log: newSimLog(p), online: newSimOnline(), rebuilds: &simRebuilds{reported: make(map[int32]basis)},
+	w := &simWorld{plan: p, bug: bug, dir: dir, start: time.Now(), log: newSimLog(p), online: newSimOnline(), rebuilds: &simRebuilds{states: make(map[int32]control.PartitionState)},
 		group: &simGroup{plan: p, members: make(map[*simMember]bool)}, hints: simHints{next: make(map[partitionID]int64)}}
 	w.lake, w.tally = lakes[0], newTally()
 	var err error

@@ -224,6 +224,7 @@ func (s *Stream) Run(ctx context.Context) error {
 	all.Go(func() error { return s.feed.run(services) })
 	all.Go(func() error { return s.watchEpochs(services) })
 	all.Go(func() error { return s.watchRebuilds(services) })
+	all.Go(func() error { return s.watchClaims(services) })
 	all.Go(func() error { return s.runSweeps(services) })
 	all.Go(func() error { return s.watchMarker(services) })
 	all.Go(func() error { return s.watchGrows(services) })

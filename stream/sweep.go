@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/onlinestore"
 	"github.com/millrace/millrace/internal/state"
@@ -175,7 +176,7 @@ func (s *Stream) beginSweep(ctx context.Context, in layout, numbers []int32) (ma
 			}
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			parts[number] = &swept{s: s, partition: p, frozen: f}
+			parts[number] = &swept{s: s, partition: p, frozen: f, claim: p.claim}
 			return nil
 		})
 	}
@@ -194,6 +195,7 @@ type swept struct {
 	s         *Stream
 	partition *partition
 	frozen    *frozen
+	claim     int64             // under which the pass has begun
 	wrong     []onlinestore.Row // that the state does not explain
 	bytes     int               // of their values
 }
@@ -269,8 +271,8 @@ func (p *swept) finish(ctx context.Context) error {
 	}
 	number := p.partition.number
 	return p.partition.ask(ctx, func(ctx context.Context) error {
-		if p.partition.db != p.frozen.from {
-			return nil // a state was made again meanwhile, and wants a pass of its own
+		if p.partition.db != p.frozen.from || p.partition.claim != p.claim {
+			return nil // a state was made again or claimed anew meanwhile, and wants a pass of its own
 		}
 		if err := p.s.deps.Online.Sync(ctx); err != nil {
 			return err
@@ -278,9 +280,9 @@ func (p *swept) finish(ctx context.Context) error {
 		if err := p.s.at(stepSwept); err != nil {
 			return err
 		}
-		made, _, err := readBasis(p.partition.db)
-		if err == nil {
-			err = p.s.deps.Rebuilds.ReportState(ctx, event.TopicEvents, number, made)
+		err := p.s.deps.Rebuilds.ReportState(ctx, event.TopicEvents, number, p.claim)
+		if errors.Is(err, control.ErrClaimEnded) {
+			return nil // watchClaims claims it anew if it is still ours, and it is swept once more
 		}
 		if err == nil {
 			err = p.s.at(stepDone)

@@ -26,6 +26,8 @@ func testStore(t *testing.T, open func(t *testing.T) *Store) {
 	t.Run("imports", func(t *testing.T) { testImports(t, open(t), open(t)) })
 	t.Run("grows", func(t *testing.T) { testGrows(t, open(t), open(t)) })
 	t.Run("rebuilds", func(t *testing.T) { testRebuilds(t, open(t), open(t)) })
+	t.Run("states", func(t *testing.T) { testStates(t, open(t), open(t)) })
+	t.Run("state claim race", func(t *testing.T) { testStateClaimRace(t, open(t), open(t)) })
 	t.Run("letters", func(t *testing.T) { testLetters(t, open(t), open(t)) })
 }
 
