@@ -9,6 +9,8 @@ import (
 
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/feature"
+	"github.com/millrace/millrace/internal/onlinestore"
 )
 
 // states are what the control store has of the partitions.
@@ -103,4 +105,39 @@ func TestLateClaimIsTakenBack(t *testing.T) {
 	s.rebuilt(0)
 	h.exactly(s)
 	s.halt()
+}
+
+// TestVersionThatCameBack: another program, of a newer feature version, owned the partitions for a while, and left rows at the
+// positions of ours and behind them. Then the program before comes back, and has its old states still. They are right, but
+// the online store shows the others': every row has to become ours.
+func TestVersionThatCameBack(t *testing.T) {
+	h, tr := newHouse(t), newTraffic(18)
+	s := h.start()
+	h.produce(tr.next(200)...)
+	s.drain()
+	s.halt()
+	for _, later := range []int64{0, 1} {
+		h.hauntAt(feature.Version+1, later)
+		for number := range int32(testPartitions) {
+			h.reportAs(number, basis{Version: feature.Version + 1, Epoch: 1})
+		}
+		s = h.start()
+		s.rebuilt(0)
+		h.exactly(s)
+		s.halt()
+	}
+	// A row that a program of an older version still had on its way is of the same event as ours.
+	key := onlinestore.ItemKey(onlinestore.ItemShare{Site: "default", Item: "i1", Partition: 0})
+	ours, ok, err := h.online.Get(t.Context(), key)
+	if err != nil || !ok {
+		t.Fatalf("no row %s: %v", key, err)
+	}
+	theirs := ours
+	theirs.Version, theirs.Value = feature.Version-1, []byte("of an older program")
+	if err := h.online.Put(t.Context(), []onlinestore.Row{theirs}); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := h.online.Get(t.Context(), key); err != nil || got.Version != feature.Version {
+		t.Errorf("a program of an older version has replaced a row of the same event: %+v, %v", got, err)
+	}
 }

@@ -57,11 +57,14 @@ func ghosts() []string {
 
 // haunt puts rows into the online store that an earlier version of the features left: some of keys that are no more, and of
 // every key that there is one of a later event than any that counts now.
-func (h *house) haunt(version int32) {
+func (h *house) haunt(version int32) { h.t.Helper(); h.hauntAt(version, 1) }
+
+// hauntAt is haunt with rows of events so many offsets later.
+func (h *house) hauntAt(version int32, later int64) {
 	h.t.Helper()
 	var rows []onlinestore.Row
 	err := h.online.Scan(h.t.Context(), "", func(row onlinestore.Row) error {
-		row.Version, row.Offset, row.Value = version, row.Offset+1, []byte{byte(version)}
+		row.Version, row.Offset, row.Value = version, row.Offset+later, []byte{byte(version)}
 		rows = append(rows, row)
 		return nil
 	})

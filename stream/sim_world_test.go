@@ -190,11 +190,12 @@ func (w *simWorld) leaveBehind() error {
 	}
 	rows := w.online.all()
 	keys := slices.Sorted(maps.Keys(rows))
+	version := int32(feature.Version - 1 + 2*w.plan.draw(2, "left version")) // they may come from a newer program, too
 	var left []onlinestore.Row
 	leave := func(key string, number int32, after int64) {
 		end := eventPartition(number).start() + int64(len(w.log.records(eventPartition(number))))
 		if behind := end - after - 1; behind > 0 {
-			left = append(left, onlinestore.Row{Key: key, Version: feature.Version - 1, Epoch: 1, Offset: after + 1 + int64(w.plan.draw(int(behind), "left", key)),
+			left = append(left, onlinestore.Row{Key: key, Version: version, Epoch: 1, Offset: after + 1 + int64(w.plan.draw(int(behind), "left", key)),
 				Value: []byte("of an earlier version")})
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/feature"
 	"github.com/millrace/millrace/internal/onlinestore"
 	"github.com/millrace/millrace/internal/state"
 )
@@ -200,21 +201,15 @@ type swept struct {
 	bytes     int               // of their values
 }
 
-// look judges a row of the online store. A row at or behind the frozen position is a later event's.
+// look judges a row of the online store. One of another feature version is wrong wherever it stands: a put of ours may not
+// replace it. Another at or behind the frozen position is a later event's.
 func (p *swept) look(ctx context.Context, row onlinestore.Row) error {
-	if !(state.Position{Epoch: row.Epoch, Offset: row.Offset}).Before(p.frozen.Position) {
-		return nil
-	}
-	stored, ok, err := p.frozen.rows.Get(row.Key)
-	if errors.Is(err, state.ErrClosed) {
-		return nil // given up meanwhile
-	}
-	if err != nil {
-		return err
-	}
-	if ok {
-		have, err := onlinestore.DecodeRow(stored)
-		if err != nil || !have.Before(row) {
+	if row.Version == feature.Version {
+		explained, err := p.explains(row)
+		if errors.Is(err, state.ErrClosed) {
+			return nil // given up meanwhile
+		}
+		if err != nil || explained {
 			return err
 		}
 	}
@@ -223,6 +218,19 @@ func (p *swept) look(ctx context.Context, row onlinestore.Row) error {
 		return nil
 	}
 	return p.correct(ctx)
+}
+
+// explains reports whether a row of this feature version may stand in the online store as it is.
+func (p *swept) explains(row onlinestore.Row) (bool, error) {
+	if !(state.Position{Epoch: row.Epoch, Offset: row.Offset}).Before(p.frozen.Position) {
+		return true, nil
+	}
+	stored, ok, err := p.frozen.rows.Get(row.Key)
+	if err != nil || !ok {
+		return false, err
+	}
+	have, err := onlinestore.DecodeRow(stored)
+	return !have.Before(row), err
 }
 
 // correct replaces the wrong rows by what the state has, between two batches: what it has of them is published then. Rows

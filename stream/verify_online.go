@@ -21,11 +21,13 @@ func (s *Stream) compareOnline(ctx context.Context, key string, stored []byte, r
 		return err
 	case !ok:
 		report.differ("%s: the online store lacks the row", key)
+	case online.Version != row.Version:
+		report.differ("%s: the online store has a row of feature version %d, the state one of %d", key, online.Version, row.Version)
 	case row.Before(online):
 		// A later event has changed it since the state was frozen.
 	case online.Before(row):
 		report.differ("%s: the online store has the row of an older event", key)
-	case online.Version != row.Version || !bytes.Equal(online.Value, row.Value):
+	case !bytes.Equal(online.Value, row.Value):
 		report.differ("%s: the online store differs from the state: %s", key, differenceOf(key, onlinestore.AppendRow(nil, online), stored))
 	}
 	return nil

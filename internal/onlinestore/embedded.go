@@ -169,7 +169,7 @@ func (s *Embedded) look(rows []Row, stored []found) error {
 			return fmt.Errorf("read online row: %w", err)
 		}
 		r, err := DecodeRow(value)
-		stored[i] = found{position: position{r.Epoch, r.Offset}, there: true,
+		stored[i] = found{position: position{r.Epoch, r.Offset, r.Version}, there: true,
 			same: r.Version == row.Version && r.Epoch == row.Epoch && r.Offset == row.Offset && bytes.Equal(r.Value, row.Value)}
 		if err := errors.Join(err, closer.Close()); err != nil {
 			return fmt.Errorf("read online row %q: %w", row.Key, err)
@@ -189,14 +189,15 @@ func (s *Embedded) write(rows []Row, stored []found) error {
 		if at, ok := s.written.get(row.Key); ok {
 			there = found{position: at, there: true}
 		}
-		if there.same || there.there && row.Before(Row{Epoch: there.epoch, Offset: there.offset}) {
+		at := position{row.Epoch, row.Offset, row.Version}
+		if there.same || there.there && at.before(there.position) {
 			continue
 		}
 		key, value = append(key[:0], row.Key...), AppendRow(value[:0], row)
 		if err := batch.Set(key, value, nil); err != nil {
 			return fmt.Errorf("put online row: %w", err)
 		}
-		s.written.set(row.Key, position{row.Epoch, row.Offset})
+		s.written.set(row.Key, at)
 	}
 	if err := batch.Commit(pebble.NoSync); err != nil {
 		return fmt.Errorf("put online rows: %w", err)

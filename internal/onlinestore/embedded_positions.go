@@ -13,9 +13,6 @@ type positions struct {
 	forgotten  uint64 // how often something was forgotten
 }
 
-// position is a row's place in Kafka.
-type position struct{ epoch, offset int64 }
-
 func newPositions(kept int) positions {
 	return positions{kept: kept, young: make(map[string]position)}
 }
@@ -47,5 +44,5 @@ func (p *positions) forget(key string) {
 
 // reset forgets all.
 func (p *positions) reset() {
-	*p = positions{young: make(map[string]position), forgotten: p.forgotten + 1}
+	*p = positions{kept: p.kept, young: make(map[string]position), forgotten: p.forgotten + 1}
 }

@@ -7,7 +7,7 @@ import (
 
 const (
 	// redisRowFormat is the first byte of every row in Redis. It differs from rowFormat, because a script must be able to
-	// compare positions: they come first, with a fixed width.
+	// compare positions and versions: they come first, with a fixed width.
 	redisRowFormat = 2
 	// redisHeaderBytes is the size of format, epoch, offset and version.
 	redisHeaderBytes = 1 + 8 + 8 + 4

@@ -34,3 +34,19 @@ func DecodeRow(b []byte) (Row, error) {
 	}
 	return Row{Version: int32(header[0]), Epoch: header[1], Offset: header[2], Value: rest}, nil
 }
+
+// position is a row's place in Kafka, and the version that wrote it.
+type position struct {
+	epoch, offset int64
+	version       int32
+}
+
+func (p position) before(o position) bool {
+	switch {
+	case p.epoch != o.epoch:
+		return p.epoch < o.epoch
+	case p.offset != o.offset:
+		return p.offset < o.offset
+	}
+	return p.version < o.version
+}

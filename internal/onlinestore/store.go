@@ -10,7 +10,8 @@ import (
 )
 
 // Row is one row. (Epoch, Offset) is the position of the record that changed it last; within one key, the row with the
-// greater position is the newer one. Value belongs to the row's writer, who says in Version how to read it.
+// greater position is the newer one, and at one position the row of the greater version. Value belongs to the row's writer,
+// who says in Version how to read it.
 type Row struct {
 	Key     string
 	Version int32
@@ -19,12 +20,9 @@ type Row struct {
 	Value   []byte
 }
 
-// Before reports whether r is older than o by (Epoch, Offset).
+// Before reports whether r is older than o by (Epoch, Offset, Version).
 func (r Row) Before(o Row) bool {
-	if r.Epoch != o.Epoch {
-		return r.Epoch < o.Epoch
-	}
-	return r.Offset < o.Offset
+	return position{r.Epoch, r.Offset, r.Version}.before(position{o.Epoch, o.Offset, o.Version})
 }
 
 // Replacement is a row as it was seen in the store, and what belongs in its place.
@@ -42,8 +40,9 @@ var ErrUnavailable = errors.New("online store is unavailable")
 
 // Store is what serving reads and the stream writes. Its methods may be called from many goroutines at once.
 type Store interface {
-	// Put replaces rows. A row that is older than the stored one of its key is ignored; one of the same position
-	// replaces it, so that a replay heals and a new feature version can follow. Rows are visible to Get when Put returns.
+	// Put replaces rows. A row that is older than the stored one of its key is ignored; one of the same position and
+	// version replaces it, so that a replay heals. A newer version follows at the same position, and a writer of the
+	// older one that stood still does not come back; who really goes back takes Replace. Rows are visible to Get when Put returns.
 	// A batch is not atomic across keys. The rows are not kept by reference.
 	Put(ctx context.Context, rows []Row) error
 	// Get returns the row of a key and whether there is one. The caller owns the value.

@@ -62,22 +62,27 @@ func Run(t *testing.T, open func(t *testing.T) onlinestore.Store, reopen func(t 
 func putKeepsTheNewer(t *testing.T, s onlinestore.Store) {
 	for _, step := range []struct {
 		epoch, offset int64
+		version       int32
 		value, want   string
 	}{
-		{1, 10, "a", "a"},
-		{1, 9, "older offset", "a"},
-		{1, 10, "same position again", "same position again"},
-		{0, 99, "older epoch", "same position again"},
-		{1, 11, "newer", "newer"},
-		{2, 0, "newer epoch", "newer epoch"},
-		{1, 100, "older epoch, greater offset", "newer epoch"},
+		{1, 10, 7, "a", "a"},
+		{1, 9, 7, "older offset", "a"},
+		{1, 9, 9, "older offset, newer version", "a"},
+		{1, 10, 7, "same position again", "same position again"},
+		{1, 10, 6, "same position, older version", "same position again"},
+		{1, 10, 8, "same position, newer version", "same position, newer version"},
+		{1, 10, 7, "the version before, again", "same position, newer version"},
+		{0, 99, 8, "older epoch", "same position, newer version"},
+		{1, 11, 7, "newer, of the version before", "newer, of the version before"},
+		{2, 0, 7, "newer epoch", "newer epoch"},
+		{1, 100, 8, "older epoch, greater offset", "newer epoch"},
 	} {
-		put(t, s, onlinestore.Row{Key: "p/k", Version: 7, Epoch: step.epoch, Offset: step.offset, Value: []byte(step.value)})
+		put(t, s, onlinestore.Row{Key: "p/k", Version: step.version, Epoch: step.epoch, Offset: step.offset, Value: []byte(step.value)})
 		row := get(t, s, "p/k")
 		if string(row.Value) != step.want {
-			t.Fatalf("after put of (%d,%d) %q: value %q, want %q", step.epoch, step.offset, step.value, row.Value, step.want)
+			t.Fatalf("after put of (%d,%d,%d) %q: value %q, want %q", step.epoch, step.offset, step.version, step.value, row.Value, step.want)
 		}
-		if row.Key != "p/k" || row.Version != 7 {
+		if row.Key != "p/k" || step.value == step.want && row.Version != step.version {
 			t.Fatalf("row %+v lost its key or version", row)
 		}
 	}
