@@ -12,8 +12,12 @@ import (
 	"github.com/millrace/millrace/stream"
 )
 
-// growLook is how often a grow is asked how far it has come.
-const growLook = 200 * time.Millisecond
+const (
+	// growLook is how often a grow is asked how far it has come.
+	growLook = 200 * time.Millisecond
+	// growIdle is how long nobody may be at work on it before that is told: a process of the stream takes it up in a second.
+	growIdle = 5 * time.Second
+)
 
 func (a *app) growCommand() *cobra.Command {
 	var partitions int32
@@ -62,7 +66,8 @@ func (a *app) followGrow(ctx context.Context, running adminClient, req growReque
 	}
 	look := time.NewTicker(growLook)
 	defer look.Stop()
-	told := control.GrowStep("")
+	told, idle := control.GrowStep(""), time.NewTimer(growIdle)
+	defer idle.Stop()
 	for {
 		status = stream.GrowStatus{}
 		if err := running.call(ctx, adminGrowStatus, body, &status); err != nil {
@@ -75,8 +80,14 @@ func (a *app) followGrow(ctx context.Context, running adminClient, req growReque
 			told = status.Step
 			fmt.Fprintf(a.stderr, "%s: %s\n", status.Topic, told)
 		}
+		if status.Holder != "" {
+			idle.Reset(growIdle)
+		}
 		select {
 		case <-look.C:
+		case <-idle.C:
+			fmt.Fprintf(a.stderr, "%s: waits for a `millrace stream`, and none is at work on it: start one; it goes on with this by itself, "+
+				"whether this command runs or not\n", status.Topic)
 		case <-ctx.Done():
 			return status, ctx.Err()
 		}

@@ -74,6 +74,7 @@ type program struct {
 	dir    string
 	stdout *transcript
 	stderr *transcript
+	ready  chan string // yields the address once
 	done   chan error
 }
 
@@ -104,8 +105,16 @@ func startProgram(t *testing.T, dir string, args ...string) *program {
 // startCommand starts a command that runs until it is stopped, and waits until it is ready.
 func startCommand(t *testing.T, dir string, args ...string) *program {
 	t.Helper()
-	all := append(args, "--data-dir", dir, "--admin-listen", "127.0.0.1:0")
-	p := &program{cmd: programCommand(context.Background(), all...), dir: dir, stdout: &transcript{}, stderr: &transcript{}, done: make(chan error, 1)}
+	p := launchCommand(t, dir, append(args, "--admin-listen", "127.0.0.1:0")...)
+	p.awaitReady(t)
+	return p
+}
+
+// launchCommand starts a command and does not wait for anything.
+func launchCommand(t *testing.T, dir string, args ...string) *program {
+	t.Helper()
+	p := &program{cmd: programCommand(context.Background(), append(args, "--data-dir", dir)...), dir: dir, stdout: &transcript{}, stderr: &transcript{},
+		ready: make(chan string, 1), done: make(chan error, 1)}
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -117,9 +126,8 @@ func startCommand(t *testing.T, dir string, args ...string) *program {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start: %v", err)
 	}
-	ready := make(chan string, 1)
 	var readers sync.WaitGroup
-	readers.Go(func() { follow(stdout, p.stdout, ready) })
+	readers.Go(func() { follow(stdout, p.stdout, p.ready) })
 	readers.Go(func() { follow(stderr, p.stderr, nil) })
 	go func() { readers.Wait(); p.done <- p.cmd.Wait() }()
 	t.Cleanup(func() {
@@ -128,15 +136,20 @@ func startCommand(t *testing.T, dir string, args ...string) *program {
 			t.Logf("stdout:\n%s\nstderr:\n%s", p.stdout, tail(p.stderr.String()))
 		}
 	})
+	return p
+}
+
+// awaitReady waits until the program has said ready, and where it is.
+func (p *program) awaitReady(t *testing.T) {
+	t.Helper()
 	select {
-	case p.url = <-ready:
+	case p.url = <-p.ready:
 	case err := <-p.done:
 		p.done <- err
-		t.Fatalf("%s ended before it was ready: %v", args[0], err)
+		t.Fatalf("%s ended before it was ready: %v", p.cmd.Args[1], err)
 	case <-time.After(startLimit):
-		t.Fatalf("%s is not ready after %s", args[0], startLimit)
+		t.Fatalf("%s is not ready after %s", p.cmd.Args[1], startLimit)
 	}
-	return p
 }
 
 func follow(r io.Reader, into *transcript, ready chan<- string) {

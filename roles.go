@@ -241,21 +241,34 @@ func (s *system) ready() error {
 	return s.serving.Ready()
 }
 
-// readyPoll is how often a start looks whether everything is ready.
-const readyPoll = 10 * time.Millisecond
+const (
+	// readyPoll is how often a start looks whether everything is ready.
+	readyPoll = 10 * time.Millisecond
+	// readyTell is after how long a start says what it waits for, and how often if that takes long: a usual one is ready by then.
+	readyTell      = 5 * time.Second
+	readyTellAgain = time.Minute
+)
 
 // waitReady returns when every role can do its work.
 func (s *system) waitReady(ctx context.Context) error {
 	tick := time.NewTicker(readyPoll)
 	defer tick.Stop()
-	for s.ready() != nil {
+	tell := time.NewTimer(readyTell)
+	defer tell.Stop()
+	for {
+		err := s.ready()
+		if err == nil {
+			return nil
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-tell.C:
+			s.log.Warn("not ready yet", "because", err)
+			tell.Reset(readyTellAgain)
 		case <-tick.C:
 		}
 	}
-	return nil
 }
 
 // Close closes what newSystem opened; Run must have returned.

@@ -37,6 +37,8 @@ type base struct {
 
 	whole   atomic.Bool // features are complete as of the last look
 	reached atomic.Bool // they were complete once: from then on this node is ready
+	// Partitions of the events, and how many of them have their features in the store, as of the look before whole.
+	partitions, filled atomic.Int32
 }
 
 // look asks the store how it stands. Once all is there, this is the reading of the marker alone.
@@ -51,14 +53,20 @@ func (b *base) look(ctx context.Context) (standing, error) {
 		b.seen = standing{marker: marker}
 	}
 	if !b.seen.features {
-		if b.seen.features, err = b.complete(ctx, event.TopicEvents, marker); err != nil {
+		said, of, err := b.complete(ctx, event.TopicEvents, marker)
+		if err != nil {
 			return standing{}, err
 		}
+		b.partitions.Store(of)
+		b.filled.Store(said)
+		b.seen.features = of > 0 && said == of
 	}
 	if !b.seen.items {
-		if b.seen.items, err = b.complete(ctx, event.TopicItems, marker); err != nil {
+		said, of, err := b.complete(ctx, event.TopicItems, marker)
+		if err != nil {
 			return standing{}, err
 		}
+		b.seen.items = of > 0 && said == of
 	}
 	if b.whole.Store(b.seen.features); b.seen.features {
 		b.reached.Store(true)
@@ -66,13 +74,13 @@ func (b *base) look(ctx context.Context) (standing, error) {
 	return b.seen, nil
 }
 
-// complete reports whether every partition of a topic says that the store with the marker has its rows.
-func (b *base) complete(ctx context.Context, topic, marker string) (bool, error) {
+// complete reports how many partitions of a topic say that the store with the marker has their rows, of how many; 0 of 0
+// before the topic is known.
+func (b *base) complete(ctx context.Context, topic, marker string) (said, of int32, err error) {
 	epoch, ok, err := b.control.TopicEpoch(ctx, topic)
 	if err != nil || !ok {
-		return false, wrap(err, "read epoch of "+topic)
+		return 0, 0, wrap(err, "read epoch of "+topic)
 	}
-	said := int32(0)
 	err = b.online.Scan(ctx, onlinestore.OffsetPrefix(topic), func(row onlinestore.Row) error {
 		_, partition, err := onlinestore.ParseOffsetKey(row.Key)
 		if err == nil && partition < epoch.Partitions && onlinestore.CompleteFor(row, marker) {
@@ -80,7 +88,7 @@ func (b *base) complete(ctx context.Context, topic, marker string) (bool, error)
 		}
 		return err
 	})
-	return err == nil && said == epoch.Partitions, wrap(err, "read what the online store has of "+topic)
+	return said, epoch.Partitions, wrap(err, "read what the online store has of "+topic)
 }
 
 // watch looks again and again until ctx ends, and lets the catalogue follow what it sees.

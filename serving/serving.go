@@ -7,6 +7,7 @@ package serving
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -164,7 +165,8 @@ func (s *Serving) Ready() error {
 	case !s.catalogue.complete():
 		return errors.New("serving: the online store lacks a part of the catalogue; the items topic is being read")
 	case !s.base.reached.Load():
-		return errors.New("serving: the online store lacks features; the stream is publishing them")
+		return fmt.Errorf("serving: the online store has the features of %d of %d partitions; this waits for `millrace stream` to publish "+
+			"the others: start one if none is running", s.base.filled.Load(), s.base.partitions.Load())
 	case !s.modelsPolled.Load():
 		return errors.New("serving: the model registry was not asked yet")
 	case !s.overlay.reached.Load():

@@ -43,6 +43,7 @@ type Grows interface {
 	RaiseGrow(ctx context.Context, topic string) error
 	OpenGrownEpoch(ctx context.Context, topic string, with ...string) error
 	FinishGrow(ctx context.Context, topic string) error
+	LeaseHolder(ctx context.Context, name string) (string, error)
 	HoldLease(ctx context.Context, name, holder string, ttl time.Duration, work func(context.Context, control.Lease) error) error
 }
 
@@ -67,10 +68,12 @@ func (s *Stream) Grow(ctx context.Context, topic string, partitions int32) error
 	return fmt.Errorf("topic %s cannot be grown: only %s (%s grows with it) and %s can", topic, event.TopicEvents, event.TopicFeatures, event.TopicExposures)
 }
 
-// GrowStatus is how far the growing of a topic has come. Step is empty when nothing is under way.
+// GrowStatus is how far the growing of a topic has come. Step is empty when nothing is under way, Holder when no process is
+// at work on it.
 type GrowStatus struct {
 	Topic      string           `json:"topic"`
 	Step       control.GrowStep `json:"step,omitempty"`
+	Holder     string           `json:"holder,omitempty"`
 	Epoch      int64            `json:"epoch"`
 	Partitions int32            `json:"partitions"`
 	States     RebuildStatus    `json:"states"`
@@ -87,6 +90,9 @@ func (s *Stream) GrowStatus(ctx context.Context, topic string) (GrowStatus, erro
 		if g.Topic == topic {
 			status.Step = g.Step
 		}
+	}
+	if status.Holder, err = s.deps.Grows.LeaseHolder(ctx, growLeaseName); err != nil {
+		return status, err
 	}
 	epoch, _, err := s.deps.Epochs.TopicEpoch(ctx, topic)
 	if err != nil {

@@ -72,6 +72,18 @@ func (s *Store) AcquireLease(ctx context.Context, name, holder string, ttl time.
 	return Lease{}, held
 }
 
+// LeaseHolder is who holds a lease now, "" when nobody does.
+func (s *Store) LeaseHolder(ctx context.Context, name string) (holder string, err error) {
+	now, err := s.db.Now(ctx)
+	if err == nil {
+		err = s.db.QueryRowContext(ctx, `SELECT holder FROM leases WHERE name = ? AND expires_at > ?`, name, millis(now)).Scan(&holder)
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("read lease %s: %w", name, err)
+	}
+	return holder, nil
+}
+
 // RenewLease extends a lease that has not run out, else it returns ErrLeaseLost.
 func (s *Store) RenewLease(ctx context.Context, l Lease, ttl time.Duration) (Lease, error) {
 	now, err := s.db.Now(ctx)

@@ -60,17 +60,7 @@ func (s *Store) ClaimState(ctx context.Context, topic string, partition int32, b
 func (s *Store) ReportState(ctx context.Context, topic string, partition int32, claim int64) error {
 	result, err := s.db.ExecContext(ctx, `UPDATE state_reports SET shown = ?, reported_at = ? WHERE topic = ? AND partition_number = ? AND claim = ?`,
 		toInt(true), millis(time.Now()), topic, partition, claim)
-	var changed int64
-	if err == nil {
-		changed, err = result.RowsAffected()
-	}
-	if err == nil && changed == 0 {
-		err = ErrClaimEnded
-	}
-	if err != nil {
-		return fmt.Errorf("report state of %s/%d: %w", topic, partition, err)
-	}
-	return nil
+	return changedOne(result, err, fmt.Sprintf("report state of %s/%d", topic, partition), ErrClaimEnded)
 }
 
 // ReportedStates are the states of all partitions of a topic that were ever claimed.

@@ -202,7 +202,15 @@ func testJobs(t *testing.T, a, b *Store) {
 
 func testLeases(t *testing.T, a, b *Store) {
 	ctx := t.Context()
+	holder := func(want string) {
+		t.Helper()
+		if got := must[string](t)(b.LeaseHolder(ctx, "train/shop")); got != want {
+			t.Fatalf("the lease is held by %q, want %q", got, want)
+		}
+	}
+	holder("")
 	first := must[Lease](t)(a.AcquireLease(ctx, "train/shop", "a", time.Hour))
+	holder("a")
 	_, err := b.AcquireLease(ctx, "train/shop", "b", time.Hour)
 	var held *LeaseHeldError
 	if !errors.As(err, &held) || held.Holder != "a" || !held.Until.Equal(first.ExpiresAt) {
@@ -216,6 +224,7 @@ func testLeases(t *testing.T, a, b *Store) {
 	if _, err := a.db.ExecContext(ctx, `UPDATE leases SET expires_at = ? WHERE name = ?`, millis(time.Now())-1, first.Name); err != nil {
 		t.Fatal(err)
 	}
+	holder("") // it has run out
 	if _, err := a.RenewLease(ctx, first, time.Hour); !errors.Is(err, ErrLeaseLost) {
 		t.Fatalf("an expired lease was renewed: %v", err)
 	}
@@ -229,9 +238,11 @@ func testLeases(t *testing.T, a, b *Store) {
 	if _, err := a.AcquireLease(ctx, "train/shop", "a", time.Hour); !errors.Is(err, ErrLeaseHeld) {
 		t.Fatalf("the old holder released the new holder's lease: %v", err)
 	}
+	holder("b")
 	if err := b.ReleaseLease(ctx, second); err != nil {
 		t.Fatal(err)
 	}
+	holder("")
 	third := must[Lease](t)(a.AcquireLease(ctx, "train/shop", "a", time.Hour))
 	if third.Token <= second.Token {
 		t.Fatalf("token went from %d to %d after a release", second.Token, third.Token)
