@@ -113,3 +113,21 @@ func TestPutBesideReplacements(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestResetPositionsGoOn forgets all positions, as after a write that failed, and puts again.
+func TestResetPositionsGoOn(t *testing.T) {
+	s, err := OpenEmbedded(EmbeddedConfig{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, value := range []string{"one", "two"} {
+		if err := s.Put(t.Context(), []Row{{Key: "k", Epoch: 1, Offset: 1, Value: []byte(value)}}); err != nil {
+			t.Fatal(err)
+		}
+		s.written.reset()
+	}
+	if row, _, err := s.Get(t.Context(), "k"); err != nil || string(row.Value) != "two" {
+		t.Errorf("the row is %q (%v)", row.Value, err)
+	}
+}
