@@ -88,7 +88,7 @@ func (a *applier) apply(e *event.Event, at state.Position) (duplicate bool, err 
 	if again {
 		return false, nil
 	}
-	a.work.seen[who] = first{at: at, clock: a.moveClock(e, clock)}
+	a.work.remember(who, first{at: at, clock: a.moveClock(e, clock)})
 	return false, a.applyFeatures(e, at)
 }
 
@@ -107,7 +107,7 @@ func (a *applier) applyEarlier(e *event.Event, at, base state.Position) error {
 	clock = a.moveClock(e, clock)
 	imported := e.Source == event.SourceImport
 	if seen := min(clock, e.ReceivedAt.UnixMilli()); imported || clock-seen < forgottenAfter.Milliseconds() {
-		a.work.seen[state.Identity{Site: e.Site, ID: state.NewEventID(e.EventID), Import: imported}] = first{at: at, clock: seen}
+		a.work.remember(state.Identity{Site: e.Site, ID: state.NewEventID(e.EventID), Import: imported}, first{at: at, clock: seen})
 	}
 	return a.applyFeatures(e, base)
 }
@@ -229,16 +229,22 @@ func (a *applier) applyItems(e *event.Event, at state.Position) error {
 	return nil
 }
 
-// applyMeetings counts items that were met in one session, for each of the two.
+// applyMeetings counts items that were met in one session, for each of the two. Meetings of one item lie together.
 func (a *applier) applyMeetings(e *event.Event, met []feature.Meeting, at state.Position) error {
-	for _, m := range met {
-		for _, pair := range [][2]string{{m.Item, m.Other}, {m.Other, m.Item}} {
-			item, err := a.item(e.Site, pair[0])
-			if err != nil {
+	var item *held[feature.ItemAggregate]
+	for i, m := range met {
+		if i == 0 || m.Item != met[i-1].Item {
+			var err error
+			if item, err = a.item(e.Site, m.Item); err != nil {
 				return err
 			}
-			a.work.items.change(item, at).Meet(pair[1], e.OccurredAt.UnixMilli())
 		}
+		other, err := a.item(e.Site, m.Other)
+		if err != nil {
+			return err
+		}
+		a.work.items.change(item, at).Meet(m.Other, e.OccurredAt.UnixMilli())
+		a.work.items.change(other, at).Meet(m.Item, e.OccurredAt.UnixMilli())
 	}
 	return nil
 }
@@ -257,15 +263,16 @@ func (a *applier) full() bool {
 func (a *applier) commit(round uint32) ([]onlinestore.Row, error) {
 	batch := a.db.NewBatch()
 	defer batch.Discard()
-	rows := a.work.write(batch, round)
 	for site, before := range a.moved {
 		batch.Expire(site, before, a.clocks[site])
 		batch.SetMeta(clockNote(site), strconv.FormatInt(a.clocks[site], 10))
 	}
+	rows := a.work.write(batch, round)
 	if err := a.db.Commit(batch, a.position); err != nil {
 		return nil, err
 	}
-	for who, f := range a.work.seen {
+	for _, who := range a.work.ids {
+		f := a.work.seen[who]
 		a.recent.Remember(who, f.clock, f.at)
 	}
 	a.share = a.memory()

@@ -97,7 +97,7 @@ const (
 	// liveMemTables bounds the memtables of all live states of a process, which owns all partitions at worst.
 	liveMemTables = 96 << 20
 	// maxMemTable is enough: a larger one saves little more writing of what soon changes again.
-	maxMemTable = 16 << 20
+	maxMemTable = 48 << 20
 )
 
 // memTableBytes is the size of a live state's memtables: the fewer partitions the topic has, the busier is each.

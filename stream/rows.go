@@ -3,6 +3,8 @@ package stream
 import (
 	"bytes"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/millrace/millrace/internal/feature"
 	"github.com/millrace/millrace/internal/onlinestore"
@@ -37,8 +39,9 @@ type held[T any] struct {
 
 // rowMemory counts what the young rows of all tables weigh.
 type rowMemory struct {
-	db     *state.DB
-	weight int
+	db      *state.DB
+	weight  int
+	scratch []byte // of flush
 }
 
 // weigh is what a row takes in memory: the strings and slices of a value are some four times as large as its encoding.
@@ -97,25 +100,42 @@ func (t *table[K, T]) change(h *held[T], at state.Position) *T {
 	return h.value
 }
 
-// flush calls f with each changed row and its encoding, which is a copy, and whether the outbox names it in this round
-// already. Then nothing is changed any more.
-func (t *table[K, T]) flush(round uint32, scratch []byte, f func(row onlinestore.Row, stored []byte, named bool)) []byte {
+// count is how many rows the batch changes.
+func (t *table[K, T]) count() int { return len(t.changed) }
+
+// sort brings the changed rows into the order of their keys.
+func (t *table[K, T]) sort() {
+	slices.SortFunc(t.changed, func(a, b *held[T]) int { return strings.Compare(a.key, b.key) })
+}
+
+// announce names the changed rows in the outbox, unless they stand there in this round already.
+func (t *table[K, T]) announce(batch *state.Batch, round uint32) {
+	for _, h := range t.changed {
+		if h.outbox != round {
+			batch.Outbox(round, h.key)
+			h.outbox = round
+		}
+	}
+}
+
+// flush writes the changed rows to a batch and appends them to rows. Then nothing is changed any more.
+func (t *table[K, T]) flush(batch *state.Batch, rows []onlinestore.Row) []onlinestore.Row {
 	for _, h := range t.changed {
 		row := onlinestore.Row{Key: h.key, Version: feature.Version, Epoch: h.at.Epoch, Offset: h.at.Offset}
-		scratch = onlinestore.AppendRow(scratch[:0], row)
+		scratch := onlinestore.AppendRow(t.memory.scratch[:0], row)
 		header := len(scratch)
-		scratch = t.encode(h.value, scratch)
-		stored := bytes.Clone(scratch)
-		row.Value = stored[header:]
-		f(row, stored, round > 0 && h.outbox == round)
-		h.changed, h.outbox = false, round
+		t.memory.scratch = t.encode(h.value, scratch)
+		batch.Set(row.Key, t.memory.scratch)
+		row.Value = bytes.Clone(t.memory.scratch[header:])
+		rows = append(rows, row)
+		h.changed = false
 		t.memory.weight -= h.weight
 		h.weight = weigh(len(row.Value))
 		t.memory.weight += h.weight
 	}
 	clear(t.changed)
 	t.changed = t.changed[:0]
-	return scratch
+	return rows
 }
 
 // age makes the young rows old and lets the old ones go. No row may be changed.

@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/internal/feature"
@@ -18,9 +17,19 @@ type work struct {
 	sites    *table[onlinestore.SiteShare, feature.SiteAggregate]
 	newest   *table[browser, int64]
 	links    *table[onlinestore.Link, int64]
-	seen     map[state.Identity]first // remembered in this batch
-	timers   []state.Timer            // of sessions, set in this batch
-	scratch  []byte
+	tables   []changedRows // all of them, in the order of their rows' keys
+	seen     map[state.Identity]first
+	ids      []state.Identity // of seen, as they came
+	timers   []state.Timer    // of sessions, set in this batch
+}
+
+// changedRows is what a batch asks of every table.
+type changedRows interface {
+	count() int
+	sort()
+	announce(batch *state.Batch, round uint32)
+	flush(batch *state.Batch, rows []onlinestore.Row) []onlinestore.Row
+	age()
 }
 
 // browser is one browser of a site.
@@ -43,6 +52,7 @@ func newWork(db *state.DB) *work {
 		func(n *int64, b []byte) []byte { return append(b, onlinestore.NewestValue(*n)...) })
 	w.links = newTable(&w.memory, onlinestore.LinkKey, ownLink, decodeLink,
 		func(at *int64, b []byte) []byte { return append(b, onlinestore.LinkValue(*at)...) })
+	w.tables = []changedRows{w.items, w.links, w.newest, w.profiles, w.sites}
 	return w
 }
 
@@ -72,48 +82,54 @@ func decodeLink(b []byte) (*int64, error) {
 	return &at, err
 }
 
+// remember keeps in the batch where an event stood first.
+func (w *work) remember(who state.Identity, f first) {
+	w.seen[who] = f
+	w.ids = append(w.ids, who)
+}
+
 // changes is how many rows the batch changes.
-func (w *work) changes() int {
-	return len(w.profiles.changed) + len(w.items.changed) + len(w.sites.changed) + len(w.newest.changed) + len(w.links.changed)
+func (w *work) changes() (n int) {
+	for _, t := range w.tables {
+		n += t.count()
+	}
+	return n
 }
 
 // write puts the changed rows and event ids into a batch of the state, and the rows into the outbox under round unless that
-// is 0. It returns the rows in the order of keys.
+// is 0. It returns the rows in the order of keys. That is about the order in which all of it lies in the database, too:
+// inserting each key beside the one before is a fraction of the work of finding its place.
 func (w *work) write(batch *state.Batch, round uint32) []onlinestore.Row {
-	for who, f := range w.seen {
+	for _, t := range w.tables {
+		t.sort()
+		if round > 0 {
+			t.announce(batch, round)
+		}
+	}
+	rows := make([]onlinestore.Row, 0, w.changes())
+	for _, t := range w.tables {
+		rows = t.flush(batch, rows)
+	}
+	for _, who := range w.ids {
+		f := w.seen[who]
 		batch.Remember(who, f.clock, f.at)
 	}
 	for _, t := range w.timers {
 		batch.SetTimer(t)
 	}
-	rows := make([]onlinestore.Row, 0, w.changes())
-	add := func(row onlinestore.Row, stored []byte, named bool) {
-		rows = append(rows, row)
-		batch.Set(row.Key, stored)
-		if round > 0 && !named {
-			batch.Outbox(round, row.Key)
-		}
-	}
-	w.scratch = w.profiles.flush(round, w.scratch, add)
-	w.scratch = w.items.flush(round, w.scratch, add)
-	w.scratch = w.sites.flush(round, w.scratch, add)
-	w.scratch = w.newest.flush(round, w.scratch, add)
-	w.scratch = w.links.flush(round, w.scratch, add)
-	slices.SortFunc(rows, func(a, b onlinestore.Row) int { return strings.Compare(a.Key, b.Key) })
 	return rows
 }
 
 // settle forgets what belonged to the batch, and rows when the young ones weigh more than a number of bytes.
 func (w *work) settle(bytes int) {
 	clear(w.seen)
+	w.ids = w.ids[:0]
 	w.timers = w.timers[:0]
 	if w.memory.weight <= bytes {
 		return
 	}
-	w.profiles.age()
-	w.items.age()
-	w.sites.age()
-	w.newest.age()
-	w.links.age()
+	for _, t := range w.tables {
+		t.age()
+	}
 	w.memory.weight = 0
 }

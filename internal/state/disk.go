@@ -125,8 +125,8 @@ func pebbleOptions(o DiskOptions) *pebble.Options {
 	return options
 }
 
-// keptBatchBytes is the size of a batch whose buffer the next one uses: that of a backlog's batch, some 4 MB.
-const keptBatchBytes = 8 << 20
+// keptBatchBytes is the size of a batch whose buffer the next one uses: that of a backlog's batch, some 10 MB.
+const keptBatchBytes = 16 << 20
 
 // KeepBuffer lets a batch of a database leave its buffer to a later one.
 func KeepBuffer() pebble.BatchOption { return pebble.WithMaxRetainedSizeBytes(keptBatchBytes) }
