@@ -25,9 +25,8 @@ func (h *house) closed(sessions ...*event.ClosedSession) {
 	h.tb.Helper()
 	records := make([]kafka.Record, len(sessions))
 	for i, c := range sessions {
-		value, err := event.MarshalClosedSession(c)
-		h.must(err)
-		records[i] = kafka.Record{Topic: event.TopicSessions, Partition: -1, Time: time.Now(), Key: []byte(c.Key()), Value: value}
+		records[i] = kafka.Record{Topic: event.TopicSessions, Partition: -1, Time: time.Now(), Key: []byte(c.Key()),
+			Value: event.AppendClosedSession(nil, c)}
 	}
 	h.must(h.deps.Producer.Produce(h.tb.Context(), records))
 }

@@ -171,9 +171,8 @@ func (p *partition) end(end *ending, t state.Timer, until int64, quiet bool) err
 		later.Value = written
 		end.keep = append(end.keep, later)
 	}
-	value, err := event.MarshalClosedSession(c)
-	end.records = append(end.records, closedRecord(c.Key(), value))
-	return err
+	end.records = append(end.records, closedRecord(c.Key(), event.AppendClosedSession(nil, c)))
+	return nil
 }
 
 // closedRecord is the record of a closed session. Its time is when it was written, because the broker's retention counts from

@@ -47,11 +47,10 @@ func (a *applier) endSession(site, key string, s feature.Session, stood state.Po
 	if err != nil {
 		return err
 	}
-	value, err := event.MarshalClosedSession(c)
 	// The site's clock stands at the session's last event at least, so the timer is due.
 	a.work.timers = append(a.work.timers, state.Timer{Group: site, At: s.LastAt, Name: key + "\x00" + s.ID,
-		Value: append([]byte{timerRecord}, value...)})
-	return err
+		Value: event.AppendClosedSession([]byte{timerRecord}, c)})
+	return nil
 }
 
 // closedAll notes that no timer is left that is due on its site's clock.

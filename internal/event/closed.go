@@ -3,7 +3,10 @@ package event
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
+
+	"github.com/millrace/millrace/internal/jsontext"
 )
 
 // SessionSchema is the schema header of the topic of closed sessions.
@@ -48,13 +51,27 @@ type SessionItem struct {
 // Key is the key of the session's records.
 func (c *ClosedSession) Key() string { return c.Site + ":" + c.SessionID }
 
-// MarshalClosedSession encodes a session as the value of the sessions topic.
-func MarshalClosedSession(c *ClosedSession) ([]byte, error) {
-	b, err := json.Marshal(c)
-	if err != nil {
-		return nil, fmt.Errorf("encode session %s: %w", c.SessionID, err)
+// AppendClosedSession appends a session as the value of the sessions topic.
+func AppendClosedSession(b []byte, c *ClosedSession) []byte {
+	b = jsontext.AppendString(append(b, `{"site":`...), c.Site)
+	b = jsontext.AppendString(append(b, `,"session_id":`...), c.SessionID)
+	b = jsontext.AppendString(append(b, `,"profile_id":`...), c.ProfileID)
+	b = jsontext.AppendTime(append(b, `,"started_at":`...), c.StartedAt)
+	b = jsontext.AppendTime(append(b, `,"last_at":`...), c.LastAt)
+	b = jsontext.AppendString(append(b, `,"closed_reason":`...), c.ClosedReason)
+	b = strconv.AppendInt(append(b, `,"events":`...), c.Events, 10)
+	b = append(b, `,"items":[`...)
+	for i := range c.Items {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = jsontext.AppendString(append(b, `{"item_id":`...), c.Items[i].ItemID)
+		b = append(jsontext.AppendTime(append(b, `,"occurred_at":`...), c.Items[i].OccurredAt), '}')
 	}
-	return b, nil
+	b = strconv.AppendInt(append(b, `],"partition":`...), int64(c.Partition), 10)
+	b = strconv.AppendInt(append(b, `,"epoch":`...), c.Epoch, 10)
+	b = strconv.AppendInt(append(b, `,"offset":`...), c.Offset, 10)
+	return append(b, '}')
 }
 
 // UnmarshalClosedSession decodes the value of a sessions record and checks what every reader relies on. Unknown fields are

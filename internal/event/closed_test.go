@@ -1,6 +1,8 @@
 package event
 
 import (
+	"bytes"
+	"encoding/json"
 	"reflect"
 	"strings"
 	"testing"
@@ -14,13 +16,32 @@ func closedSession() *ClosedSession {
 }
 
 func TestClosedSessionComesBackAsItWas(t *testing.T) {
-	b, err := MarshalClosedSession(closedSession())
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := AppendClosedSession(nil, closedSession())
 	c, err := UnmarshalClosedSession([]byte(`{"a_later_version_says":1,` + string(b[1:])))
 	if err != nil || !reflect.DeepEqual(c, closedSession()) || c.Key() != "default:auto:e1" {
 		t.Fatalf("%+v, %v", c, err)
+	}
+}
+
+// plainJSON is what AppendClosedSession must append.
+func plainJSON(t *testing.T, c *ClosedSession) string {
+	t.Helper()
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(c); err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func TestClosedSessionAsJSON(t *testing.T) {
+	c := closedSession()
+	c.Items = append(c.Items, SessionItem{ItemID: `<"two">`, OccurredAt: c.LastAt.Add(1e6)})
+	for _, c := range []*ClosedSession{closedSession(), c, {Items: []SessionItem{}}} {
+		if got, want := string(AppendClosedSession(nil, c)), plainJSON(t, c); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 }
 
@@ -35,10 +56,7 @@ func TestClosedSessionThatNoStreamWroteIsRefused(t *testing.T) {
 	} {
 		c := closedSession()
 		spoil(c)
-		b, err := MarshalClosedSession(c)
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := AppendClosedSession(nil, c)
 		if _, err := UnmarshalClosedSession(b); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
@@ -47,27 +65,23 @@ func TestClosedSessionThatNoStreamWroteIsRefused(t *testing.T) {
 
 // FuzzUnmarshalClosedSession: whatever is accepted is written and read again as the same.
 func FuzzUnmarshalClosedSession(f *testing.F) {
-	b, err := MarshalClosedSession(closedSession())
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(b)
+	f.Add(AppendClosedSession(nil, closedSession()))
 	f.Add([]byte(`{"site":"s","session_id":"x","profile_id":"y"}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, err := UnmarshalClosedSession(b)
 		if err != nil {
 			return
 		}
-		b, err = MarshalClosedSession(c)
-		if err != nil {
-			t.Fatalf("what was accepted cannot be written: %v", err)
+		b = AppendClosedSession(nil, c)
+		if want := plainJSON(t, c); c.Items != nil && string(b) != want {
+			t.Fatalf("%s, want %s", b, want)
 		}
 		again, err := UnmarshalClosedSession(b)
 		if err != nil {
 			t.Fatalf("what was written is refused: %v", err)
 		}
-		if twice, err := MarshalClosedSession(again); err != nil || string(twice) != string(b) {
-			t.Fatalf("%s became %s (%v)", b, twice, err)
+		if twice := AppendClosedSession(nil, again); string(twice) != string(b) {
+			t.Fatalf("%s became %s", b, twice)
 		}
 	})
 }

@@ -1,10 +1,14 @@
 package feature
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/millrace/millrace/internal/jsontext"
+)
 
 // AppendView appends View(itemID) as JSON.
 func (a *ItemAggregate) AppendView(b []byte, itemID string) []byte {
-	b = appendString(append(b, `{"item_id":`...), itemID)
+	b = jsontext.AppendString(append(b, `{"item_id":`...), itemID)
 	b = appendTime(append(b, `,"updated_at":`...), a.LastAt)
 	b = appendTime(append(b, `,"first_seen_at":`...), a.FirstAt)
 	b = strconv.AppendInt(append(b, `,"events":`...), a.Events, 10)
@@ -13,8 +17,8 @@ func (a *ItemAggregate) AppendView(b []byte, itemID string) []byte {
 	b = appendValues(append(b, `,"carts":`...), &a.Carts, a.LastAt)
 	b = appendValues(append(b, `,"purchases":`...), &a.Purchases, a.LastAt)
 	b = appendValues(append(b, `,"impressions":`...), &a.Impressions, a.LastAt)
-	b = appendFloat32(append(b, `,"trend":`...), float32(a.Trend(a.LastAt)))
-	b = appendFloat32(append(b, `,"visitors":`...), float32(a.Visitors.Estimate()))
+	b = jsontext.AppendFloat32(append(b, `,"trend":`...), float32(a.Trend(a.LastAt)))
+	b = jsontext.AppendFloat32(append(b, `,"visitors":`...), float32(a.Visitors.Estimate()))
 	b = append(b, `,"placements":[`...)
 	for i := range a.Placements {
 		if i > 0 {
@@ -28,7 +32,7 @@ func (a *ItemAggregate) AppendView(b []byte, itemID string) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendString(append(b, `{"item_id":`...), c.Name)
+		b = jsontext.AppendString(append(b, `{"item_id":`...), c.Name)
 		b = appendValues(append(b, `,"counts":`...), &c.Decayed, a.LastAt)
 		b = append(b, '}')
 	}
@@ -37,13 +41,13 @@ func (a *ItemAggregate) AppendView(b []byte, itemID string) []byte {
 	b = appendTextField(b, `,"item_category":`, a.Category.Value)
 	b = appendTextField(b, `,"item_brand":`, a.Brand.Value)
 	if a.Price.Known {
-		b = appendFloat64(append(b, `,"price":`...), a.Price.Value)
+		b = jsontext.AppendFloat64(append(b, `,"price":`...), a.Price.Value)
 	}
 	return append(b, '}')
 }
 
 func (p *Placement) appendView(b []byte, now int64) []byte {
-	b = appendString(append(b, `{"placement":`...), p.Name)
+	b = jsontext.AppendString(append(b, `{"placement":`...), p.Name)
 	b = appendValues(append(b, `,"impressions":`...), &p.Impressions, now)
 	b = appendValues(append(b, `,"examined":`...), &p.Examined, now)
 	b = appendValues(append(b, `,"clicks":`...), &p.Clicks, now)

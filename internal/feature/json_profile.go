@@ -1,6 +1,10 @@
 package feature
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/millrace/millrace/internal/jsontext"
+)
 
 // AppendView appends View(profileID) as JSON, after Trim if trimmed.
 func (p *Profile) AppendView(b []byte, profileID string, trimmed bool) []byte {
@@ -9,7 +13,7 @@ func (p *Profile) AppendView(b []byte, profileID string, trimmed bool) []byte {
 	if trimmed {
 		kept = isShort
 	}
-	b = appendString(append(b, `{"profile_id":`...), profileID)
+	b = jsontext.AppendString(append(b, `{"profile_id":`...), profileID)
 	b = appendTextField(b, `,"user_id":`, p.UserID)
 	b = appendTime(append(b, `,"updated_at":`...), p.LastAt)
 	b = appendTime(append(b, `,"first_seen_at":`...), p.FirstAt)
@@ -39,15 +43,15 @@ func (p *Profile) AppendView(b []byte, profileID string, trimmed bool) []byte {
 }
 
 func appendInteraction(b []byte, in *Interaction, trimmed bool) []byte {
-	b = appendString(append(b, `{"item_id":`...), in.ItemID)
-	b = appendString(append(b, `,"type":`...), in.Type)
+	b = jsontext.AppendString(append(b, `{"item_id":`...), in.ItemID)
+	b = jsontext.AppendString(append(b, `,"type":`...), in.Type)
 	b = appendTime(append(b, `,"occurred_at":`...), in.OccurredAt)
 	if !trimmed {
 		b = appendTextField(b, `,"category":`, in.Category)
 		b = appendTextField(b, `,"brand":`, in.Brand)
 	}
 	if in.HasPrice {
-		b = appendFloat64(append(b, `,"price":`...), in.Price)
+		b = jsontext.AppendFloat64(append(b, `,"price":`...), in.Price)
 	}
 	return append(b, '}')
 }
@@ -56,7 +60,7 @@ func (s *Session) appendView(b []byte) []byte {
 	if s.ID == "" {
 		return append(b, "{}"...)
 	}
-	b = appendString(append(b, `{"session_id":`...), s.ID)
+	b = jsontext.AppendString(append(b, `{"session_id":`...), s.ID)
 	b = appendTime(append(b, `,"started_at":`...), s.StartedAt)
 	b = appendTime(append(b, `,"last_at":`...), s.LastAt)
 	b = appendCountField(b, `,"duration_ms":`, s.LastAt-s.StartedAt)

@@ -3,7 +3,6 @@ package feature
 import (
 	"bytes"
 	"encoding/json"
-	"math"
 	"strings"
 	"testing"
 	"time"
@@ -101,28 +100,6 @@ func FuzzProfileAsJSON(f *testing.F) {
 		}
 		if _, ok := plainJSON(p.View(id)); ok {
 			sameProfileJSON(t, p, id)
-		}
-	})
-}
-
-// FuzzScalarsAsJSON takes the texts, numbers and times that views are made of.
-func FuzzScalarsAsJSON(f *testing.F) {
-	for i, number := range []float64{0, math.Copysign(0, -1), 1, -7, 1e21, 9e20, 1 << 53, 1e-6, 9.99e-7, 1e-9, 5e-324, 0.1, 1.5e300} {
-		f.Add("a<b>&\u2029", math.Float64bits(number), int64(i)*777_777_777_777)
-	}
-	for _, number := range []float32{1e21, 9e20, 1 << 24, 1e-6, 9.99e-7, 1e-9, 1e-45} {
-		f.Add("", uint64(math.Float32bits(number))<<32, int64(0))
-	}
-	f.Fuzz(func(t *testing.T, text string, bits uint64, ms int64) {
-		samePlainJSON(t, "text", appendString(nil, text), text)
-		if number := math.Float64frombits(bits); !math.IsNaN(number) && !math.IsInf(number, 0) {
-			samePlainJSON(t, "number", appendFloat64(nil, number), number)
-		}
-		if number := math.Float32frombits(uint32(bits >> 32)); number == number && !math.IsInf(float64(number), 0) {
-			samePlainJSON(t, "short number", appendFloat32(nil, number), number)
-		}
-		if year := instant(ms).Year(); year >= 0 && year <= 9999 {
-			samePlainJSON(t, "time", appendTime(nil, ms), instant(ms))
 		}
 	})
 }
