@@ -180,7 +180,7 @@ func (a *applier) applyProfile(e *event.Event, at state.Position) (profile *feat
 		}
 		return a.applyVisit(e, p, at)
 	}
-	newest, err := a.work.newest.get(browser{e.Site, e.AnonymousID})
+	newest, err := a.newest(browser{e.Site, e.AnonymousID})
 	if err != nil {
 		return nil, false, err
 	}
@@ -212,6 +212,22 @@ func (a *applier) applyProfile(e *event.Event, at state.Position) (profile *feat
 		*a.work.newest.change(newest, at)++
 	}
 	return profile, counted, nil
+}
+
+// newest returns the newest number of a browser. Of one whose first person was never seen, as of every new visitor, there is
+// none, and the state needs not be asked.
+func (a *applier) newest(b browser) (*held[int64], error) {
+	if h, ok := a.work.newest.recall(b); ok {
+		return h, nil
+	}
+	first, err := a.profile(onlinestore.Partial{Site: b.site, Kind: onlinestore.KindBrowser, ID: b.id})
+	if err != nil {
+		return nil, err
+	}
+	if !first.exists() {
+		return a.work.newest.begin(b), nil
+	}
+	return a.work.newest.get(b)
 }
 
 func (a *applier) profile(p onlinestore.Partial) (*held[feature.Profile], error) {

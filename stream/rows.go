@@ -56,19 +56,36 @@ func newTable[K comparable, T any](m *rowMemory, key func(K) string, own func(K)
 
 // get returns a row, from memory or from the state; one that does not exist is the zero value.
 func (t *table[K, T]) get(k K) (*held[T], error) {
-	if h, ok := t.young[k]; ok {
+	if h, ok := t.recall(k); ok {
 		return h, nil
 	}
-	h, ok := t.old[k]
-	if !ok {
-		var err error
-		if h, err = t.load(t.key(k)); err != nil {
-			return nil, err
-		}
+	h, err := t.load(t.key(k))
+	if err != nil {
+		return nil, err
 	}
+	return t.keep(k, h), nil
+}
+
+// recall returns a row that is in memory.
+func (t *table[K, T]) recall(k K) (h *held[T], ok bool) {
+	if h, ok = t.young[k]; ok {
+		return h, true
+	}
+	if h, ok = t.old[k]; ok {
+		t.keep(k, h)
+	}
+	return h, ok
+}
+
+// begin keeps a row in memory that the state is known not to have.
+func (t *table[K, T]) begin(k K) *held[T] {
+	return t.keep(k, &held[T]{key: t.key(k), value: new(T), weight: heldBytes})
+}
+
+func (t *table[K, T]) keep(k K, h *held[T]) *held[T] {
 	t.young[t.own(k)] = h
 	t.memory.weight += h.weight
-	return h, nil
+	return h
 }
 
 func (t *table[K, T]) load(key string) (*held[T], error) {
@@ -90,6 +107,9 @@ func (t *table[K, T]) load(key string) (*held[T], error) {
 	}
 	return h, nil
 }
+
+// exists reports whether the row was ever changed.
+func (h *held[T]) exists() bool { return h.at != state.Position{} }
 
 // change returns the row's value, to be changed by the record at a position.
 func (t *table[K, T]) change(h *held[T], at state.Position) *T {

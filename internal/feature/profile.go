@@ -215,7 +215,7 @@ func addInteraction(list []Interaction, in Interaction) []Interaction {
 	if at >= MaxInteractions {
 		return list
 	}
-	list = slices.Insert(list, at, in)
+	list = insert(list, at, in)
 	return list[:min(len(list), MaxInteractions)]
 }
 

@@ -12,6 +12,18 @@ type Seen struct {
 	At     int64
 }
 
+// firstRoom is the room of a list with its first entry. Most visitors come for a few events: growing one by one would be most of
+// what their lists cost.
+const firstRoom = 4
+
+// insert puts an entry into a list.
+func insert[E any](list []E, at int, entry E) []E {
+	if list == nil {
+		list = make([]E, 0, firstRoom)
+	}
+	return slices.Insert(list, at, entry)
+}
+
 // newestFirst orders by time, newest first; ties go by id, so that the order does not depend on arrival.
 func newestFirst(a, b Seen) int {
 	if a.At != b.At {
@@ -38,7 +50,7 @@ func addSeen(set []Seen, s Seen, limit int) (kept []Seen, fell string) {
 	if at >= limit {
 		return set, s.ItemID
 	}
-	if set = slices.Insert(set, at, s); len(set) > limit {
+	if set = insert(set, at, s); len(set) > limit {
 		set, fell = set[:limit], set[limit].ItemID
 	}
 	return set, fell
@@ -76,7 +88,7 @@ func addCount(counts []Count, name string, d Decayed, limit int, now int64) []Co
 		counts[at].Merge(d)
 		return counts
 	}
-	counts = slices.Insert(counts, at, Count{Name: name, Decayed: d})
+	counts = insert(counts, at, Count{Name: name, Decayed: d})
 	if len(counts) <= limit {
 		return counts
 	}

@@ -118,7 +118,7 @@ func (s *Session) addItem(item Seen) {
 	if at < len(s.Items) && s.Items[at].ItemID == item.ItemID {
 		return
 	}
-	s.Items = slices.Insert(s.Items, at, item)
+	s.Items = insert(s.Items, at, item)
 	if len(s.Items) > MaxSessionItems {
 		s.Items = slices.Delete(s.Items, 0, len(s.Items)-MaxSessionItems)
 	}

@@ -33,7 +33,7 @@ func (t Top) add(name string, d Decayed, limit int, h HalfLife, now int64) Top {
 		return t
 	}
 	if len(t) < limit {
-		return slices.Insert(t, at, Count{Name: name, Decayed: d})
+		return insert(t, at, Count{Name: name, Decayed: d})
 	}
 	w := weakest(t, h, now)
 	d.Merge(t[w].Decayed)
