@@ -29,35 +29,37 @@ type Change struct {
 	Item           *feature.ItemView    `json:"item,omitempty"`
 }
 
-// change is what a Change is written from: a row and the profile or the item that it holds.
+// change is what a Change is written from: a row and the profile or the item that it holds, one after the other in the same
+// memory.
 type change struct {
 	row     onlinestore.Row
 	key     string // of the record
-	profile *feature.Profile
-	item    *feature.ItemAggregate
+	isItem  bool
 	itemID  string
+	profile feature.Profile
+	item    feature.ItemAggregate
 }
 
-// changeOf reads a row; it returns nil for a row that is no feature.
-func changeOf(row onlinestore.Row) (*change, error) {
+// read reads a row; ok is false for a row that is no feature.
+func (c *change) read(row onlinestore.Row) (ok bool, err error) {
+	c.row = row
 	switch {
 	case strings.HasPrefix(row.Key, "p/"):
 		partial, err := onlinestore.ParseProfileKey(row.Key)
 		if err != nil {
-			return nil, err
+			return false, err
 		}
-		profile, err := feature.DecodeProfile(row.Value)
-		return &change{row: row, key: profileID(partial), profile: profile}, err
+		c.key, c.isItem = profileID(partial), false
+		return true, c.profile.Decode(row.Value)
 	case strings.HasPrefix(row.Key, "i/"):
 		share, err := onlinestore.ParseItemKey(row.Key)
 		if err != nil {
-			return nil, err
+			return false, err
 		}
-		item, err := feature.DecodeItemAggregate(row.Value)
-		key := share.Site + ":i:" + share.Item + ":" + strconv.Itoa(int(share.Partition))
-		return &change{row: row, key: key, item: item, itemID: share.Item}, err
+		c.key, c.isItem, c.itemID = share.Site+":i:"+share.Item+":"+strconv.Itoa(int(share.Partition)), true, share.Item
+		return true, c.item.Decode(row.Value)
 	}
-	return nil, nil
+	return false, nil
 }
 
 // append appends the JSON of the Change, which fits into a record. Texts stay as they are: the feed is no web page, and the
@@ -65,7 +67,7 @@ func changeOf(row onlinestore.Row) (*change, error) {
 func (c *change) append(b []byte) []byte {
 	first := len(b)
 	b = c.appendHead(b)
-	if c.item != nil {
+	if c.isItem {
 		return append(c.item.AppendView(append(b, `,"item":`...), c.itemID), '}')
 	}
 	b = append(c.profile.AppendView(append(b, `,"profile":`...), c.key, false), '}')

@@ -16,7 +16,7 @@ import (
 func plainChange(t *testing.T, c *change) string {
 	t.Helper()
 	whole := Change{FeatureVersion: c.row.Version, Epoch: c.row.Epoch, Offset: c.row.Offset}
-	if c.profile != nil {
+	if !c.isItem {
 		view := c.profile.View(c.key)
 		whole.Profile = &view
 	} else {
@@ -60,18 +60,19 @@ func TestChangesAsJSON(t *testing.T) {
 		item(e, 0)
 	}
 	add(onlinestore.NewestKey("default", "b:1"), func([]byte) []byte { return onlinestore.NewestValue(1) })
+	var c change
 	scratch, trimmed, written := []byte("x"), 0, 0
 	for _, row := range rows {
-		c, err := changeOf(row)
+		ok, err := c.read(row)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c == nil {
+		if !ok {
 			continue
 		}
 		written++
 		scratch = c.append(scratch[:1])
-		if want := plainChange(t, c); string(scratch[1:]) != want {
+		if want := plainChange(t, &c); string(scratch[1:]) != want {
 			t.Errorf("%s:\n%.300s\nwant\n%.300s", row.Key, scratch[1:], want)
 		}
 		if bytes.Contains(scratch, []byte(`"trimmed":true`)) {
@@ -101,11 +102,11 @@ func BenchmarkChange(b *testing.B) {
 		{Key: onlinestore.ItemKey(onlinestore.ItemShare{Site: "default", Item: "item-1"}), Value: item.Encode(nil)},
 	} {
 		b.Run(row.Key[:1], func(b *testing.B) {
+			var c change
 			var scratch []byte
 			b.ReportAllocs()
 			for b.Loop() {
-				c, err := changeOf(row)
-				if err != nil {
+				if _, err := c.read(row); err != nil {
 					b.Fatal(err)
 				}
 				scratch = c.append(scratch[:0])

@@ -33,7 +33,8 @@ type feed struct {
 	producer Producer
 	log      *slog.Logger
 	skipped  prometheus.Counter // changes that Kafka does not take
-	scratch  []byte             // of publish
+	change   change             // memory of publish
+	scratch  []byte             // likewise
 
 	turns   // publications; mu guards what follows
 	waiting map[string]feedRow
@@ -155,15 +156,14 @@ func (f *feed) send(ctx context.Context, records []kafka.Record) error {
 
 // changeRecord renders a row for the feed; ok is false for rows that are no feature.
 func (f *feed) changeRecord(r feedRow) (record kafka.Record, ok bool, err error) {
-	change, err := changeOf(r.row)
-	if err != nil {
+	if ok, err = f.change.read(r.row); err != nil {
 		return record, false, fmt.Errorf("publish %q: %w", r.row.Key, err)
 	}
-	if change == nil {
+	if !ok {
 		return record, false, nil
 	}
-	f.scratch = change.append(f.scratch[:0])
+	f.scratch = f.change.append(f.scratch[:0])
 	// The record's time is when it was published, because the broker's retention counts from it.
-	return kafka.Record{Topic: event.TopicFeatures, Partition: r.partition, Time: time.Now(), Key: []byte(change.key), Value: bytes.Clone(f.scratch),
+	return kafka.Record{Topic: event.TopicFeatures, Partition: r.partition, Time: time.Now(), Key: []byte(f.change.key), Value: bytes.Clone(f.scratch),
 		Headers: []kafka.Header{{Key: event.HeaderSchema, Value: []byte(FeatureSchema)}}}, true, nil
 }

@@ -27,6 +27,28 @@ func BenchmarkProfileStep(b *testing.B) {
 	}
 }
 
+// BenchmarkProfileDecode reads a full profile: into memory of its own, and into that of another, as the change feed does.
+func BenchmarkProfileDecode(b *testing.B) {
+	stored := profileOf(history(1, 1500)).Encode(nil)
+	b.Run("new", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := DecodeProfile(stored); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("again", func(b *testing.B) {
+		var p Profile
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := p.Decode(stored); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
 func BenchmarkProfileApply(b *testing.B) {
 	events := history(1, 1500)
 	p := profileOf(events)

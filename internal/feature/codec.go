@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Encoded values are: one byte Version, then the fields in the order of their struct. Integers are zig-zag varints, times
@@ -177,39 +178,36 @@ func (d *decoder) decayed() (v Decayed) {
 	return v
 }
 
-func (d *decoder) seen(bound int) []Seen {
+// list reads the length of a list of at most bound entries, then each entry, into the memory of a list. It has room for one
+// more, which is what an event mostly adds.
+func list[E any](d *decoder, memory []E, bound int, entry func() E) []E {
 	n := d.length(bound)
 	if n == 0 {
-		return nil
+		return memory[:0]
 	}
-	set := make([]Seen, 0, n)
-	var last int64
+	entries := slices.Grow(memory[:0], n+1)
 	for range n {
+		e := entry()
+		if d.err != nil {
+			return nil
+		}
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+func (d *decoder) seen(memory []Seen, bound int) []Seen {
+	var last int64
+	return list(d, memory, bound, func() Seen {
 		s := Seen{ItemID: d.text()}
 		last += d.int()
 		s.At = last
-		if d.err != nil {
-			return nil
-		}
-		set = append(set, s)
-	}
-	return set
+		return s
+	})
 }
 
-func (d *decoder) counts(bound int) []Count {
-	n := d.length(bound)
-	if n == 0 {
-		return nil
-	}
-	counts := make([]Count, 0, n)
-	for range n {
-		c := Count{Name: d.text(), Decayed: d.decayed()}
-		if d.err != nil {
-			return nil
-		}
-		counts = append(counts, c)
-	}
-	return counts
+func (d *decoder) counts(memory []Count, bound int) []Count {
+	return list(d, memory, bound, func() Count { return Count{Name: d.text(), Decayed: d.decayed()} })
 }
 
 // end returns the first error; bytes that nobody asked for are one.

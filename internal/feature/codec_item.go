@@ -38,14 +38,29 @@ func (a *ItemAggregate) Encode(b []byte) []byte {
 
 // DecodeItemAggregate reads what Encode wrote. It fails with ErrVersion on another version's bytes.
 func DecodeItemAggregate(b []byte) (*ItemAggregate, error) {
-	d := newDecoder(b)
-	a := &ItemAggregate{FirstAt: d.int(), LastAt: d.int(), Events: d.int()}
-	for _, v := range []*Decayed{&a.Views, &a.Clicks, &a.Carts, &a.Purchases, &a.Impressions} {
-		*v = d.decayed()
+	a := &ItemAggregate{}
+	if err := a.Decode(b); err != nil {
+		return nil, err
 	}
-	a.Placements = d.placements()
-	a.Visitors = d.visitors()
-	a.Partners = d.counts(MaxPartners)
+	return a, nil
+}
+
+// Decode is DecodeItemAggregate into an aggregate, whose lists it overwrites.
+func (a *ItemAggregate) Decode(b []byte) error {
+	d := newDecoder(b)
+	*a = ItemAggregate{
+		FirstAt:     d.int(),
+		LastAt:      d.int(),
+		Events:      d.int(),
+		Views:       d.decayed(),
+		Clicks:      d.decayed(),
+		Carts:       d.decayed(),
+		Purchases:   d.decayed(),
+		Impressions: d.decayed(),
+		Placements:  d.placements(a.Placements),
+		Visitors:    d.visitors(a.Visitors),
+		Partners:    d.counts(a.Partners, MaxPartners),
+	}
 	for _, t := range []*Text{&a.Name, &a.Category, &a.Brand} {
 		if t.Value = d.text(); t.Value != "" {
 			t.At = d.int()
@@ -56,7 +71,7 @@ func DecodeItemAggregate(b []byte) (*ItemAggregate, error) {
 		a.Price.At = d.int()
 	}
 	if err := d.end(); err != nil {
-		return nil, fmt.Errorf("decode item aggregate: %w", err)
+		return fmt.Errorf("decode item aggregate: %w", err)
 	}
-	return a, nil
+	return nil
 }

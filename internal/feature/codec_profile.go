@@ -79,51 +79,49 @@ func appendInteractions(b []byte, list []Interaction) []byte {
 
 // DecodeProfile reads what Encode wrote. It fails with ErrVersion on another version's bytes.
 func DecodeProfile(b []byte) (*Profile, error) {
+	p := &Profile{}
+	if err := p.Decode(b); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Decode is DecodeProfile into a profile, whose lists it overwrites.
+func (p *Profile) Decode(b []byte) error {
 	d := newDecoder(b)
-	p := &Profile{
+	*p = Profile{
 		UserID:       d.text(),
 		FirstAt:      d.int(),
 		LastAt:       d.int(),
 		ReceivedAt:   d.int(),
 		Events:       d.int(),
-		Interactions: d.interactions(),
-		Seen:         d.seen(MaxSeen),
-		Bought:       d.seen(MaxBought),
-		SeenBefore:   d.forgotten(),
-		BoughtBefore: d.forgotten(),
-		Categories:   d.counts(MaxCategories),
-		Brands:       d.counts(MaxBrands),
-		PriceBands:   d.counts(MaxPriceBands),
-		EventTypes:   d.counts(MaxEventTypes),
-		Searches:     d.seen(MaxSearches),
-		Dwell: Dwell{Visible: d.decayed(), Focused: d.decayed(), VisibleItems: d.counts(MaxDwellItems),
-			FocusedItems: d.counts(MaxDwellItems)},
-		Session: d.session(),
-		Pace:    Pace{Second: d.int(), Count: d.int(), Before: d.int()},
-		Skipped: d.int(),
-	}
-	// One spare place lets Apply add an id without growing the slice.
-	if n := d.length(MaxEventIDs); n > 0 {
-		p.EventIDs = make([]uint64, 0, min(n+1, MaxEventIDs))
-		for range n {
-			p.EventIDs = append(p.EventIDs, d.fixed())
-		}
+		Interactions: d.interactions(p.Interactions),
+		Seen:         d.seen(p.Seen, MaxSeen),
+		Bought:       d.seen(p.Bought, MaxBought),
+		SeenBefore:   d.forgotten(p.SeenBefore),
+		BoughtBefore: d.forgotten(p.BoughtBefore),
+		Categories:   d.counts(p.Categories, MaxCategories),
+		Brands:       d.counts(p.Brands, MaxBrands),
+		PriceBands:   d.counts(p.PriceBands, MaxPriceBands),
+		EventTypes:   d.counts(p.EventTypes, MaxEventTypes),
+		Searches:     d.seen(p.Searches, MaxSearches),
+		Dwell: Dwell{Visible: d.decayed(), Focused: d.decayed(), VisibleItems: d.counts(p.Dwell.VisibleItems, MaxDwellItems),
+			FocusedItems: d.counts(p.Dwell.FocusedItems, MaxDwellItems)},
+		Session:  d.session(p.Session.Items),
+		Pace:     Pace{Second: d.int(), Count: d.int(), Before: d.int()},
+		Skipped:  d.int(),
+		EventIDs: list(d, p.EventIDs, MaxEventIDs, d.fixed),
 	}
 	if err := d.end(); err != nil {
-		return nil, fmt.Errorf("decode profile: %w", err)
+		return fmt.Errorf("decode profile: %w", err)
 	}
-	return p, nil
+	return nil
 }
 
-func (d *decoder) interactions() []Interaction {
+func (d *decoder) interactions(memory []Interaction) []Interaction {
 	types := typeCodes()
-	n := d.length(MaxInteractions)
-	if n == 0 {
-		return nil
-	}
-	list := make([]Interaction, 0, min(n+1, MaxInteractions+1))
 	var last int64
-	for range n {
+	return list(d, memory, MaxInteractions, func() Interaction {
 		in := Interaction{ItemID: d.text()}
 		switch code := d.byte(); {
 		case code == 0:
@@ -140,10 +138,6 @@ func (d *decoder) interactions() []Interaction {
 		if in.HasPrice = d.flag(); in.HasPrice {
 			in.Price = d.float()
 		}
-		if d.err != nil {
-			return nil
-		}
-		list = append(list, in)
-	}
-	return list
+		return in
+	})
 }

@@ -17,14 +17,14 @@ func appendSession(b []byte, s *Session) []byte {
 	return b
 }
 
-func (d *decoder) session() Session {
+func (d *decoder) session(items []Seen) Session {
 	s := Session{ID: d.text()}
 	if s.ID == "" {
 		return s
 	}
 	s.StartedAt = d.int()
 	s.LastAt = s.StartedAt + d.int()
-	s.Items = d.seen(MaxSessionItems)
+	s.Items = d.seen(items, MaxSessionItems)
 	s.Entry = d.text()
 	for _, n := range []*int64{&s.Events, &s.Pages, &s.Views, &s.Clicks, &s.Carts, &s.Purchases, &s.Searches, &s.VisibleMs, &s.FocusedMs} {
 		*n = d.int()

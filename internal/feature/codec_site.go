@@ -27,19 +27,16 @@ func (s *SiteAggregate) Encode(b []byte) []byte {
 func DecodeSiteAggregate(b []byte) (*SiteAggregate, error) {
 	d := newDecoder(b)
 	s := &SiteAggregate{LastAt: d.int(), Events: d.int()}
-	if n := d.length(SiteMinutes); n > 0 {
-		s.Minutes = make([]Minute, 0, SiteMinutes+1)
-		var last int64
-		for range n {
-			m := Minute{Minute: last + d.int()}
-			last = m.Minute
-			for i := range m.Counts {
-				m.Counts[i] = d.int()
-			}
-			s.Minutes = append(s.Minutes, m)
+	var last int64
+	s.Minutes = list(d, nil, SiteMinutes, func() Minute {
+		m := Minute{Minute: last + d.int()}
+		last = m.Minute
+		for i := range m.Counts {
+			m.Counts[i] = d.int()
 		}
-	}
-	s.Searches = d.counts(MaxTopSearches)
+		return m
+	})
+	s.Searches = d.counts(nil, MaxTopSearches)
 	if err := d.end(); err != nil {
 		return nil, fmt.Errorf("decode site aggregate: %w", err)
 	}

@@ -14,9 +14,9 @@ func appendVisitors(b []byte, v *Visitors) []byte {
 	return b
 }
 
-func (d *decoder) visitors() (v Visitors) {
+func (d *decoder) visitors(memory Visitors) (v Visitors) {
 	if d.flag() {
-		v.dense = []byte(d.take(visitorRegisters))
+		v.dense = append(memory.dense[:0], d.take(visitorRegisters)...)
 		set := 0
 		for _, rank := range v.dense {
 			if rank > maxRank {
@@ -31,24 +31,20 @@ func (d *decoder) visitors() (v Visitors) {
 		}
 		return v
 	}
-	n := d.length(maxSparse)
-	if n == 0 {
-		return v
-	}
-	raw := d.take(2 * n)
-	if d.err != nil {
-		return v
-	}
-	v.sparse = make([]uint16, n)
 	last := -1
-	for i := range v.sparse {
-		e := uint16(raw[2*i]) | uint16(raw[2*i+1])<<8
+	v.sparse = list(d, memory.sparse, maxSparse, func() uint16 {
+		raw := d.take(2)
+		if raw == "" {
+			return 0
+		}
+		e := uint16(raw[0]) | uint16(raw[1])<<8
 		register, rank := int(e>>6), e&63
 		if register <= last || rank == 0 || rank > maxRank {
 			d.fail()
 		}
-		v.sparse[i], last = e, register
-	}
+		last = register
+		return e
+	})
 	return v
 }
 
@@ -63,37 +59,20 @@ func appendForgotten(b []byte, f Forgotten) []byte {
 	return b
 }
 
-func (d *decoder) forgotten() Forgotten {
-	n := d.length(MaxForgotten)
-	if n == 0 {
-		return nil
-	}
-	f := make(Forgotten, 0, min(n+1, MaxForgotten+1))
+func (d *decoder) forgotten(memory Forgotten) Forgotten {
 	next := uint64(0)
-	for range n {
-		distance := d.uint()
-		if d.err != nil || distance >= 1<<forgottenBits || next+distance >= 1<<forgottenBits {
+	return list(d, memory, MaxForgotten, func() uint32 {
+		print := next + d.uint()
+		if print < next || print >= 1<<forgottenBits {
 			d.fail()
-			return nil
 		}
-		f = append(f, uint32(next+distance))
-		next += distance + 1
-	}
-	return f
+		next = print + 1
+		return uint32(print)
+	})
 }
 
-func (d *decoder) placements() []Placement {
-	n := d.length(MaxPlacements)
-	if n == 0 {
-		return nil
-	}
-	list := make([]Placement, 0, n)
-	for range n {
-		p := Placement{Name: d.text(), Impressions: d.decayed(), Examined: d.decayed(), Clicks: d.decayed()}
-		if d.err != nil {
-			return nil
-		}
-		list = append(list, p)
-	}
-	return list
+func (d *decoder) placements(memory []Placement) []Placement {
+	return list(d, memory, MaxPlacements, func() Placement {
+		return Placement{Name: d.text(), Impressions: d.decayed(), Examined: d.decayed(), Clicks: d.decayed()}
+	})
 }

@@ -100,6 +100,31 @@ func TestStoredProfileGoesOn(t *testing.T) {
 	}
 }
 
+// TestDecodeOverwrites reads profiles and items into the memory of others: nothing of those may be left.
+func TestDecodeOverwrites(t *testing.T) {
+	var profile Profile
+	var item ItemAggregate
+	for i, n := range []int{600, 0, 3, 1500, 40, 1, 0, 900} {
+		events := history(uint64(i), n)
+		want := profileOf(events).Encode(nil)
+		if err := profile.Decode(want); err != nil || string(profile.Encode(nil)) != string(want) {
+			t.Errorf("a profile of %d events is another in the memory of one before (%v)", n, err)
+		}
+		var a ItemAggregate
+		for j, e := range events {
+			e.AnonymousID = fmt.Sprintf("b%d", j)
+			for k := range e.Items {
+				a.Apply(e, &e.Items[k])
+				a.Meet(e.Items[k].ItemID, e.OccurredAt.UnixMilli())
+			}
+		}
+		want = a.Encode(nil)
+		if err := item.Decode(want); err != nil || string(item.Encode(nil)) != string(want) {
+			t.Errorf("an item of %d events is another in the memory of one before (%v)", n, err)
+		}
+	}
+}
+
 // TestMergeOfPartials splits a history over three browsers: merged in any order they give one answer, and exact counts.
 func TestMergeOfPartials(t *testing.T) {
 	events := history(3, 120)
