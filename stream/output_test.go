@@ -133,7 +133,7 @@ func TestExposuresLand(t *testing.T) {
 func TestChangeFeed(t *testing.T) {
 	h, tr := newHouse(t), newTraffic(21)
 	s := h.start()
-	s.drain() // a partition that is opened when others have landed makes its state of what landed, and that is no change
+	s.drain() // what a first state is made of is no change
 	h.produce(tr.next(200)...)
 	s.drain()
 	s.halt()
@@ -181,6 +181,7 @@ func TestWithARealGroup(t *testing.T) {
 	h, tr := newHouse(t), newTraffic(22)
 	h.assigner = kafka.NewGroup(h.client, kafka.GroupConfig{Group: Group, Topics: Topics()})
 	s := h.start()
+	s.drain() // only what comes to a state that stands is fresh
 	h.produce(tr.next(100)...)
 	s.drain()
 	h.checkLanded(tr.ids)
