@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -67,11 +66,7 @@ func (s *Stream) openState(ctx context.Context, number int32) (*state.DB, basis,
 	if err != nil || db != nil {
 		return db, have, err
 	}
-	level := slog.LevelInfo
-	if have == (basis{}) {
-		level = slog.LevelDebug // mostly the first start of all; landedPast tells how much there is to do
-	}
-	s.log.Log(ctx, level, "making the state of features from lake and log", "partition", number, "version", want.Version, "epoch", want.Epoch,
+	s.log.Info("making the state of features from lake and log", "partition", number, "version", want.Version, "epoch", want.Epoch,
 		"had_version", have.Version, "had_epoch", have.Epoch)
 	b, err := s.build(ctx, number, want, in)
 	if err == nil {
@@ -136,12 +131,20 @@ func (s *Stream) openUsable(ctx context.Context, number int32, want basis) (*sta
 	return db, have, nil
 }
 
-// judge says whether a local state can be used. One that nobody has made cannot, whatever else is empty: there may have been
-// an owner whose state is lost, and then the online store has his rows.
+// judge says whether a local state can be used, and prepares one for the first event of all.
 func (s *Stream) judge(ctx context.Context, number int32, db *state.DB, want basis) (have basis, local candidate, err error) {
 	have, known, err := readBasis(db)
-	if err != nil || !known || have.Version != want.Version || have.Epoch != want.Epoch {
+	if err != nil {
 		return have, local, err
+	}
+	if !known {
+		if local.usable, err = s.nothingHappened(ctx, db); err != nil || !local.usable {
+			return have, local, err
+		}
+		return want, local, writeBasis(db, want)
+	}
+	if have.Version != want.Version || have.Epoch != want.Epoch {
+		return have, local, nil
 	}
 	if local.position, _, err = db.Position(); err != nil {
 		return have, local, err
@@ -149,6 +152,16 @@ func (s *Stream) judge(ctx context.Context, number int32, db *state.DB, want bas
 	outlived, err := s.outlived(ctx, number, want, local.position)
 	local.usable, local.generation = !outlived, have.Generation
 	return have, local, err
+}
+
+// nothingHappened reports whether a state is empty because there never was anything to put into it.
+func (s *Stream) nothingHappened(ctx context.Context, db *state.DB) (bool, error) {
+	_, applied, err := db.Position()
+	if err != nil || applied {
+		return false, err
+	}
+	fences, err := s.deps.Lake.Next(ctx, lake.TableEvents)
+	return len(fences) == 0, err
 }
 
 // built is a state that was made beside the live one. It is staged or discarded.

@@ -62,9 +62,6 @@ func (s *Stream) landedPast(ctx context.Context, in layout) (past *history, fenc
 	if past, err = s.collectHistory(ctx, in, fences); err != nil {
 		return nil, nil, done, err
 	}
-	if past.total > 0 {
-		s.log.Info("landed events are sorted, for the states that are made of them", "events", past.total, "epoch", in.epoch)
-	}
 	r.mu.Lock()
 	shared.past, shared.fences = past, fences
 	r.mu.Unlock()

@@ -174,7 +174,7 @@ func (w *simWorld) happen(a action) {
 		w.online.lose()
 	case actRebuild:
 		w.note("%s", a.what)
-		w.leaveBehind()
+		w.check(w.leaveBehind())
 		w.rebuilds.request()
 	default:
 		w.processes[a.process].happen(a)
@@ -183,7 +183,11 @@ func (w *simWorld) happen(a action) {
 
 // leaveBehind puts rows into the online store as a state of another feature version leaves them: of an item that nobody
 // knows any more, and of known keys at events that moved them then. The states that are made next have to take them away.
-func (w *simWorld) leaveBehind() {
+// Where nothing has landed yet there was no such state.
+func (w *simWorld) leaveBehind() error {
+	if fences, err := w.lake.Next(context.Background(), lake.TableEvents); err != nil || len(fences) == 0 {
+		return err
+	}
 	rows := w.online.all()
 	keys := slices.Sorted(maps.Keys(rows))
 	version := int32(feature.Version - 1 + 2*w.plan.draw(2, "left version")) // they may come from a newer program, too
@@ -203,8 +207,9 @@ func (w *simWorld) leaveBehind() {
 			leave(key, int32(rows[key].Offset/simOffsets), rows[key].Offset)
 		}
 	}
-	w.tally.count("rows of other versions", len(left))
+	w.tally.count("rows of earlier versions", len(left))
 	w.online.leave(left)
+	return nil
 }
 
 // leftRows is one in how many rows a state of another version has moved last.
