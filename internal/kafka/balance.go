@@ -20,9 +20,10 @@ const stickyProtocol = "millrace-sticky-1"
 type stickyBalancer struct {
 	held func() map[string][]int32 // what there is state for in this process
 
-	mu    sync.Mutex
-	owned map[string][]int32
-	since int32 // the generation in which owned was given to it
+	mu     sync.Mutex
+	owned  map[string][]int32
+	since  int32          // the generation in which owned was given to it
+	shared map[string]int // partitions by topic that this member has shared as the leader of the next generation; nil if it is not
 }
 
 // claims are what a member tells about itself, as JSON.
@@ -32,16 +33,19 @@ type claims struct {
 	Held       map[string][]int32 `json:"held"`
 }
 
-// took notes what a generation gave to this member.
-func (b *stickyBalancer) took(gen *kafkago.Generation) {
+// took notes what a generation gave to this member, and returns how many partitions of each topic it has shared as the
+// generation's leader; nil if it was not.
+func (b *stickyBalancer) took(gen *kafkago.Generation) (shared map[string]int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	shared, b.shared = b.shared, nil
 	b.since, b.owned = gen.ID, make(map[string][]int32, len(gen.Assignments))
 	for topic, partitions := range gen.Assignments {
 		for _, p := range partitions {
 			b.owned[topic] = append(b.owned[topic], int32(p.ID))
 		}
 	}
+	return shared
 }
 
 // ProtocolName, UserData and AssignGroups make it a kafkago.GroupBalancer.
@@ -76,6 +80,7 @@ func (b *stickyBalancer) AssignGroups(members []kafkago.GroupMember, partitions 
 	for _, p := range partitions {
 		byTopic[p.Topic] = append(byTopic[p.Topic], int32(p.ID))
 	}
+	b.noteShared(byTopic)
 	for _, topic := range slices.Sorted(maps.Keys(byTopic)) {
 		s := newSharing(topic, byTopic[topic], all)
 		for partition, m := range s.share() {
@@ -88,6 +93,15 @@ func (b *stickyBalancer) AssignGroups(members []kafkago.GroupMember, partitions 
 		}
 	}
 	return out
+}
+
+func (b *stickyBalancer) noteShared(byTopic map[string][]int32) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.shared = make(map[string]int, len(byTopic))
+	for topic, partitions := range byTopic {
+		b.shared[topic] = len(partitions)
+	}
 }
 
 // balanced is a member while partitions are shared.

@@ -29,6 +29,52 @@ func inject(t *testing.T, b *broker.Broker, f broker.Fault) {
 	})
 }
 
+// hold lets the next request of an API wait until release is called; held is closed when it has come.
+func hold(t *testing.T, b *broker.Broker, api string) (held <-chan struct{}, release func()) {
+	t.Helper()
+	held, release, err := b.Hold(api)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(release)
+	return held, release
+}
+
+// A topic grows when the leader of a group has shared its partitions and nobody has them yet. The new ones must be shared,
+// too: a watch that begins later finds nothing changed.
+func TestGroupSeesPartitionsThatCameWhileItJoined(t *testing.T) {
+	b := kafkatest.Broker(t)
+	c := kafkatest.Client(t, b)
+	kafkatest.Topic(t, c, "growing", 2)
+	synced, release := hold(t, b, "SyncGroup")
+	given := make(chan int32)
+	kafkatest.Run(t, func(ctx context.Context) error {
+		return group(c, "g", "growing").Run(ctx, func(ctx context.Context, _ string, p int32, _ func(int64)) error {
+			select {
+			case given <- p:
+			case <-ctx.Done():
+			}
+			<-ctx.Done()
+			return nil
+		})
+	})
+	<-synced
+	if err := c.GrowTopic(t.Context(), "growing", 3); err != nil {
+		t.Fatal(err)
+	}
+	release()
+	for deadline := time.After(time.Minute); ; {
+		select {
+		case p := <-given:
+			if p == 2 {
+				return
+			}
+		case <-deadline:
+			t.Fatal("nobody was given the new partition")
+		}
+	}
+}
+
 // A batch that a broker refuses for now is sent again, without a gap or a change of order behind it.
 func TestProduceRetriesInOrder(t *testing.T) {
 	for _, code := range []kafkago.Error{kafkago.NotLeaderForPartition, kafkago.NotEnoughReplicas, kafkago.KafkaStorageError, kafkago.LeaderNotAvailable} {

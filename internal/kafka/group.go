@@ -77,9 +77,6 @@ func (g *Group) Run(ctx context.Context, handle Handler) error {
 		SessionTimeout:    g.cfg.SessionTimeout,
 		RebalanceTimeout:  g.cfg.SessionTimeout,
 		JoinGroupBackoff:  joinBackoff,
-		// A topic that has grown is assigned anew within the interval; the library's own is five seconds.
-		WatchPartitionChanges:  true,
-		PartitionWatchInterval: partitionsRefresh,
 	})
 	if err != nil {
 		return fmt.Errorf("configure group %s: %w", g.cfg.Group, err)
@@ -135,7 +132,9 @@ func (g *Group) follow(ctx context.Context, cg *kafkago.ConsumerGroup, handle Ha
 
 // start runs the handlers of one generation under its supervision: the generation does not end before they return.
 func (g *Group) start(ctx context.Context, gen *kafkago.Generation, handle Handler, failed *failure) {
-	g.balancer.took(gen)
+	if shared := g.balancer.took(gen); shared != nil {
+		gen.Start(func(ctx context.Context) { g.watchPartitions(ctx, shared) })
+	}
 	g.cfg.Log.Info("joined consumer group", "group", g.cfg.Group, "generation", gen.ID, "assigned", assigned(gen))
 	gen.Start(func(ended context.Context) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -159,6 +158,33 @@ func (g *Group) start(ctx context.Context, gen *kafkago.Generation, handle Handl
 			failed.set(err)
 		}
 	})
+}
+
+// watchPartitions returns when a topic has other partitions than the leader has shared, or ctx ends. With it the generation
+// ends, and all are shared anew. The library's own watch compares with what there is when it begins, which is after the
+// sharing: partitions that come in between would be nobody's for ever.
+func (g *Group) watchPartitions(ctx context.Context, shared map[string]int) {
+	tick := time.NewTicker(partitionsRefresh) // longer than the client remembers the layout that was there before
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, topic := range g.cfg.Topics {
+			have, err := g.client.partitions(ctx, topic)
+			switch {
+			case ctx.Err() != nil:
+				return
+			case err != nil:
+				g.cfg.Log.Warn("look for new partitions", "group", g.cfg.Group, "topic", topic, "error", err)
+			case int(have) != shared[topic]:
+				g.cfg.Log.Info("a topic has changed, sharing its partitions anew", "group", g.cfg.Group, "topic", topic, "had", shared[topic], "has", have)
+				return
+			}
+		}
+	}
 }
 
 // runHandlers runs one handler per assigned partition and answers the first error when all have returned.

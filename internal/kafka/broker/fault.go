@@ -2,6 +2,8 @@ package broker
 
 import (
 	"fmt"
+	"sync"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -21,14 +23,9 @@ type Fault struct {
 // Inject makes matching requests fail. The work is still done for REQUEST_TIMED_OUT (7) and
 // NOT_ENOUGH_REPLICAS_AFTER_APPEND (20), which is how a lost answer looks. remove ends it and answers how often it hit.
 func (b *Broker) Inject(f Fault) (remove func() int, err error) {
-	var key kmsg.Key = -1
-	for k := kmsg.Key(0); k <= kmsg.MaxKey; k++ {
-		if k.Name() == f.API {
-			key = k
-		}
-	}
-	if key < 0 {
-		return nil, fmt.Errorf("inject fault: unknown API %q", f.API)
+	key, err := keyOf(f.API)
+	if err != nil {
+		return nil, err
 	}
 	code := kerr.TypedErrorForCode(f.Code)
 	if code == nil {
@@ -50,4 +47,33 @@ func (b *Broker) Inject(f Fault) (remove func() int, err error) {
 		handle.Remove()
 		return handle.Hits()
 	}, nil
+}
+
+// Hold lets the next request of an API wait until release is called, while others are answered. held is closed when it has
+// come.
+func (b *Broker) Hold(api string) (held <-chan struct{}, release func(), err error) {
+	key, err := keyOf(api)
+	if err != nil {
+		return nil, nil, err
+	}
+	came, free := make(chan struct{}), make(chan struct{})
+	var taken atomic.Bool // another of the API may come while the first waits
+	b.cluster.ControlKey(int16(key), func(kmsg.Request) (kmsg.Response, error, bool) {
+		if taken.CompareAndSwap(false, true) {
+			close(came)
+			b.cluster.SleepControl(func() { <-free })
+			b.cluster.DropControl()
+		}
+		return nil, nil, false
+	})
+	return came, sync.OnceFunc(func() { close(free) }), nil
+}
+
+func keyOf(api string) (kmsg.Key, error) {
+	for k := kmsg.Key(0); k <= kmsg.MaxKey; k++ {
+		if k.Name() == api {
+			return k, nil
+		}
+	}
+	return 0, fmt.Errorf("inject fault: unknown API %q", api)
 }
