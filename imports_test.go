@@ -30,7 +30,7 @@ var owners = map[string][]string{
 	"github.com/prometheus/client_golang":          {"..."},
 	"github.com/minio/minio-go":                    {"internal/objstore"},
 	"github.com/redis/rueidis":                     {"internal/onlinestore"},
-	"github.com/johannesboyne/gofakes3":            {"internal/objstore"},
+	"github.com/johannesboyne/gofakes3":            {"internal/objstore/s3test"},
 	"github.com/jackc/pgx":                         {"internal/sqldb"},
 	"github.com/vbauerster/mpb":                    {"", "tracker/importer"},
 	"github.com/mileusna/useragent":                {"tracker"},

@@ -1,7 +1,7 @@
 // Package objstore keeps objects in a bucket: whole files that are written once and read by any process. It is how
 // processes hand state and models to each other. The contract is what a directory and an S3-compatible store can both
 // promise: an object is there whole or not at all, put-if-absent has one winner, and there is neither rename nor append.
-// Local is the adapter over a directory; every adapter runs the suite in objstoretest.
+// Local is the adapter over a directory, S3 that over a store; both run the suite in objstoretest.
 package objstore
 
 import (
