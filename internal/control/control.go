@@ -1,5 +1,5 @@
 // Package control is the control store: what operators and roles agree on besides events. It holds API keys (hashed),
-// placements, jobs, leases, topic epochs and the import ledger in one SQL schema, which SQLite and PostgreSQL read alike.
+// placements, jobs, leases, topic epochs, the import ledger and that of erased people in one SQL schema, which SQLite and PostgreSQL read alike.
 // Several processes have it open at once.
 package control
 
@@ -12,8 +12,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/millrace/millrace/internal/erasure"
 	"github.com/millrace/millrace/internal/sqldb"
 )
 
@@ -38,6 +40,9 @@ type Store struct {
 	keys       *cached[map[string]Key]
 	placements *cached[map[string]map[string]Placement]
 	intake     *cached[Intake]
+	erased     *cached[erasedPeople]
+	ledger     atomic.Pointer[erasure.Ledger] // as it was read last
+	erasureKey *erasure.Key                   // set before the store is shared; nil is none
 }
 
 // Open opens the control store at place, a file (created with mode 0600 when missing) or the URL of a PostgreSQL database,
@@ -59,6 +64,7 @@ func Open(ctx context.Context, place string) (*Store, error) {
 	s.keys = &cached[map[string]Key]{load: s.loadKeys}
 	s.placements = &cached[map[string]map[string]Placement]{load: s.loadPlacements}
 	s.intake = &cached[Intake]{load: s.loadIntake}
+	s.erased = &cached[erasedPeople]{load: s.loadErased}
 	return s, nil
 }
 

@@ -28,6 +28,9 @@ func testStore(t *testing.T, open func(t *testing.T) *Store) {
 	t.Run("rebuilds", func(t *testing.T) { testRebuilds(t, open(t), open(t)) })
 	t.Run("states", func(t *testing.T) { testStates(t, open(t), open(t)) })
 	t.Run("state claim race", func(t *testing.T) { testStateClaimRace(t, open(t), open(t)) })
+	t.Run("erasures", func(t *testing.T) { testErasures(t, open(t), open(t)) })
+	t.Run("erasure key", func(t *testing.T) { testErasureKey(t, open(t), open(t)) })
+	t.Run("erasure race", func(t *testing.T) { testErasureRace(t, open(t), open(t)) })
 	t.Run("letters", func(t *testing.T) { testLetters(t, open(t), open(t)) })
 }
 
