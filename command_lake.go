@@ -145,7 +145,7 @@ const tendPoll = time.Second
 // whenTendable runs work when no other process tends the lake.
 func (a *app) whenTendable(ctx context.Context, store *control.Store, work func(context.Context) error) error {
 	for told := false; ; told = true {
-		err := store.HoldLease(ctx, tendLease, holder(), tendTTL, func(ctx context.Context, _ control.Lease) error { return work(ctx) })
+		err := store.HoldLease(ctx, lake.MaintenanceLease, holder(), tendTTL, func(ctx context.Context, _ control.Lease) error { return work(ctx) })
 		if !errors.Is(err, control.ErrLeaseHeld) {
 			return err
 		}

@@ -60,9 +60,8 @@ const (
 	// and snapshots have come together then.
 	tendInterval = 10 * time.Minute
 
-	// tendLease is held while the lake is tended, tendTTL how long it outlives a process that died with it.
-	tendLease = "lake/maintain"
-	tendTTL   = time.Minute
+	// tendTTL is how long the lease of the lake (lake.MaintenanceLease) outlives a process that died with it.
+	tendTTL = time.Minute
 )
 
 // tendLake keeps the files of the lake few and its metadata small until ctx ends, in one trainer process at a time. A round
@@ -76,7 +75,7 @@ func (s *system) tendLake(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		err := s.control.HoldLease(ctx, tendLease, holder(), tendTTL, func(ctx context.Context, _ control.Lease) error {
+		err := s.control.HoldLease(ctx, lake.MaintenanceLease, holder(), tendTTL, func(ctx context.Context, _ control.Lease) error {
 			// A compaction that cannot go on is no reason to let versions pile up.
 			return errors.Join(s.compactLake(ctx), s.lake.Maintain(ctx, time.Now()))
 		})

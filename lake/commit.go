@@ -114,6 +114,7 @@ func (in Landing) check() error {
 // error the table itself says what has happened: the error of a commit that went through is none.
 func (l *Lake) commitTable(ctx context.Context, spec tableSpec, in Landing, fences []Fence) error {
 	var files []string // nil until the rows are durable
+	var filtered int64 // as of which change of the ledger
 	var lastErr error
 	for range maxCommitTries {
 		t, err := l.current(ctx, spec)
@@ -132,6 +133,14 @@ func (l *Lake) commitTable(ctx context.Context, spec tableSpec, in Landing, fenc
 		}
 		if lastErr != nil && !errors.Is(lastErr, table.ErrCommitFailed) {
 			return lastErr // not a conflict: trying again at once would meet the same full disk
+		}
+		if again, err := l.filterLanding(ctx, t, &in, &filtered); err != nil {
+			return err
+		} else if again {
+			if err := removeUnused(files); err != nil {
+				return err
+			}
+			files = nil
 		}
 		if files == nil {
 			if files, err = l.writeFiles(spec, in, fences); err != nil {

@@ -35,6 +35,7 @@ type liveFile struct {
 	location    string
 	day         int32 // since 1970
 	bytes, rows int64
+	order       int // id of the sort order that its rows are in, 0 for none
 }
 
 // liveFiles lists the data files of a table's current version, in no order, about 200 bytes each.
@@ -57,7 +58,11 @@ func liveFiles(t *table.Table) ([]liveFile, error) {
 			if !ok {
 				return nil, fmt.Errorf("data file %s is in no day partition: %v", f.FilePath(), f.Partition())
 			}
-			out = append(out, liveFile{location: f.FilePath(), day: int32(day), bytes: f.FileSizeBytes(), rows: f.Count()})
+			live := liveFile{location: f.FilePath(), day: int32(day), bytes: f.FileSizeBytes(), rows: f.Count()}
+			if order := f.SortOrderID(); order != nil {
+				live.order = *order
+			}
+			out = append(out, live)
 		}
 	}
 	return out, nil

@@ -12,6 +12,8 @@ import (
 
 	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/apache/iceberg-go/table"
+
+	"github.com/millrace/millrace/internal/erasure"
 )
 
 // Config says where a lake is.
@@ -23,6 +25,9 @@ type Config struct {
 	Catalog string
 	// Retention says how long Maintain and Expire keep rows.
 	Retention Retention
+	// Erased reads the ledger of erased people, as of the call. Landing filters by it what a table asks to be filtered, and scans
+	// what is not erased yet. nil means that nobody was.
+	Erased func(ctx context.Context) (*erasure.Ledger, error)
 	// Allocator gives the memory of Arrow record batches; nil means the Go heap.
 	Allocator memory.Allocator
 }
@@ -33,6 +38,7 @@ type Lake struct {
 	dir       string // absolute and without symbolic links
 	catalog   *catalog
 	retention Retention
+	erased    func(ctx context.Context) (*erasure.Ledger, error) // nil: nobody was
 	allocator memory.Allocator
 
 	// committing serialises the commits and the maintenance of this process: they would only conflict.
@@ -79,7 +85,7 @@ func Open(ctx context.Context, cfg Config) (*Lake, error) {
 		return nil, fmt.Errorf("open lake: %w", err)
 	}
 	l := &Lake{
-		dir: dir, catalog: cat, retention: cfg.Retention, allocator: cfg.Allocator, known: make(map[string]*table.Table),
+		dir: dir, catalog: cat, retention: cfg.Retention, erased: cfg.Erased, allocator: cfg.Allocator, known: make(map[string]*table.Table),
 		dropped: make(map[string][]table.Snapshot), sweepDue: make(map[string]time.Time),
 	}
 	if l.allocator == nil {

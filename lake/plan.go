@@ -11,6 +11,8 @@ import (
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
 	"github.com/parquet-go/parquet-go"
+
+	"github.com/millrace/millrace/internal/erasure"
 )
 
 // ScanRequest says which rows to read. The zero value of every field but Table means "all".
@@ -44,7 +46,8 @@ type plannedFile struct {
 // rowFilter is what remains to be checked row by row after files were pruned.
 type rowFilter struct {
 	site     string
-	from, to int64 // microseconds, from <= t < to; minMicros and maxMicros where open
+	from, to int64           // microseconds, from <= t < to; minMicros and maxMicros where open
+	erased   *erasure.Ledger // whose rows are not wanted; nil where the table has none of theirs
 }
 
 const (
@@ -74,7 +77,11 @@ func (l *Lake) plan(ctx context.Context, req ScanRequest) (*plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plan scan of %s: %w", req.Table, err)
 	}
-	p := &plan{spec: spec, schema: t.Schema(), snapshot: req.SnapshotID, filter: rowFilter{site: req.Site, from: minMicros, to: maxMicros}}
+	erased, err := l.unerased(ctx, t)
+	if err != nil {
+		return nil, fmt.Errorf("plan scan of %s: %w", req.Table, err)
+	}
+	p := &plan{spec: spec, schema: t.Schema(), snapshot: req.SnapshotID, filter: rowFilter{site: req.Site, from: minMicros, to: maxMicros, erased: erased}}
 	if req.SnapshotID != 0 && t.SnapshotByID(req.SnapshotID) == nil {
 		return nil, fmt.Errorf("plan scan of %s: snapshot %d is not kept any more", req.Table, req.SnapshotID)
 	}

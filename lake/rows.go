@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"github.com/parquet-go/parquet-go"
+
+	"github.com/millrace/millrace/internal/erasure"
 )
 
 // decodeChunkRows is how many whole rows are decoded at a time.
@@ -23,7 +25,7 @@ func (l *Lake) ScanEvents(ctx context.Context, req ScanRequest, yield func(Event
 		return err
 	}
 	return scanRows(ctx, p, (*eventRow).value, func(r EventRow) error {
-		if !p.filter.matches(r.Event.Site, r.Event.OccurredAt.UnixMicro()) {
+		if !p.filter.matches(r.Event.Site, r.Event.OccurredAt.UnixMicro()) || p.filter.erased.Covers(erasure.EventRow(r.Event)) {
 			return nil
 		}
 		return yield(r)
@@ -38,7 +40,7 @@ func (l *Lake) ScanExposures(ctx context.Context, req ScanRequest, yield func(Ex
 		return err
 	}
 	return scanRows(ctx, p, (*exposureRow).value, func(r ExposureRow) error {
-		if !p.filter.matches(r.Exposure.Site, r.Exposure.ServedAt.UnixMicro()) {
+		if !p.filter.matches(r.Exposure.Site, r.Exposure.ServedAt.UnixMicro()) || p.filter.erased.Covers(erasure.ExposureRow(r.Exposure)) {
 			return nil
 		}
 		return yield(r)

@@ -54,6 +54,7 @@ type scanner struct {
 	filter  rowFilter
 	site    column // what the filter looks at
 	time    column
+	who     identities // where the filter has erased people
 	builder *array.RecordBuilder
 	keep    []bool
 }
@@ -80,6 +81,9 @@ func (l *Lake) newScanner(p *plan, paths []string) (*scanner, error) {
 		return nil, err
 	}
 	if s.time, err = resolveColumn(p.schema, p.spec.timeColumn()); err != nil {
+		return nil, err
+	}
+	if s.who, err = newIdentities(p.spec, p.schema); err != nil {
 		return nil, err
 	}
 	s.builder = array.NewRecordBuilder(l.allocator, arrow.NewSchema(fields, nil))
@@ -109,6 +113,7 @@ func (s *scanner) file(ctx context.Context, planned plannedFile, yield func(arro
 type groupReaders struct {
 	columns    []*leafReader
 	site, time *leafReader
+	who        *identityReader
 }
 
 func (s *scanner) open(file *parquet.File, group parquet.RowGroup) (*groupReaders, error) {
@@ -138,6 +143,11 @@ func (s *scanner) open(file *parquet.File, group parquet.RowGroup) (*groupReader
 			return nil, errors.Join(err, g.close())
 		}
 	}
+	if s.filter.erased != nil {
+		if g.who, err = s.who.open(s.filter.erased, file, group); err != nil {
+			return nil, errors.Join(err, g.close())
+		}
+	}
 	return g, nil
 }
 
@@ -147,6 +157,9 @@ func (g *groupReaders) close() error {
 		if r != nil {
 			errs = append(errs, r.close())
 		}
+	}
+	if g.who != nil {
+		errs = append(errs, g.who.close())
 	}
 	return errors.Join(errs...)
 }
@@ -208,6 +221,15 @@ func (s *scanner) selectRows(g *groupReaders, n int) (kept int, err error) {
 		})
 		if err != nil {
 			return 0, err
+		}
+	}
+	if g.who != nil {
+		rows, err := g.who.next(n)
+		if err != nil {
+			return 0, err
+		}
+		for row := range rows {
+			keep[row] = keep[row] && !g.who.covers(rows[row])
 		}
 	}
 	for _, k := range keep {

@@ -16,7 +16,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"hash"
-	"math"
 	"sync"
 	"time"
 )
@@ -114,27 +113,37 @@ func (l *Ledger) Covers(r Row) bool {
 		return false
 	}
 	newest, ok := l.sites[r.Site]
-	if !ok {
+	if !ok || !r.Timeless && r.At > newest {
 		return false
 	}
-	at := r.At
-	if r.Timeless {
-		at = math.MinInt64
-	}
-	switch {
-	case at > newest:
-		return false
-	case r.User != "" && l.has(KindUser, r.Site, r.User, at):
-		return true
-	case r.Browser != "":
-		return l.has(KindBrowser, r.Site, r.Browser, at) || r.User == "" && l.has(KindLinked, r.Site, r.Browser, at)
-	}
-	return r.User == "" && r.Session != "" && l.has(KindSession, r.Site, r.Session, at)
+	until, covered := l.Until(r)
+	return covered && (r.Timeless || r.At <= until)
 }
 
-func (l *Ledger) has(kind Kind, site, id string, at int64) bool {
-	until, ok := l.until[l.Hash(kind, site, id)]
-	return ok && at <= until
+// Until is up to when rows that name the same as this one are covered, in Unix milliseconds; covered is false where they never
+// are. Its time does not count.
+func (l *Ledger) Until(r Row) (until int64, covered bool) {
+	if l == nil {
+		return 0, false
+	}
+	look := func(kind Kind, id string) {
+		if at, ok := l.until[l.Hash(kind, r.Site, id)]; ok && (!covered || at > until) {
+			until, covered = at, true
+		}
+	}
+	switch {
+	case r.User != "":
+		look(KindUser, r.User)
+		if r.Browser != "" {
+			look(KindBrowser, r.Browser)
+		}
+	case r.Browser != "":
+		look(KindBrowser, r.Browser)
+		look(KindLinked, r.Browser)
+	case r.Session != "":
+		look(KindSession, r.Session)
+	}
+	return until, covered
 }
 
 // Of is the part of the ledger that belongs to some erasures.

@@ -22,7 +22,7 @@ func ParseWho(site, id string) (Who, error) {
 	if browser, ok := strings.CutPrefix(id, AnonymousPrefix); ok {
 		w = Who{Site: site, Browser: browser}
 		if browser == "" {
-			return w, errors.New("name the browser after anonymous:")
+			return w, errors.New("name a browser as anonymous:ID")
 		}
 	}
 	return w, errors.Join(event.CheckSite(site), event.CheckID(w.User+w.Browser))

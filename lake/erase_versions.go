@@ -1,0 +1,257 @@
+package lake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/millrace/millrace/internal/erasure"
+)
+
+// forgetVersions drops every version of the table but the current one if files with covered rows are left anywhere on the disk:
+// replaced by this erasure or by an earlier compaction, or left behind by a process that died. Pins do not count.
+//
+// The files go last, so that a kill before leaves something to find. Manifests go before them, because they hold bounds, and with
+// these users. One that nothing refers to and that is older than a commit of ours can never be referred to any more: its
+// transaction was built on a version that is not the newest, and has to begin again with new ones. Data files are used again by
+// the next try of a landing; but those with covered rows are not, because of the mark.
+func (e *eraser) forgetVersions(ctx context.Context) error {
+	if err := e.dropRemovedEntries(ctx); err != nil {
+		return err
+	}
+	left, err := e.leftovers(ctx)
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	at, err := e.dropVersions(ctx)
+	if err != nil {
+		return err
+	}
+	if err := e.lake.at(stepForgotten); err != nil {
+		return err
+	}
+	if err := e.removeManifests(ctx, at); err != nil {
+		return err
+	}
+	if err := e.lake.at(stepManifests); err != nil {
+		return err
+	}
+	for _, path := range left {
+		if err := (durableFS{}).Remove(location(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove file with erased rows: %w", err)
+		}
+		e.done.Deleted++
+	}
+	return e.lake.at(stepErasedGone)
+}
+
+// dropRemovedEntries writes manifests anew that tell of files which were taken out: the entry of such a file has its bounds.
+func (e *eraser) dropRemovedEntries(ctx context.Context) error {
+	t, err := e.lake.current(ctx, e.spec)
+	if err != nil {
+		return err
+	}
+	stale, err := staleManifests(t)
+	if err != nil || len(stale) == 0 {
+		return err
+	}
+	err = e.lake.commitChange(ctx, e.spec, change{
+		stage: func(ctx context.Context, t *table.Table, tx *table.Transaction) error {
+			stale, err := staleManifests(t)
+			if err != nil || len(stale) == 0 {
+				return err
+			}
+			// In clusters, because of manifests that would be merged the library passes a single one through as it is.
+			_, err = tx.RewriteManifests(ctx, table.WithRewriteManifestPredicate(func(m iceberg.ManifestFile) bool { return stale[m.FilePath()] }),
+				table.WithRewriteManifestClusterBy(func(iceberg.DataFile) any { return 0 }))
+			return err
+		},
+		settled: func(t *table.Table) (bool, error) { left, err := staleManifests(t); return len(left) == 0, err },
+	})
+	if err != nil {
+		return fmt.Errorf("drop entries of removed files: %w", err)
+	}
+	return nil
+}
+
+// staleManifests are those of the current version that have entries of files which are not in it.
+func staleManifests(t *table.Table) (map[string]bool, error) {
+	manifests, err := currentManifests(t)
+	if err != nil {
+		return nil, err
+	}
+	stale := make(map[string]bool)
+	for _, m := range manifests {
+		for entry, err := range m.Entries(durableFS{}, false) {
+			if err != nil {
+				return nil, fmt.Errorf("read manifest %s: %w", m.FilePath(), err)
+			}
+			if entry.Status() == iceberg.EntryStatusDELETED {
+				stale[m.FilePath()] = true
+			}
+		}
+	}
+	return stale, nil
+}
+
+// leftovers are the data files in the table's directory that its current version does not have and that hold covered rows. One
+// that cannot be read is left to the sweep: a process is writing it, or died doing so, and without its end it says nothing.
+func (e *eraser) leftovers(ctx context.Context) ([]string, error) {
+	files, err := listFiles(filepath.Join(e.lake.tableDir(e.spec), "data"), time.Now())
+	if err != nil {
+		return nil, err
+	}
+	t, err := e.lake.current(ctx, e.spec)
+	if err != nil {
+		return nil, err
+	}
+	live, err := liveFiles(t)
+	if err != nil {
+		return nil, err
+	}
+	resolve := resolver{}
+	for _, f := range live {
+		path, err := resolve.path(f.location)
+		if err != nil {
+			return nil, err
+		}
+		delete(files, path)
+	}
+	var left []string
+	for path := range files {
+		if !strings.HasSuffix(path, ".parquet") {
+			continue
+		}
+		found, err := e.holdsCovered(ctx, path)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil:
+			e.done.Unreadable++
+		case found:
+			left = append(left, path)
+		}
+	}
+	return left, nil
+}
+
+// errFound ends a look for covered rows.
+var errFound = errors.New("a row is covered")
+
+func (e *eraser) holdsCovered(ctx context.Context, path string) (bool, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	err = eachIdentity(e.columns, e.ledger, path, info.Size(), func(_ erasure.Row, covered bool) error {
+		if covered {
+			return errFound
+		}
+		return ctx.Err()
+	})
+	if errors.Is(err, errFound) {
+		return true, nil
+	}
+	return false, err
+}
+
+// dropVersions takes every version but the current one out of the table, and whatever points at them, and deletes their
+// manifests. It returns where the metadata is that says so.
+func (e *eraser) dropVersions(ctx context.Context) (at string, err error) {
+	l := e.lake
+	l.committing.Lock()
+	defer l.committing.Unlock()
+	var lastErr error
+	for range maxCommitTries {
+		before, err := l.current(ctx, e.spec)
+		if err != nil {
+			return "", err
+		}
+		meta := before.Metadata()
+		var updates []table.Update
+		for name := range meta.Refs() {
+			if name != table.MainBranch {
+				updates = append(updates, table.NewRemoveSnapshotRefUpdate(name))
+			}
+		}
+		var old []int64
+		dropped := l.takeDropped(e.spec)
+		for _, s := range meta.Snapshots() {
+			if current := before.CurrentSnapshot(); current == nil || s.SnapshotID != current.SnapshotID {
+				old, dropped = append(old, s.SnapshotID), append(dropped, s)
+			}
+		}
+		if len(old) > 0 {
+			updates = append(updates, table.NewRemoveSnapshotsUpdate(old, false))
+		}
+		// The commit moves the table in any case: nothing that is under way can refer to what lies around now.
+		updates = append(updates, table.NewSetPropertiesUpdate(iceberg.Properties{forgottenProperty: time.Now().UTC().Format(time.RFC3339Nano)}))
+		base := &version{catalog: l.catalog, meta: meta, at: before.MetadataLocation()}
+		meta, at, err = base.CommitTable(ctx, e.spec.ident(), nil, updates)
+		if err == nil {
+			after := l.catalog.pin(meta, at, e.spec.ident())
+			l.remember(e.spec, after)
+			e.done.Snapshots = len(old)
+			return at, l.removeDropped(after, dropped)
+		}
+		if !errors.Is(err, table.ErrCommitFailed) {
+			return "", err
+		}
+		lastErr = err
+	}
+	return "", fmt.Errorf("drop versions: gave up after %d tries: %w", maxCommitTries, lastErr)
+}
+
+// forgottenProperty is when all versions of a table were dropped last, because somebody was erased from them.
+const forgottenProperty = "millrace.erased.versions"
+
+// removeManifests deletes the manifests and their lists that no version refers to and that are older than a version's
+// metadata, on the clock of the disk that both are on: those of an erasure that was killed here, and of commits that were.
+func (e *eraser) removeManifests(ctx context.Context, metadata string) error {
+	path, err := localPath(metadata)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // many newer versions have come since, and the next call has a newer one
+	}
+	if err != nil {
+		return err
+	}
+	files, err := listFiles(filepath.Join(e.lake.tableDir(e.spec), "metadata"), info.ModTime())
+	if err != nil {
+		return err
+	}
+	t, err := e.lake.catalog.load(ctx, e.spec.ident(), nil)
+	if err != nil {
+		return err
+	}
+	err = referredFiles(t, func(path string, _ bool) error {
+		delete(files, path)
+		return ctx.Err()
+	})
+	if err != nil {
+		return err
+	}
+	for path, old := range files {
+		if !old || !strings.HasSuffix(path, ".avro") {
+			continue
+		}
+		if err := (durableFS{}).Remove(location(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove manifest: %w", err)
+		}
+	}
+	return nil
+}
