@@ -18,17 +18,17 @@ import (
 func (a *app) modelsCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "models", Short: "List, promote and roll back model versions", Args: exactArgs(), RunE: showHelp}
 	site := cmd.PersistentFlags().String("site", event.DefaultSite, "site of the models")
-	open := func() (*registry.Registry, error) {
+	open := func(ctx context.Context) (*registry.Registry, error) {
 		cfg, err := a.installed(needModels)
 		if err != nil {
 			return nil, err
 		}
-		return openRegistry(cfg)
+		return openRegistry(ctx, cfg)
 	}
 	cmd.AddCommand(a.modelsListCommand(open, site), &cobra.Command{
 		Use: "promote VERSION", Short: "Put a version in force", Args: exactArgs("VERSION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			models, err := open()
+			models, err := open(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -42,7 +42,7 @@ func (a *app) modelsCommand() *cobra.Command {
 	}, &cobra.Command{
 		Use: "rollback", Short: "Put the champion's predecessor in force again", Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			models, err := open()
+			models, err := open(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -77,12 +77,12 @@ func (a *app) announceModels(ctx context.Context) {
 	}
 }
 
-func (a *app) modelsListCommand(open func() (*registry.Registry, error), site *string) *cobra.Command {
+func (a *app) modelsListCommand(open func(ctx context.Context) (*registry.Registry, error), site *string) *cobra.Command {
 	asJSON := false
 	cmd := &cobra.Command{
 		Use: "list", Short: "Versions, newest first, with the gate's decision", Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			models, err := open()
+			models, err := open(cmd.Context())
 			if err != nil {
 				return err
 			}

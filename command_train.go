@@ -23,7 +23,7 @@ func newSupervisor(cfg *Config, store *control.Store, log *slog.Logger, metrics 
 		return nil, fmt.Errorf("find own program: %w", err)
 	}
 	return trainer.NewSupervisor(trainer.SupervisorConfig{
-		Control: store, Process: trainer.Process{Exe: exe}, LakeDir: cfg.sharedPath("lake"), LakeCatalog: cfg.catalogPlace(), RegistryDir: cfg.sharedPath("models"),
+		Control: store, Process: trainer.Process{Exe: exe}, Lake: cfg.shared("lake"), LakeCatalog: cfg.catalogPlace(), Registry: cfg.shared("models"),
 		Log: telemetry.Component(log, "trainer"), Metrics: metrics,
 	})
 }

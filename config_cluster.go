@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/objstore"
 	"github.com/millrace/millrace/internal/sqldb"
 )
 
@@ -208,12 +209,13 @@ func (c *Config) catalogPlace() string {
 	return c.Control.DSN
 }
 
-// sharedPath is that of something in the bucket, which is the data directory where all roles are one process.
-func (c *Config) sharedPath(name string) string {
+// shared is the part of the bucket below a name, or all of it. Where all roles are one process, it is the data directory.
+func (c *Config) shared(name string) objstore.Place {
+	dir := c.DataDir
 	if c.Bucket != "" {
-		return filepath.Join(c.Bucket, name)
+		dir = c.Bucket
 	}
-	return c.path(name)
+	return objstore.Place{Dir: filepath.Join(dir, name)}
 }
 
 // shown is a key's value as it may be printed.

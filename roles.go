@@ -92,7 +92,7 @@ func newSystem(ctx context.Context, cfg *Config, log *slog.Logger, options syste
 	if err := s.ensureKeys(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.buildRoles(); err != nil {
+	if err := s.buildRoles(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.listen(ctx); err != nil {
@@ -113,7 +113,7 @@ func newSystem(ctx context.Context, cfg *Config, log *slog.Logger, options syste
 }
 
 // buildRoles makes each role over the stores that it may use.
-func (s *system) buildRoles() (err error) {
+func (s *system) buildRoles(ctx context.Context) (err error) {
 	if s.kafka != nil {
 		s.producer = kafka.NewProducer(s.kafka, kafka.ProducerConfig{Linger: s.cfg.Tracker.Linger})
 		if err := s.metrics.Register(s.producer); err != nil {
@@ -126,7 +126,7 @@ func (s *system) buildRoles() (err error) {
 		}
 	}
 	if s.options.roles.has(roleStream) {
-		if s.stream, err = s.newStream(); err != nil {
+		if s.stream, err = s.newStream(ctx); err != nil {
 			return fmt.Errorf("build stream: %w", err)
 		}
 	}
@@ -144,13 +144,13 @@ func (s *system) newTracker() (*tracker.Tracker, error) {
 	})
 }
 
-func (s *system) newStream() (*stream.Stream, error) {
+func (s *system) newStream(ctx context.Context) (*stream.Stream, error) {
 	states := s.cfg.path("state")
 	group := kafka.NewGroup(s.kafka, kafka.GroupConfig{
 		Group: stream.Group, Topics: stream.Topics(), SessionTimeout: s.cfg.Stream.SessionTimeout,
 		Held: func() map[string][]int32 { return stream.Held(states) }, Log: telemetry.Component(s.log, "stream"),
 	})
-	bucket, err := openBucket(s.cfg)
+	bucket, err := openBucket(ctx, s.cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func openControl(ctx context.Context, cfg *Config) (*control.Store, error) {
 
 func openLake(ctx context.Context, cfg *Config) (*lake.Lake, error) {
 	opened, err := lake.Open(ctx, lake.Config{
-		Dir: cfg.sharedPath("lake"), Catalog: cfg.catalogPlace(),
+		Dir: cfg.shared("lake").Dir, Catalog: cfg.catalogPlace(),
 		Retention: lake.Retention{EventDays: cfg.Lake.Retention.Events, ExposureDays: cfg.Lake.Retention.Exposures},
 	})
 	if err != nil {
@@ -60,21 +60,21 @@ func openLake(ctx context.Context, cfg *Config) (*lake.Lake, error) {
 	return opened, nil
 }
 
-func openRegistry(cfg *Config) (*registry.Registry, error) {
-	models, err := registry.Open(cfg.sharedPath("models"))
+func openRegistry(ctx context.Context, cfg *Config) (*registry.Registry, error) {
+	models, err := registry.Open(ctx, cfg.shared("models"))
 	if err != nil {
-		return nil, fmt.Errorf("open model registry: %w%s", err, ifShared(cfg, "check bucket"))
+		return nil, fmt.Errorf("%w%s", err, ifShared(cfg, "check bucket"))
 	}
 	return models, nil
 }
 
 // openBucket opens the bucket for checkpoints of states, or nothing where all roles are one process: its states stay on the
 // disk that a bucket would be on.
-func openBucket(cfg *Config) (objstore.Bucket, error) {
+func openBucket(ctx context.Context, cfg *Config) (objstore.Bucket, error) {
 	if cfg.Bucket == "" {
 		return nil, nil //nolint:nilnil // no bucket is what the stream is told by a nil one
 	}
-	bucket, err := objstore.OpenLocal(cfg.Bucket)
+	bucket, err := cfg.shared("").Open(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%w%s", err, ifShared(cfg, "check bucket"))
 	}
@@ -120,7 +120,7 @@ func openStorage(ctx context.Context, cfg *Config, log *slog.Logger, n needs) (_
 		}
 	}
 	if n.has(needModels) {
-		if s.registry, err = openRegistry(cfg); err != nil {
+		if s.registry, err = openRegistry(ctx, cfg); err != nil {
 			return nil, err
 		}
 	}

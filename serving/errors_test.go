@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -160,7 +159,7 @@ func TestCorruptModelKeepsServing(t *testing.T) {
 	sound := h.train(sessions)
 	h.serving.models.poll(t.Context(), testSite)
 	damaged := h.train(append(sessions, []string{"tent", "stove"}))
-	path := filepath.Join(h.registry.Dir(), testSite, damaged.Version, "vstan.bin")
+	path := h.registry.Location(testSite + "/" + damaged.Version + "/vstan.bin")
 	content, err := os.ReadFile(path)
 	h.must(err)
 	content[len(content)/2] ^= 1

@@ -25,6 +25,7 @@ import (
 	"github.com/millrace/millrace/internal/model/popularity"
 	"github.com/millrace/millrace/internal/model/transitions"
 	"github.com/millrace/millrace/internal/model/vmisknn"
+	"github.com/millrace/millrace/internal/objstore"
 	"github.com/millrace/millrace/internal/onlinestore"
 	"github.com/millrace/millrace/internal/registry"
 )
@@ -79,7 +80,7 @@ func newHouse(tb testing.TB) *house {
 	h.must(err)
 	tb.Cleanup(func() { h.must(embedded.Close()) })
 	h.online = embedded
-	h.registry, err = registry.Open(filepath.Join(dir, "models"))
+	h.registry, err = registry.Open(tb.Context(), objstore.Place{Dir: filepath.Join(dir, "models")})
 	h.must(err)
 	h.client = kafkatest.Client(tb, kafkatest.Broker(tb))
 	kafkatest.Topic(tb, h.client, event.TopicItems, 2)

@@ -44,7 +44,7 @@ func newRestart(t *testing.T, damaged int) *restart {
 }
 
 func (r *restart) path(m registry.Manifest) string {
-	return filepath.Join(r.registry.Dir(), testSite, m.Version, "vstan.bin")
+	return r.registry.Location(testSite + "/" + m.Version + "/vstan.bin")
 }
 
 // flip damages a version, or restores it.

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/millrace/millrace/internal/objstore"
 	"github.com/millrace/millrace/internal/registry"
 	"github.com/millrace/millrace/lake"
 )
@@ -46,10 +47,10 @@ const (
 
 // ChildRequest is what a training process is asked to do.
 type ChildRequest struct {
-	Config      Config `json:"config"`
-	LakeDir     string `json:"lake_dir"`
-	LakeCatalog string `json:"lake_catalog,omitempty"` // as lake.Config.Catalog; it may hold a password
-	RegistryDir string `json:"registry_dir"`
+	Config      Config         `json:"config"`
+	Lake        objstore.Place `json:"lake"`
+	LakeCatalog string         `json:"lake_catalog,omitempty"` // as lake.Config.Catalog; it may hold a password
+	Registry    objstore.Place `json:"registry"`
 }
 
 // Child is the whole of the training process: it reads a ChildRequest from stdin, trains, writes Progress lines to
@@ -71,7 +72,7 @@ func Child(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error
 		_, _ = io.Copy(io.Discard, input)
 		cancel(errors.New("the process that started this training is gone"))
 	}()
-	result, err := trainInDirs(ctx, req, func(p Progress) {
+	result, err := trainOver(ctx, req, func(p Progress) {
 		if line, err := json.Marshal(p); err == nil {
 			_, _ = fmt.Fprintf(stderr, "%s\n", line) // progress is not worth failing for
 		}
@@ -89,12 +90,12 @@ func Child(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error
 	return nil
 }
 
-func trainInDirs(ctx context.Context, req ChildRequest, report func(Progress)) (result Result, err error) {
-	models, err := registry.Open(req.RegistryDir)
+func trainOver(ctx context.Context, req ChildRequest, report func(Progress)) (result Result, err error) {
+	models, err := registry.Open(ctx, req.Registry)
 	if err != nil {
 		return Result{}, err
 	}
-	l, err := lake.Open(ctx, lake.Config{Dir: req.LakeDir, Catalog: req.LakeCatalog})
+	l, err := lake.Open(ctx, lake.Config{Dir: req.Lake.Dir, Catalog: req.LakeCatalog})
 	if err != nil {
 		return Result{}, err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/model"
 	"github.com/millrace/millrace/internal/model/popularity"
+	"github.com/millrace/millrace/internal/objstore"
 	"github.com/millrace/millrace/internal/registry"
 )
 
@@ -185,7 +186,7 @@ func inFakeTime(t *testing.T, test func(s *shop)) {
 				t.Error(err)
 			}
 		}()
-		models, err := registry.Open(filepath.Join(dir, "models"))
+		models, err := registry.Open(t.Context(), objstore.Place{Dir: filepath.Join(dir, "models")})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/objstore"
 )
 
 const (
@@ -29,13 +30,13 @@ const (
 	waitPoll = 500 * time.Millisecond
 )
 
-// SupervisorConfig says what a Supervisor works with. Control, Process.Exe and the directories are required.
+// SupervisorConfig says what a Supervisor works with. Control, Process.Exe and the places are required.
 type SupervisorConfig struct {
 	Control     *control.Store
 	Process     Process // its Progress is set by the Supervisor
-	LakeDir     string
+	Lake        objstore.Place
 	LakeCatalog string // as lake.Config.Catalog
-	RegistryDir string
+	Registry    objstore.Place
 	Log         *slog.Logger          // nil discards
 	Metrics     prometheus.Registerer // nil keeps them private
 }
@@ -50,7 +51,7 @@ type Supervisor struct {
 
 // NewSupervisor checks the configuration and starts nothing.
 func NewSupervisor(cfg SupervisorConfig) (*Supervisor, error) {
-	if cfg.Control == nil || cfg.Process.Exe == "" || cfg.LakeDir == "" || cfg.RegistryDir == "" {
+	if cfg.Control == nil || cfg.Process.Exe == "" || cfg.Lake.Empty() || cfg.Registry.Empty() {
 		return nil, errors.New("training needs a control store, a program, a lake and a registry")
 	}
 	if cfg.Log == nil {
@@ -154,7 +155,7 @@ func (s *Supervisor) spawn(ctx context.Context, req Request, jobID string) (Resu
 	group.Go(func() error { return s.updateRow(rowCtx, jobID, latest) })
 	group.Go(func() (err error) {
 		defer childEnded()
-		result, err = Spawn(groupCtx, process, ChildRequest{Config: req.Config, LakeDir: s.cfg.LakeDir, LakeCatalog: s.cfg.LakeCatalog, RegistryDir: s.cfg.RegistryDir})
+		result, err = Spawn(groupCtx, process, ChildRequest{Config: req.Config, Lake: s.cfg.Lake, LakeCatalog: s.cfg.LakeCatalog, Registry: s.cfg.Registry})
 		return err
 	})
 	err := group.Wait()

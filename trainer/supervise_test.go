@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/objstore"
 	"github.com/millrace/millrace/internal/registry"
 )
 
@@ -29,7 +30,7 @@ func newBench(t *testing.T, sessions int) *bench {
 	land(t, openLake(t, b.lakeDir()), 0, recorded(testSite, planted(sessions, 1))...)
 	b.store = b.openStore(t)
 	var err error
-	if b.registry, err = registry.Open(b.modelDir()); err != nil {
+	if b.registry, err = registry.Open(t.Context(), objstore.Place{Dir: b.modelDir()}); err != nil {
 		t.Fatal(err)
 	}
 	return b
@@ -53,7 +54,7 @@ func (b *bench) openStore(t *testing.T) *control.Store {
 }
 
 func (b *bench) request() ChildRequest {
-	return ChildRequest{Config: Config{Site: testSite}, LakeDir: b.lakeDir(), RegistryDir: b.modelDir()}
+	return ChildRequest{Config: Config{Site: testSite}, Lake: objstore.Place{Dir: b.lakeDir()}, Registry: objstore.Place{Dir: b.modelDir()}}
 }
 
 func self(t *testing.T) Process {
@@ -69,7 +70,7 @@ func (b *bench) supervisor(t *testing.T, process Process) *Supervisor {
 	t.Helper()
 	b.metrics = prometheus.NewRegistry()
 	s, err := NewSupervisor(SupervisorConfig{
-		Control: b.store, Process: process, LakeDir: b.lakeDir(), RegistryDir: b.modelDir(), Metrics: b.metrics,
+		Control: b.store, Process: process, Lake: objstore.Place{Dir: b.lakeDir()}, Registry: objstore.Place{Dir: b.modelDir()}, Metrics: b.metrics,
 	})
 	if err != nil {
 		t.Fatal(err)

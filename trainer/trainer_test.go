@@ -14,12 +14,13 @@ import (
 
 	"github.com/millrace/millrace/internal/model"
 	"github.com/millrace/millrace/internal/model/vmisknn"
+	"github.com/millrace/millrace/internal/objstore"
 	"github.com/millrace/millrace/internal/registry"
 )
 
 func openRegistry(t testing.TB) *registry.Registry {
 	t.Helper()
-	r, err := registry.Open(filepath.Join(t.TempDir(), "models"))
+	r, err := registry.Open(t.Context(), objstore.Place{Dir: filepath.Join(t.TempDir(), "models")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +190,7 @@ func TestDamagedChampionIsReplaced(t *testing.T) {
 	for _, file := range []string{"vmisknn.bin", "manifest.json"} {
 		r := openRegistry(t)
 		first := train(t, r, Config{}, planted(300, 1), testStart)
-		if err := os.Truncate(filepath.Join(r.Dir(), testSite, first.Version, file), 30); err != nil {
+		if err := os.Truncate(filepath.Join(r.Location(""), testSite, first.Version, file), 30); err != nil {
 			t.Fatal(err)
 		}
 		second := train(t, r, Config{}, planted(300, 1), testStart.Add(time.Hour))
@@ -236,7 +237,7 @@ func TestModelsHoldNoVisitor(t *testing.T) {
 		events[i].SessionID = "session-secret-" + events[i].AnonymousID
 	}
 	result := train(t, r, Config{}, events, testStart)
-	files, err := filepath.Glob(filepath.Join(r.Dir(), testSite, result.Version, "*"))
+	files, err := filepath.Glob(filepath.Join(r.Location(""), testSite, result.Version, "*"))
 	if err != nil || len(files) != 5 {
 		t.Fatalf("files %v, %v", files, err)
 	}

@@ -14,7 +14,7 @@ import (
 // byte too, so that the text is no JSON whichever bit it was.
 func spoil(t *testing.T, r *Registry, version, file string) string {
 	t.Helper()
-	path := filepath.Join(r.Dir(), site, version, file)
+	path := filepath.Join(r.Location(""), site, version, file)
 	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +83,7 @@ func TestAnIncompleteVersionDoesNotComeIntoForce(t *testing.T) {
 	for _, missing := range []string{"vocabulary", "popularity"} {
 		r := open(t)
 		m := publish(t, r, start)
-		version, path := m.Version, filepath.Join(r.Dir(), site, m.Version, manifestName)
+		version, path := m.Version, filepath.Join(r.Location(""), site, m.Version, manifestName)
 		for i, f := range m.Files {
 			if f.Kind == missing {
 				m.Files = append(m.Files[:i:i], m.Files[i+1:]...)
@@ -114,7 +114,7 @@ func TestRollbackPassesOverTheAbsent(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.RemoveAll(filepath.Join(r.Dir(), site, versions[1])); err != nil {
+	if err := os.RemoveAll(filepath.Join(r.Location(""), site, versions[1])); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := r.Rollback(ctx, site); err != nil || got != versions[0] {
@@ -127,7 +127,7 @@ func TestRollbackPassesOverTheAbsent(t *testing.T) {
 func TestPromotionMendsTheAlias(t *testing.T) {
 	r, ctx := open(t), t.Context()
 	m := publish(t, r, start)
-	path := filepath.Join(r.Dir(), site, championName)
+	path := filepath.Join(r.Location(""), site, championName)
 	for _, content := range []string{"", "{", `{"version":"../x"}`} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
@@ -173,7 +173,7 @@ func TestListShowsDamage(t *testing.T) {
 		t.Run(damage, func(t *testing.T) {
 			r := open(t)
 			first, second, third := publish(t, r, start), publish(t, r, start.Add(time.Hour)), publish(t, r, start.Add(2*time.Hour))
-			if err := do(filepath.Join(r.Dir(), site, second.Version, manifestName)); err != nil {
+			if err := do(filepath.Join(r.Location(""), site, second.Version, manifestName)); err != nil {
 				t.Fatal(err)
 			}
 			list, err := r.List(t.Context(), site)
@@ -204,11 +204,11 @@ func TestRemovedTwice(t *testing.T) {
 	r := open(t)
 	m := publish(t, r, start)
 	for range 2 {
-		if err := removeVersion(filepath.Join(r.Dir(), site), m.Version); err != nil {
+		if err := r.removeVersion(t.Context(), site, m.Version); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if entries, err := os.ReadDir(filepath.Join(r.Dir(), site)); err != nil || len(entries) != 0 {
-		t.Fatalf("left %v, %v", entries, err)
+	if left := keys(t, r); len(left) != 0 {
+		t.Fatalf("left %v", left)
 	}
 }

@@ -8,15 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"path"
 	"slices"
 
 	"github.com/millrace/millrace/internal/model"
 	"github.com/millrace/millrace/internal/model/popularity"
 	"github.com/millrace/millrace/internal/model/transitions"
 	"github.com/millrace/millrace/internal/model/vmisknn"
+	"github.com/millrace/millrace/internal/objstore"
 )
 
 // readBuffer is the size of the buffer behind an artifact file.
@@ -77,8 +76,8 @@ func (r *Registry) completeManifest(ctx context.Context, site, version string) (
 	}
 	for _, kind := range []string{model.VocabularyKind, popularity.Kind} {
 		if !slices.ContainsFunc(m.Files, func(f File) bool { return f.Kind == kind }) {
-			path := filepath.Join(r.dir, site, version, manifestName)
-			return Manifest{}, &CorruptError{Path: path, Err: fmt.Errorf("it lists no file of kind %s", kind)}
+			at := r.Location(path.Join(site, version, manifestName))
+			return Manifest{}, &CorruptError{Path: at, Err: fmt.Errorf("it lists no file of kind %s", kind)}
 		}
 	}
 	return m, nil
@@ -89,10 +88,14 @@ func (r *Registry) readArtifact(ctx context.Context, m Manifest, f File, decode 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	path := filepath.Join(r.dir, m.Site, m.Version, filepath.Base(f.Name))
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return &CorruptError{Path: path, Err: errMissing}
+	if !versionPattern.MatchString(f.Name) {
+		return &CorruptError{Path: r.Location(path.Join(m.Site, m.Version, manifestName)), Err: fmt.Errorf("it lists a file %q", f.Name)}
+	}
+	key := path.Join(m.Site, m.Version, f.Name)
+	at := r.Location(key)
+	file, err := r.bucket.Get(ctx, key, 0, -1)
+	if errors.Is(err, objstore.ErrNotFound) {
+		return &CorruptError{Path: at, Err: errMissing}
 	}
 	if err != nil {
 		return err
@@ -102,13 +105,13 @@ func (r *Registry) readArtifact(ctx context.Context, m Manifest, f File, decode 
 	decodeErr := decode(hashed)
 	_, drainErr := io.Copy(io.Discard, hashed) // what the decoder left unread counts for the checksum too
 	if err := errors.Join(drainErr, file.Close()); err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
+		return fmt.Errorf("read %s: %w", at, err)
 	}
 	if sum := hex.EncodeToString(digest.Sum(nil)); sum != f.SHA256 {
-		return &CorruptError{Path: path, Err: fmt.Errorf("its SHA-256 is %s, the manifest says %s", sum, f.SHA256)}
+		return &CorruptError{Path: at, Err: fmt.Errorf("its SHA-256 is %s, the manifest says %s", sum, f.SHA256)}
 	}
 	if decodeErr != nil {
-		return &CorruptError{Path: path, Err: decodeErr}
+		return &CorruptError{Path: at, Err: decodeErr}
 	}
 	return nil
 }

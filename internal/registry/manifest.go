@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
+	"io"
+	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/millrace/millrace/internal/objstore"
 )
 
 // versionTime is the time of publication that a version's name begins with: names sort by age.
@@ -108,7 +111,7 @@ type File struct {
 // List returns the manifests of a site, newest first. Of a version whose manifest is damaged it returns what the name
 // tells, and Damaged. It reads no artifact: Promote and Load find damage there.
 func (r *Registry) List(ctx context.Context, site string) ([]Manifest, error) {
-	names, err := r.versions(site)
+	names, err := r.versions(ctx, site)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +137,7 @@ func (r *Registry) List(ctx context.Context, site string) ([]Manifest, error) {
 func damagedManifest(site, version string, corrupt *CorruptError) Manifest {
 	m := Manifest{
 		Version: version, Site: site, Models: map[string]ModelInfo{}, Files: []File{},
-		Damaged: fmt.Sprintf("%s: %v", filepath.Base(corrupt.Path), corrupt.Err),
+		Damaged: fmt.Sprintf("%s: %v", path.Base(filepath.ToSlash(corrupt.Path)), corrupt.Err),
 	}
 	// A name that Publish did not make tells no time.
 	m.CreatedAt, _ = time.Parse(versionTime, version[:min(len(version), len(versionTime))])
@@ -150,12 +153,12 @@ func (r *Registry) Manifest(ctx context.Context, site, version string) (Manifest
 	if err := ctx.Err(); err != nil {
 		return Manifest{}, err
 	}
-	path := filepath.Join(r.dir, site, version, manifestName)
-	b, err := readBounded(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		known, listErr := r.versions(site)
+	key := path.Join(site, version, manifestName)
+	b, err := r.readBounded(ctx, key)
+	if errors.Is(err, objstore.ErrNotFound) {
+		known, listErr := r.versions(ctx, site)
 		if slices.Contains(known, version) {
-			return Manifest{}, &CorruptError{Path: path, Err: errMissing}
+			return Manifest{}, &CorruptError{Path: r.Location(key), Err: errMissing}
 		}
 		return Manifest{}, errors.Join(&UnknownVersionError{Site: site, Version: version, Known: known}, listErr)
 	}
@@ -164,30 +167,73 @@ func (r *Registry) Manifest(ctx context.Context, site, version string) (Manifest
 	}
 	var m Manifest
 	if err := json.Unmarshal(b, &m); err != nil {
-		return Manifest{}, &CorruptError{Path: path, Err: err}
+		return Manifest{}, &CorruptError{Path: r.Location(key), Err: err}
 	}
 	if m.Site != site || m.Version != version {
-		return Manifest{}, &CorruptError{Path: path, Err: fmt.Errorf("it describes version %q of site %q", m.Version, m.Site)}
+		return Manifest{}, &CorruptError{Path: r.Location(key), Err: fmt.Errorf("it describes version %q of site %q", m.Version, m.Site)}
 	}
 	return m, nil
 }
 
-// versions lists the version directories of a site, newest first: names begin with the time of publication.
-func (r *Registry) versions(site string) ([]string, error) {
-	entries, err := os.ReadDir(filepath.Join(r.dir, site))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+// stored is what is in the bucket of one version.
+type stored struct {
+	manifest   bool
+	incomplete *objstore.Info // its marker; nil where there is none
+}
+
+// listStored lists all there is of a site's versions, by name.
+func (r *Registry) listStored(ctx context.Context, site string) (map[string]stored, error) {
+	out := make(map[string]stored)
+	for info, err := range r.bucket.List(ctx, site+"/") {
+		if err != nil {
+			return nil, fmt.Errorf("list models: %w", err)
+		}
+		version, file, below := strings.Cut(strings.TrimPrefix(info.Key, site+"/"), "/")
+		if !below || !versionPattern.MatchString(version) {
+			continue
+		}
+		s := out[version]
+		switch file {
+		case manifestName:
+			s.manifest = true
+		case incompleteName:
+			s.incomplete = &info
+		}
+		out[version] = s
 	}
+	return out, nil
+}
+
+// versions lists the versions of a site, newest first: names begin with the time of publication. One that has lost its
+// manifest is still one, and damaged.
+func (r *Registry) versions(ctx context.Context, site string) ([]string, error) {
+	all, err := r.listStored(ctx, site)
 	if err != nil {
-		return nil, fmt.Errorf("list models: %w", err)
+		return nil, err
 	}
 	var names []string
-	for _, e := range entries {
-		if e.IsDir() && versionPattern.MatchString(e.Name()) {
-			names = append(names, e.Name())
+	for name, s := range all {
+		if s.manifest || s.incomplete == nil {
+			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
 	slices.Reverse(names)
 	return names, nil
+}
+
+// readBounded reads a small file.
+func (r *Registry) readBounded(ctx context.Context, key string) ([]byte, error) {
+	body, err := r.bucket.Get(ctx, key, 0, MaxManifestBytes+1)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(body)
+	if err := errors.Join(err, body.Close()); err != nil {
+		return nil, err
+	}
+	if len(b) > MaxManifestBytes {
+		return nil, &CorruptError{Path: r.Location(key), Err: fmt.Errorf("it is longer than %d bytes", MaxManifestBytes)}
+	}
+	return b, nil
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,15 +10,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/objstore"
 )
 
 // Artifact is a fitted model under the name that it serves by.
@@ -42,17 +43,9 @@ func (r *Registry) Publish(ctx context.Context, m Manifest, artifacts []Artifact
 	if !slices.ContainsFunc(artifacts, func(a Artifact) bool { return a.Model.Kind() == model.VocabularyKind }) {
 		return Manifest{}, errors.New("publish model: no artifact is a vocabulary")
 	}
-	siteDir := filepath.Join(r.dir, m.Site)
-	if err := os.MkdirAll(siteDir, dirMode); err != nil {
-		return Manifest{}, fmt.Errorf("publish model: %w", err)
-	}
-	temporary, err := os.MkdirTemp(siteDir, temporaryStart)
+	m, err := r.publish(ctx, m, artifacts)
 	if err != nil {
 		return Manifest{}, fmt.Errorf("publish model: %w", err)
-	}
-	m, err = publishAt(ctx, siteDir, temporary, m, artifacts)
-	if err != nil {
-		return Manifest{}, errors.Join(fmt.Errorf("publish model: %w", err), os.RemoveAll(temporary))
 	}
 	if err := r.prune(ctx, m.Site, m.Version); err != nil {
 		return Manifest{}, fmt.Errorf("remove old models: %w", err)
@@ -60,136 +53,88 @@ func (r *Registry) Publish(ctx context.Context, m Manifest, artifacts []Artifact
 	return m, nil
 }
 
-// publishAt fills the temporary directory and renames it to its final name.
-func publishAt(ctx context.Context, siteDir, temporary string, m Manifest, artifacts []Artifact) (Manifest, error) {
+// publish encodes all artifacts before it writes the first object, because the version is named by what they are.
+func (r *Registry) publish(ctx context.Context, m Manifest, artifacts []Artifact) (_ Manifest, err error) {
+	encoded := make([]*os.File, 0, len(artifacts))
+	defer func() {
+		for _, f := range encoded {
+			err = errors.Join(err, f.Close())
+		}
+	}()
 	m.Files = make([]File, 0, len(artifacts))
 	content := sha256.New()
 	for _, a := range artifacts {
 		if err := ctx.Err(); err != nil {
 			return m, err
 		}
-		f, err := writeArtifact(temporary, a)
+		f, described, err := encodeArtifact(a)
 		if err != nil {
 			return m, err
 		}
-		m.Files = append(m.Files, f)
-		content.Write([]byte(f.Name + f.SHA256))
+		encoded = append(encoded, f)
+		m.Files = append(m.Files, described)
+		content.Write([]byte(described.Name + described.SHA256))
 	}
 	// The digest tells apart what is published in the same millisecond.
 	m.CreatedAt = m.CreatedAt.UTC()
 	m.Version = m.CreatedAt.Format(versionTime) + "-" + hex.EncodeToString(content.Sum(nil))[:8]
+	return m, r.store(ctx, m, encoded)
+}
+
+// store writes a version: a marker that it is incomplete, the artifacts, the manifest that completes it. What a publisher
+// leaves that ends between them has no manifest, and prune removes it.
+func (r *Registry) store(ctx context.Context, m Manifest, encoded []*os.File) error {
+	dir := path.Join(m.Site, m.Version)
+	if err := r.bucket.PutIfAbsent(ctx, path.Join(dir, incompleteName), strings.NewReader(""), 0); err != nil {
+		return err
+	}
+	for i, f := range m.Files {
+		if err := r.bucket.Put(ctx, path.Join(dir, f.Name), encoded[i], f.Bytes); err != nil {
+			return err
+		}
+	}
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
-		return m, fmt.Errorf("encode manifest: %w", err)
+		return fmt.Errorf("encode manifest: %w", err)
 	}
-	if err := writeFile(filepath.Join(temporary, manifestName), func(w io.Writer) error {
-		_, err := w.Write(append(text, '\n'))
+	text = append(text, '\n')
+	if err := r.bucket.PutIfAbsent(ctx, path.Join(dir, manifestName), bytes.NewReader(text), int64(len(text))); err != nil {
 		return err
-	}); err != nil {
-		return m, err
 	}
-	if err := syncDir(temporary); err != nil {
-		return m, err
-	}
-	if err := os.Rename(temporary, filepath.Join(siteDir, m.Version)); err != nil {
-		return m, fmt.Errorf("name version %s: %w", m.Version, err)
-	}
-	return m, syncDir(siteDir)
+	return r.bucket.Delete(ctx, path.Join(dir, incompleteName))
 }
 
-func writeArtifact(dir string, a Artifact) (File, error) {
-	f := File{Model: a.Name, Kind: a.Model.Kind(), Name: a.Name + ".bin"}
-	if !versionPattern.MatchString(f.Name) {
-		return f, fmt.Errorf("model name %q does not make a file name", a.Name)
+// encodeArtifact writes an artifact to a file without a name, which stands at its start again.
+func encodeArtifact(a Artifact) (_ *os.File, described File, err error) {
+	described = File{Model: a.Name, Kind: a.Model.Kind(), Name: a.Name + ".bin"}
+	if !versionPattern.MatchString(described.Name) {
+		return nil, described, fmt.Errorf("model name %q does not make a file name", a.Name)
+	}
+	f, err := os.CreateTemp("", "millrace-model-*")
+	if err != nil {
+		return nil, described, fmt.Errorf("encode %s: %w", described.Name, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("encode %s: %w", described.Name, err), f.Close())
+		}
+	}()
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, described, err
 	}
 	digest := sha256.New()
-	err := writeFile(filepath.Join(dir, f.Name), func(w io.Writer) error {
-		counted := &countingWriter{w: io.MultiWriter(w, digest)}
-		err := a.Model.Encode(counted)
-		f.Bytes = counted.n
-		return err
-	})
-	f.SHA256 = hex.EncodeToString(digest.Sum(nil))
-	return f, err
-}
-
-type countingWriter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *countingWriter) Write(b []byte) (int, error) {
-	n, err := c.w.Write(b)
-	c.n += int64(n)
-	return n, err
-}
-
-// writeFile creates a file, lets fill write it through a buffer and makes it durable.
-func writeFile(path string, fill func(io.Writer) error) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
-	if err != nil {
-		return err
+	buffered := bufio.NewWriterSize(io.MultiWriter(f, digest), writeBuffer)
+	if err := errors.Join(a.Model.Encode(buffered), buffered.Flush()); err != nil {
+		return nil, described, err
 	}
-	buffered := bufio.NewWriterSize(f, writeBuffer)
-	err = fill(buffered)
-	if err == nil {
-		err = buffered.Flush()
+	if described.Bytes, err = f.Seek(0, io.SeekCurrent); err != nil {
+		return nil, described, err
 	}
-	if err == nil {
-		err = f.Sync()
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, described, err
 	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
-	}
-	return nil
-}
-
-// replaceFile puts content under path so that a reader, and a machine after a power cut, sees the old or the new.
-func replaceFile(path string, content []byte) error {
-	temporary, err := os.MkdirTemp(filepath.Dir(path), temporaryStart)
-	if err != nil {
-		return err
-	}
-	name := filepath.Join(temporary, filepath.Base(path))
-	err = writeFile(name, func(w io.Writer) error {
-		_, err := w.Write(content)
-		return err
-	})
-	if err == nil {
-		err = os.Rename(name, path)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(path))
-	}
-	return errors.Join(err, os.RemoveAll(temporary))
-}
-
-// syncDir makes the names in a directory durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
-		return fmt.Errorf("sync %s: %w", dir, err)
-	}
-	return nil
-}
-
-// readBounded reads a small file.
-func readBounded(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	b, err := io.ReadAll(io.LimitReader(f, MaxManifestBytes+1))
-	if err := errors.Join(err, f.Close()); err != nil {
-		return nil, err
-	}
-	if len(b) > MaxManifestBytes {
-		return nil, &CorruptError{Path: path, Err: fmt.Errorf("it is longer than %d bytes", MaxManifestBytes)}
-	}
-	return b, nil
+	described.SHA256 = hex.EncodeToString(digest.Sum(nil))
+	return f, described, nil
 }
 
 // prune removes versions beyond KeepVersions, oldest first, and what publishers that died have left. The champion, its
@@ -203,7 +148,7 @@ func (r *Registry) prune(ctx context.Context, site, published string) error {
 		return nil // nobody knows which version is in force: remove none
 	}
 	protected := append([]string{published, champion.Version}, champion.Predecessors...)
-	names, err := r.versions(site)
+	names, err := r.versions(ctx, site)
 	if err != nil {
 		return err
 	}
@@ -211,46 +156,52 @@ func (r *Registry) prune(ctx context.Context, site, published string) error {
 		if i < KeepVersions || slices.Contains(protected, name) {
 			continue
 		}
-		if err := removeVersion(filepath.Join(r.dir, site), name); err != nil {
+		if err := r.removeVersion(ctx, site, name); err != nil {
 			return err
 		}
 	}
-	return r.removeAbandoned(site)
+	return r.removeAbandoned(ctx, site)
 }
 
-// removeVersion takes the name away first: a version goes as it came, whole, and never looks damaged.
-func removeVersion(siteDir, name string) error {
-	hidden := filepath.Join(siteDir, temporaryStart+name)
-	err := os.Rename(filepath.Join(siteDir, name), hidden)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // another process has just removed it
-	}
-	if err != nil {
+// removeVersion marks the version and takes its manifest away first: it goes as it came, and never looks damaged.
+func (r *Registry) removeVersion(ctx context.Context, site, name string) error {
+	dir := path.Join(site, name)
+	marker := path.Join(dir, incompleteName)
+	if err := r.bucket.Put(ctx, marker, strings.NewReader(""), 0); err != nil {
 		return err
 	}
-	return os.RemoveAll(hidden)
-}
-
-func (r *Registry) removeAbandoned(site string) error {
-	entries, err := os.ReadDir(filepath.Join(r.dir, site))
-	if err != nil {
+	if err := r.bucket.Delete(ctx, path.Join(dir, manifestName)); err != nil {
 		return err
 	}
-	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), temporaryStart) {
-			continue
-		}
-		info, err := e.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // its publisher has just finished
-		}
+	var files []objstore.Info
+	for info, err := range r.bucket.List(ctx, dir+"/") {
 		if err != nil {
 			return err
 		}
-		if time.Since(info.ModTime()) > abandonedAfter {
-			if err := os.RemoveAll(filepath.Join(r.dir, site, e.Name())); err != nil {
-				return err
-			}
+		files = append(files, info)
+	}
+	for _, f := range files {
+		if f.Key == marker {
+			continue
+		}
+		if err := r.bucket.Delete(ctx, f.Key); err != nil {
+			return err
+		}
+	}
+	return r.bucket.Delete(ctx, marker)
+}
+
+func (r *Registry) removeAbandoned(ctx context.Context, site string) error {
+	all, err := r.listStored(ctx, site)
+	if err != nil {
+		return err
+	}
+	for name, s := range all {
+		if s.incomplete == nil || s.manifest || time.Since(s.incomplete.Modified) < abandonedAfter {
+			continue
+		}
+		if err := r.removeVersion(ctx, site, name); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,27 +1,28 @@
-// Package registry keeps trained models: one directory per version, published atomically and never changed afterwards,
-// and small alias files that say which version is in force.
+// Package registry keeps trained models in a bucket: some objects per version, published atomically and never changed
+// afterwards, and small aliases that say which version is in force.
 //
-//	<dir>/<site>/<version>/manifest.json   what it is, what it was trained on, how it did, checksums of the files below
-//	<dir>/<site>/<version>/<name>.bin      one artifact, in the format of internal/model/artifact
-//	<dir>/<site>/champion                  JSON: the version in force and its predecessors
+//	<site>/<version>/manifest.json   what it is, what it was trained on, how it did, checksums of the files below; written last
+//	<site>/<version>/<name>.bin      one artifact, in the format of internal/model/artifact
+//	<site>/<version>/incomplete      while the version is being written or removed: without a manifest beside it, it is none
+//	<site>/champion                  JSON: the version in force and its predecessors
 //
 // Any process may publish, promote and read at the same time: a reader sees a whole version or none.
 package registry
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/objstore"
 )
 
 const (
@@ -32,8 +33,8 @@ const (
 	// keepPredecessors is how many steps a rollback can go back.
 	keepPredecessors = 3
 
-	// abandonedAfter is the age at which a half-published directory belongs to a publisher that died. Publishing takes
-	// seconds.
+	// abandonedAfter is the age at which a half-published version belongs to a publisher that died. Publishing takes
+	// seconds, a minute on a slow line.
 	abandonedAfter = time.Hour
 
 	// MaxManifestBytes bounds what is read of a manifest or alias; real ones have some kilobytes.
@@ -41,10 +42,7 @@ const (
 
 	manifestName   = "manifest.json"
 	championName   = "champion"
-	temporaryStart = ".publishing-"
-
-	dirMode  = 0o700
-	fileMode = 0o600
+	incompleteName = "incomplete"
 )
 
 var (
@@ -76,19 +74,23 @@ func (e *UnknownVersionError) Error() string {
 // Is makes errors.Is(err, ErrUnknownVersion) true.
 func (e *UnknownVersionError) Is(target error) bool { return target == ErrUnknownVersion }
 
-// Registry is a directory of models. It holds no open files and no state, so it is safe for concurrent use.
-type Registry struct{ dir string }
-
-// Open returns the registry in dir, creating the directory.
-func Open(dir string) (*Registry, error) {
-	if err := os.MkdirAll(dir, dirMode); err != nil {
-		return nil, fmt.Errorf("open model registry: %w", err)
-	}
-	return &Registry{dir: dir}, nil
+// Registry is the models in a bucket. It holds no state, so it is safe for concurrent use.
+type Registry struct {
+	place  objstore.Place
+	bucket objstore.Bucket
 }
 
-// Dir returns the directory of the registry.
-func (r *Registry) Dir() string { return r.dir }
+// Open opens the registry in a bucket.
+func Open(ctx context.Context, place objstore.Place) (*Registry, error) {
+	bucket, err := place.Open(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open model registry: %w", err)
+	}
+	return &Registry{place: place, bucket: bucket}, nil
+}
+
+// Location names a file of the registry for people: a path, or an s3:// URL.
+func (r *Registry) Location(key string) string { return r.place.Location(key) }
 
 // alias is the content of an alias file.
 type alias struct {
@@ -143,7 +145,7 @@ func (r *Registry) Promote(ctx context.Context, site, version string) error {
 	}
 	next.Predecessors = slices.DeleteFunc(next.Predecessors, func(v string) bool { return v == version })
 	next.Predecessors = next.Predecessors[:min(len(next.Predecessors), keepPredecessors)]
-	if err := r.writeAlias(site, next); err != nil {
+	if err := r.writeAlias(ctx, site, next); err != nil {
 		return fmt.Errorf("promote model: %w", err)
 	}
 	return nil
@@ -163,7 +165,7 @@ func (r *Registry) Rollback(ctx context.Context, site string) (string, error) {
 			continue
 		}
 		if err == nil {
-			err = r.writeAlias(site, alias{Version: version, Predecessors: a.Predecessors[i+1:]})
+			err = r.writeAlias(ctx, site, alias{Version: version, Predecessors: a.Predecessors[i+1:]})
 		}
 		if err != nil {
 			return "", fmt.Errorf("roll back model: %w", err)
@@ -180,9 +182,9 @@ func (r *Registry) readAlias(ctx context.Context, site string) (alias, error) {
 	if err := ctx.Err(); err != nil {
 		return alias{}, err
 	}
-	path := filepath.Join(r.dir, site, championName)
-	b, err := readBounded(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	key := path.Join(site, championName)
+	b, err := r.readBounded(ctx, key)
+	if errors.Is(err, objstore.ErrNotFound) {
 		return alias{}, ErrNoChampion
 	}
 	if err != nil {
@@ -190,17 +192,18 @@ func (r *Registry) readAlias(ctx context.Context, site string) (alias, error) {
 	}
 	var a alias
 	if err := json.Unmarshal(b, &a); err != nil || !versionPattern.MatchString(a.Version) {
-		return alias{}, &CorruptError{Path: path, Err: errors.Join(errors.New("it names no version"), err)}
+		return alias{}, &CorruptError{Path: r.Location(key), Err: errors.Join(errors.New("it names no version"), err)}
 	}
 	return a, nil
 }
 
-func (r *Registry) writeAlias(site string, a alias) error {
+func (r *Registry) writeAlias(ctx context.Context, site string, a alias) error {
 	b, err := json.Marshal(a)
 	if err != nil {
 		return fmt.Errorf("encode champion: %w", err)
 	}
-	if err := replaceFile(filepath.Join(r.dir, site, championName), append(b, '\n')); err != nil {
+	b = append(b, '\n')
+	if err := r.bucket.Put(ctx, path.Join(site, championName), bytes.NewReader(b), int64(len(b))); err != nil {
 		return fmt.Errorf("write champion: %w", err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,13 +16,14 @@ import (
 	"github.com/millrace/millrace/internal/model/popularity"
 	"github.com/millrace/millrace/internal/model/transitions"
 	"github.com/millrace/millrace/internal/model/vmisknn"
+	"github.com/millrace/millrace/internal/objstore"
 )
 
 const site = "shop"
 
 func open(t testing.TB) *Registry {
 	t.Helper()
-	r, err := Open(filepath.Join(t.TempDir(), "models"))
+	r, err := Open(t.Context(), objstore.Place{Dir: filepath.Join(t.TempDir(), "models")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +135,7 @@ func TestDamageIsNamed(t *testing.T) {
 			t.Run(file+" with "+damage, func(t *testing.T) {
 				r := open(t)
 				m := publish(t, r, start)
-				path := filepath.Join(r.Dir(), site, m.Version, file)
+				path := filepath.Join(r.Location(""), site, m.Version, file)
 				if err := spoil(path); err != nil {
 					t.Fatal(err)
 				}
@@ -149,7 +151,7 @@ func TestDamageIsNamed(t *testing.T) {
 func TestMissingFileIsNamed(t *testing.T) {
 	r := open(t)
 	m := publish(t, r, start)
-	path := filepath.Join(r.Dir(), site, m.Version, "vmisknn.bin")
+	path := filepath.Join(r.Location(""), site, m.Version, "vmisknn.bin")
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
@@ -239,32 +241,81 @@ func TestHalfAVersionIsNone(t *testing.T) {
 	if _, err := r.Publish(t.Context(), Manifest{Site: site, CreatedAt: start}, list); err == nil {
 		t.Fatal("a failed write was published")
 	}
-	entries, err := os.ReadDir(filepath.Join(r.Dir(), site))
-	if err != nil || len(entries) != 0 {
-		t.Fatalf("left behind %v, %v", entries, err)
+	if left := keys(t, r); len(left) != 0 {
+		t.Fatalf("left behind %v", left)
 	}
 }
 
-// A publisher that was killed leaves its directory; nobody takes it for a version, and after a while it is removed.
-func TestAbandonedDirectories(t *testing.T) {
-	r := open(t)
-	for name, age := range map[string]time.Duration{"old": 2 * abandonedAfter, "new": 0} {
-		dir := filepath.Join(r.Dir(), site, temporaryStart+name)
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+// keys lists what a registry has in its bucket.
+func keys(t *testing.T, r *Registry) (keys []string) {
+	t.Helper()
+	for info, err := range r.bucket.List(t.Context(), "") {
+		if err != nil {
 			t.Fatal(err)
 		}
-		when := time.Now().Add(-age)
-		if err := os.Chtimes(dir, when, when); err != nil {
-			t.Fatal(err)
+		keys = append(keys, info.Key)
+	}
+	return keys
+}
+
+// brokenBucket ends its process, as it were, after some puts: that one and all later ones fail.
+type brokenBucket struct {
+	objstore.Bucket
+	puts int
+}
+
+var errEnded = errors.New("the process has ended")
+
+func (b *brokenBucket) Put(ctx context.Context, key string, body io.Reader, size int64) error {
+	if b.puts--; b.puts < 0 {
+		return errEnded
+	}
+	return b.Bucket.Put(ctx, key, body, size)
+}
+
+func (b *brokenBucket) PutIfAbsent(ctx context.Context, key string, body io.Reader, size int64) error {
+	if b.puts--; b.puts < 0 {
+		return errEnded
+	}
+	return b.Bucket.PutIfAbsent(ctx, key, body, size)
+}
+
+// Wherever a publisher is killed, nobody takes what it left for a version, and after a while it is removed.
+func TestAbandonedVersions(t *testing.T) {
+	for puts := range 6 { // a marker, four artifacts, the manifest
+		r := open(t)
+		sound := r.bucket
+		r.bucket = &brokenBucket{Bucket: sound, puts: puts}
+		if _, err := r.Publish(t.Context(), Manifest{Site: site, CreatedAt: start}, artifacts(t)); !errors.Is(err, errEnded) {
+			t.Fatalf("after %d puts: %v", puts, err)
+		}
+		r.bucket = sound
+		if list, err := r.List(t.Context(), site); err != nil || len(list) != 0 {
+			t.Fatalf("after %d puts: listed %v, %v", puts, list, err)
+		}
+		left := keys(t, r)
+		next := publish(t, r, start.Add(time.Hour))
+		if got := len(keys(t, r)) - len(next.Files) - 1; got != len(left) {
+			t.Fatalf("after %d puts: %d objects of what may be under way were left of %d", puts, got, len(left))
+		}
+		age(t, r, 2*abandonedAfter)
+		last := publish(t, r, start.Add(2*time.Hour))
+		for _, key := range keys(t, r) {
+			if !strings.Contains(key, next.Version) && !strings.Contains(key, last.Version) {
+				t.Errorf("after %d puts: left %s", puts, key)
+			}
 		}
 	}
-	if list, err := r.List(t.Context(), site); err != nil || len(list) != 0 {
-		t.Fatalf("listed %v, %v", list, err)
-	}
-	publish(t, r, start)
-	left, err := filepath.Glob(filepath.Join(r.Dir(), site, temporaryStart+"*"))
-	if err != nil || len(left) != 1 || !strings.HasSuffix(left[0], "new") {
-		t.Fatalf("left %v, %v", left, err)
+}
+
+// age makes every file of a registry older.
+func age(t *testing.T, r *Registry, by time.Duration) {
+	t.Helper()
+	when := time.Now().Add(-by)
+	for _, key := range keys(t, r) {
+		if err := os.Chtimes(r.Location(key), when, when); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
