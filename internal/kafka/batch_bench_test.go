@@ -45,7 +45,7 @@ func BenchmarkDecode(b *testing.B) {
 			const version = 11
 			var wire bytes.Buffer
 			answer := &fetchResponse{Topics: []fetchResponseTopic{{Topic: "t", Partitions: []fetchResponsePartition{{RecordSet: raw}}}}}
-			registerFetch()
+			registerMessages()
 			if err := protocol.WriteResponse(&wire, version, 1, answer); err != nil {
 				b.Fatal(err)
 			}

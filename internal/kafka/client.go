@@ -48,9 +48,12 @@ type Client struct {
 	decoder   *zstd.Decoder
 }
 
-// registerFetch installs our Fetch messages (fetchwire.go) in the library's table of message types. The table is
+// registerMessages installs our messages (fetchwire.go, deletewire.go) in the library's table of message types. The table is
 // process-wide and unsynchronised, so this happens once, before the first connection of the first client.
-var registerFetch = sync.OnceFunc(func() { protocol.Register(&fetchRequest{}, &fetchResponse{}) })
+var registerMessages = sync.OnceFunc(func() {
+	protocol.Register(&fetchRequest{}, &fetchResponse{})
+	protocol.Register(&deleteRecordsRequest{}, &deleteRecordsResponse{})
+})
 
 // NewClient checks the configuration and returns a client; connections are made on first use.
 func NewClient(cfg Config) (*Client, error) {
@@ -74,7 +77,7 @@ func NewClient(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kafka client: %w", err)
 	}
-	registerFetch()
+	registerMessages()
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Client{cfg: cfg, security: secure, addr: kafkago.TCP(cfg.Brokers...), closed: ctx, cancel: cancel, encoder: encoder, decoder: decoder}
 	c.transport = &kafkago.Transport{

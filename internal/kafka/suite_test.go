@@ -24,6 +24,7 @@ var suite = []struct {
 	{"ensure topics", testEnsureTopics},
 	{"grow topic", testGrowTopic},
 	{"offsets", testOffsets},
+	{"delete records", testDeleteRecords},
 	{"long poll", testLongPoll},
 	{"out of range", testOutOfRange},
 	{"closed client", testClosedClient},
@@ -62,6 +63,8 @@ func TestFaulty(t *testing.T) {
 		{API: "ListOffsets", Code: int16(kafkago.LeaderNotAvailable), Every: 3},
 		{API: "CreateTopics", Code: int16(kafkago.NotController), Every: 3},
 		{API: "InitProducerID", Code: int16(kafkago.GroupLoadInProgress), Every: 3},
+		{API: "DeleteRecords", Code: int16(kafkago.NotLeaderForPartition), Every: 2},
+		{API: "DeleteRecords", Code: int16(kafkago.RequestTimedOut), Every: 3},
 		{API: "OffsetFetch", Code: int16(kafkago.NotCoordinatorForGroup), Every: 2},
 	} {
 		f.Count = -1
@@ -70,7 +73,11 @@ func TestFaulty(t *testing.T) {
 	runSuite(t, []string{b.Addr()})
 }
 
-func TestReal(t *testing.T) { runSuite(t, kafkatest.Real(t)) }
+func TestReal(t *testing.T) {
+	brokers := kafkatest.Real(t)
+	runSuite(t, brokers)
+	t.Run("delete compacted", func(t *testing.T) { testDeleteCompacted(t, brokers) }) // the embedded broker compacts nothing
+}
 
 func testRoundTrip(t *testing.T, brokers []string) {
 	c := kafkatest.Dial(t, brokers)

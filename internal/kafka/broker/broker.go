@@ -58,7 +58,12 @@ func Start(cfg Config) (*Broker, error) {
 	}
 	b := &Broker{log: cfg.Log, unlock: unlock, failed: make(chan error, 1)}
 	logDir := filepath.Join(cfg.DataDir, "log")
-	b.durability = newDurability(logDir, func(err error) { b.failed <- err })
+	b.durability = newDurability(logDir, b.fail)
+	starts, err := openStarts(cfg.DataDir, b.fail)
+	if err != nil {
+		b.durability.stop()
+		return nil, errors.Join(err, unlock())
+	}
 	var listenErr error
 	b.cluster, err = kfake.NewCluster(
 		kfake.NumBrokers(1),
@@ -88,8 +93,20 @@ func Start(cfg Config) (*Broker, error) {
 		return nil, errors.Join(err, unlock())
 	}
 	b.durability.watch(b.cluster)
+	if err := starts.apply(b.cluster); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	starts.watch(b.cluster)
 	b.addr = b.cluster.ListenAddrs()[0]
 	return b, nil
+}
+
+// fail ends Run with the first reason.
+func (b *Broker) fail(err error) {
+	select {
+	case b.failed <- err:
+	default: // it ends already
+	}
 }
 
 // Addr is the host:port that clients connect to, with the real port.
