@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/millrace/millrace/internal/erasure"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/feature"
 	"github.com/millrace/millrace/internal/onlinestore"
@@ -29,11 +30,13 @@ type applier struct {
 	work      *work
 	recent    *state.Recent
 	reader    *event.Reader
-	memory    func() int       // bytes of rows that may stay in memory after a batch
-	share     int              // what memory said last
-	moved     map[string]int64 // sites whose clock moved in this batch -> where it stood before
-	closed    map[string]int64 // site -> the clock on which the sessions that were over then are written
-	written   int64            // sessions that an event received before ended are written, Unix milliseconds
+	memory    func() int             // bytes of rows that may stay in memory after a batch
+	share     int                    // what memory said last
+	moved     map[string]int64       // sites whose clock moved in this batch -> where it stood before
+	closed    map[string]int64       // site -> the clock on which the sessions that were over then are written
+	written   int64                  // sessions that an event received before ended are written, Unix milliseconds
+	erased    func() *erasure.Ledger // whose events are left out; nil is nobody's
+	left      int                    // events left out so
 }
 
 func newApplier(db *state.DB, partition int32, memory func() int) (*applier, error) {
@@ -68,9 +71,13 @@ func (a *applier) clock(site string) (int64, error) {
 	return ms, nil
 }
 
-// apply takes the event of the record at a position into the batch and reports whether it is a duplicate. A record that
-// was applied before changes nothing; the answer for it is the one it got then.
-func (a *applier) apply(e *event.Event, at state.Position) (duplicate bool, err error) {
+// apply takes the event of the record at a position into the batch and reports whether it is dropped: as a duplicate, or
+// because its person was erased. A record that was applied before changes nothing; the answer for it is the one it got then.
+func (a *applier) apply(e *event.Event, at state.Position) (dropped bool, err error) {
+	if a.leaves(e) {
+		a.advance(at)
+		return true, nil
+	}
 	clock, err := a.clock(e.Site)
 	if err != nil {
 		return false, err
@@ -99,6 +106,9 @@ func (a *applier) apply(e *event.Event, at state.Position) (duplicate bool, err 
 func (a *applier) applyEarlier(e *event.Event, at, base state.Position) error {
 	if a.position.Before(base) {
 		a.position = base
+	}
+	if a.leaves(e) {
+		return nil
 	}
 	clock, err := a.clock(e.Site)
 	if err != nil {

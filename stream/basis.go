@@ -78,6 +78,9 @@ func (s *Stream) wanted(ctx context.Context) (basis, layout, error) {
 		return basis{}, in, err
 	}
 	generation, err := s.deps.Rebuilds.WantedRebuild(ctx, event.TopicEvents)
+	if err == nil {
+		err = s.readLedger(ctx) // behind the generation: what is made for it leaves out whoever it was asked for
+	}
 	return basis{Version: feature.Version, Epoch: in.epoch, Generation: generation}, in, err
 }
 

@@ -302,7 +302,7 @@ func rename(from, to string) error {
 // replayLog applies what stands in the log between two positions of one epoch to a state. What retention has removed
 // meanwhile is left out: the owner of the partition counts it.
 func (s *Stream) replayLog(ctx context.Context, db *state.DB, id partitionID, in layout, from, to int64) error {
-	a, err := newApplier(db, id.partition, s.rowShare)
+	a, err := s.newApplier(db, id.partition)
 	if err != nil {
 		return err
 	}
@@ -333,7 +333,9 @@ func (a *applier) replay(records []kafka.Record, in layout, to int64) error {
 			break
 		}
 		at := state.Position{Epoch: in.epoch, Offset: r.Offset}
-		if e, home, poison := in.read(a.reader, r); poison != nil || home != a.partition {
+		if isFiller(r) {
+			a.advance(at)
+		} else if e, home, poison := in.read(a.reader, r); poison != nil || home != a.partition {
 			a.advance(at)
 		} else if _, err := a.apply(e, at); err != nil {
 			return err

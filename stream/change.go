@@ -19,7 +19,7 @@ const feedChangeBytes = 256 << 10
 // partition's share of an item, as JSON. The record's key is the row's name without escapes, its partition that of the
 // events. (Epoch, Offset) is the position of the event that changed the row last. Per key the last record holds, and after the
 // topics have grown, when a key may have records in two partitions, the one of the later epoch; a row that changes often is
-// published about once a second.
+// published about once a second. A record without a value says that there is no such row any more.
 type Change struct {
 	FeatureVersion int32                `json:"feature_version"`
 	Epoch          int64                `json:"epoch"`
@@ -40,6 +40,23 @@ type change struct {
 	item    feature.ItemAggregate
 }
 
+// changeKey is the key under which the feed has a row; ok is false for a row that is no feature.
+func changeKey(row string) (key string, ok bool, err error) {
+	switch {
+	case strings.HasPrefix(row, "p/"):
+		partial, err := onlinestore.ParseProfileKey(row)
+		return profileID(partial), err == nil, err
+	case strings.HasPrefix(row, "i/"):
+		share, err := onlinestore.ParseItemKey(row)
+		return itemChangeKey(share), err == nil, err
+	}
+	return "", false, nil
+}
+
+func itemChangeKey(i onlinestore.ItemShare) string {
+	return i.Site + ":i:" + i.Item + ":" + strconv.Itoa(int(i.Partition))
+}
+
 // read reads a row; ok is false for a row that is no feature.
 func (c *change) read(row onlinestore.Row) (ok bool, err error) {
 	c.row = row
@@ -56,7 +73,7 @@ func (c *change) read(row onlinestore.Row) (ok bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		c.key, c.isItem, c.itemID = share.Site+":i:"+share.Item+":"+strconv.Itoa(int(share.Partition)), true, share.Item
+		c.key, c.isItem, c.itemID = itemChangeKey(share), true, share.Item
 		return true, c.item.Decode(row.Value)
 	}
 	return false, nil

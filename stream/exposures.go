@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/millrace/millrace/internal/erasure"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/lake"
@@ -89,9 +90,16 @@ func (s *Stream) handExposures(ctx context.Context, o origin, res kafka.FetchRes
 		if r.Offset == res.Next-1 {
 			h.hash = kafka.Hash(*r)
 		}
+		if isFiller(r) {
+			continue
+		}
 		x, poison := decodeExposure(r)
 		if poison != nil {
 			letters = append(letters, deadLetter{r, o.epoch, poison})
+			continue
+		}
+		if s.erased().Covers(erasure.ExposureRow(x)) {
+			s.metrics.erased.Inc()
 			continue
 		}
 		h.exposures = append(h.exposures, lake.ExposureRow{Exposure: x, At: lake.Position{Topic: o.id.topic, Epoch: o.epoch,

@@ -49,6 +49,7 @@ type house struct {
 
 	assigner     Assigner
 	grows        bool // the stream may grow topics
+	erases       bool // the stream may erase people
 	drainTimeout time.Duration
 }
 
@@ -121,6 +122,10 @@ func (h *house) streamIn(dir string) *Stream {
 	h.metrics = prometheus.NewRegistry()
 	deps := Deps{Log: h.useLog, Assigner: h.assigner, Producer: h.useOutput, Lake: h.useLake, Epochs: h.control, Replays: h.control, Rebuilds: h.control,
 		Online: h.useOnline, Bucket: h.bucket, Logger: h.log, Metrics: h.metrics}
+	if h.erases {
+		deps.Ledgers = h.control
+		deps.Erasing = &Erasing{Jobs: h.control, Log: h.client, Lake: h.lake, Rejects: filepath.Join(h.dir, "rejected")}
+	}
 	if h.grows {
 		deps.Grows, deps.Topics = h.control, h.client
 	}

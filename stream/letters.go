@@ -148,7 +148,10 @@ func (s *Stream) readLetters(ctx context.Context, at LetterCursor, f func(letter
 				if r.Offset >= at.End[p] {
 					break
 				}
-				more, err := f(readLetter(r, at.Epoch))
+				more, err := true, error(nil)
+				if !isFiller(r) {
+					more, err = f(readLetter(r, at.Epoch))
+				}
 				if err != nil {
 					return err
 				}

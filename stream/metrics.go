@@ -17,6 +17,7 @@ type metrics struct {
 	skipped    prometheus.Counter
 	closed     prometheus.Counter
 	forwarded  prometheus.Counter
+	erased     prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, l *landing, online *patient) (*metrics, error) {
@@ -48,6 +49,9 @@ func newMetrics(reg prometheus.Registerer, l *landing, online *patient) (*metric
 		forwarded: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_stream_forwarded_total", Help: "Events that stood in another partition than their key belongs in, and were moved there.",
 		}),
+		erased: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_stream_erased_total", Help: "Events left out because their person was erased after they happened.",
+		}),
 	}
 	if reg == nil {
 		return m, nil
@@ -58,7 +62,7 @@ func newMetrics(reg prometheus.Registerer, l *landing, online *patient) (*metric
 	away := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "millrace_online_store_away_seconds", Help: "How long publication has been waiting for the online store; 0 while it answers.",
 	}, func() float64 { return online.away().Seconds() })
-	for _, c := range []prometheus.Collector{away, m.lag, m.freshness, m.applied, m.duplicates, m.dead, m.lost, m.skipped, m.closed, m.forwarded, age} {
+	for _, c := range []prometheus.Collector{away, m.lag, m.freshness, m.applied, m.duplicates, m.dead, m.lost, m.skipped, m.closed, m.forwarded, m.erased, age} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

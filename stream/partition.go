@@ -170,7 +170,7 @@ func (p *partition) begin(ctx context.Context, id partitionID) error {
 		return errOtherEpoch
 	}
 	p.origin = o
-	if p.applier, err = newApplier(p.db, id.partition, p.s.rowShare); err != nil {
+	if p.applier, err = p.s.newApplier(p.db, id.partition); err != nil {
 		return err
 	}
 	position, known, err := p.db.Position()
@@ -301,12 +301,16 @@ func (p *partition) process(ctx context.Context, records []kafka.Record) (int, e
 	var letters []deadLetter
 	var moved forwards
 	var h handover
-	taken, duplicates := 0, 0
+	taken, duplicates, left := 0, 0, p.applier.left
 	before := p.applier.position
 	for i := range records {
 		r := &records[i]
 		at := state.Position{Epoch: p.origin.epoch, Offset: r.Offset}
 		taken++
+		if isFiller(r) {
+			p.applier.advance(at)
+			continue
+		}
 		e, home, poison := p.origin.read(p.applier.reader, r)
 		if poison != nil || home != p.number {
 			if poison != nil {
@@ -317,11 +321,11 @@ func (p *partition) process(ctx context.Context, records []kafka.Record) (int, e
 			p.applier.advance(at)
 			continue
 		}
-		duplicate, err := p.applier.apply(e, at)
+		dropped, err := p.applier.apply(e, at)
 		if err != nil {
 			return 0, err
 		}
-		if duplicate {
+		if dropped {
 			duplicates++
 			continue
 		}
@@ -343,7 +347,9 @@ func (p *partition) process(ctx context.Context, records []kafka.Record) (int, e
 			return 0, err
 		}
 		p.s.metrics.applied.Add(float64(len(h.events)))
-		p.s.metrics.duplicates.Add(float64(duplicates))
+		left = p.applier.left - left
+		p.s.metrics.duplicates.Add(float64(duplicates - left))
+		p.s.metrics.erased.Add(float64(left))
 	}
 	if err := p.s.landing.add(ctx, p.origin.fenceKey(), h); err != nil {
 		return 0, err

@@ -97,7 +97,7 @@ func (r *restores) done(in layout) error {
 
 // replayHistory applies the landed events of a partition before a fence to a state and puts its position there.
 func (s *Stream) replayHistory(ctx context.Context, db *state.DB, h *history, in layout, fence lake.Fence) error {
-	a, err := newApplier(db, fence.Partition, s.rowShare)
+	a, err := s.newApplier(db, fence.Partition)
 	if err != nil {
 		return err
 	}

@@ -160,7 +160,7 @@ func (p *partition) change(ctx context.Context, made basis) error {
 		return err
 	}
 	p.db, p.checkpoint = db, newCheckpoint(p.s, db)
-	if p.applier, err = newApplier(db, p.number, p.s.rowShare); err != nil {
+	if p.applier, err = p.s.newApplier(db, p.number); err != nil {
 		return err
 	}
 	p.s.mu.Lock()

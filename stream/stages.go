@@ -29,7 +29,7 @@ func (s *Stream) OpenStages(number int32) (*Stages, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := newApplier(db, number, s.rowShare)
+	a, err := s.newApplier(db, number)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/erasure"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/objstore"
@@ -101,7 +102,7 @@ type Epochs interface {
 }
 
 // Deps are what a Stream works with. Assigner and Producer are not needed by Verify alone, Replays only for dead letters, Grows and
-// Topics only to grow topics.
+// Topics only to grow topics. Ledgers is nil where nobody can be erased, Erasing where others do that.
 type Deps struct {
 	Log      Log
 	Assigner Assigner
@@ -110,6 +111,8 @@ type Deps struct {
 	Epochs   Epochs
 	Replays  Replays
 	Rebuilds Rebuilds
+	Ledgers  Ledgers
+	Erasing  *Erasing
 	Grows    Grows
 	Topics   Growable
 	Online   onlinestore.Store
@@ -132,7 +135,8 @@ type Stream struct {
 
 	drainTimeout time.Duration
 	partitions   atomic.Int32 // of the events topic, as seen last
-	disk         state.FS     // of the states; nil is the operating system's
+	ledger       atomic.Pointer[erasure.Ledger]
+	disk         state.FS // of the states; nil is the operating system's
 
 	restores    restores
 	builds      chan struct{} // holds one token for each state that is being made
@@ -228,6 +232,7 @@ func (s *Stream) Run(ctx context.Context) error {
 	all.Go(func() error { return s.runSweeps(services) })
 	all.Go(func() error { return s.watchMarker(services) })
 	all.Go(func() error { return s.watchGrows(services) })
+	all.Go(func() error { return s.watchErasures(services) })
 	all.Go(func() error {
 		defer stop()
 		return s.deps.Assigner.Run(ctx, s.handle)

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/feature"
+	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/onlinestore"
 	"github.com/millrace/millrace/internal/state"
 )
@@ -251,11 +252,43 @@ func (p *swept) correct(ctx context.Context) error {
 			}
 			replacements[i] = onlinestore.Replacement{Seen: seen, Right: right}
 		}
+		if err := p.bury(ctx, replacements); err != nil {
+			return err
+		}
 		if err := p.s.deps.Online.Replace(ctx, replacements); err != nil {
 			return fmt.Errorf("replace rows of earlier states: %w", err)
 		}
 		return p.s.at(stepCorrected)
 	})
+}
+
+// bury writes tombstones into the change feed for rows that are to be removed, behind what waits there of earlier states, and
+// before they are: a kill in between finds the rows again.
+func (p *swept) bury(ctx context.Context, replacements []onlinestore.Replacement) error {
+	var graves []kafka.Record
+	for _, r := range replacements {
+		if r.Right != nil {
+			continue
+		}
+		key, ok, err := changeKey(r.Seen.Key)
+		if err != nil {
+			return err
+		}
+		if ok {
+			graves = append(graves, kafka.Record{Topic: event.TopicFeatures, Partition: p.partition.number, Time: time.Now(), Key: []byte(key),
+				Headers: []kafka.Header{{Key: event.HeaderSchema, Value: []byte(FeatureSchema)}}})
+		}
+	}
+	if len(graves) == 0 {
+		return nil
+	}
+	if err := p.s.feed.flush(ctx); err != nil {
+		return err
+	}
+	if err := produce(ctx, p.s.deps.Producer, p.s.log, graves); err != nil {
+		return fmt.Errorf("write %d tombstones: %w", len(graves), err)
+	}
+	return nil
 }
 
 // right is the row that the state has of a key now, nil where it has none.

@@ -73,6 +73,9 @@ func (s *Stream) Verify(ctx context.Context) (report Report, err error) {
 	if err != nil {
 		return report, fmt.Errorf("verify features: %w", err)
 	}
+	if err := s.settledLedger(ctx); err != nil {
+		return report, fmt.Errorf("verify features: %w", err)
+	}
 	// While rows of an earlier state are being removed the online store is known to differ.
 	if err := s.sweeper.idle(ctx); err != nil {
 		return report, fmt.Errorf("verify features: %w", err)

@@ -100,6 +100,9 @@ func (s *Stream) dropLanded(ctx context.Context, ends map[lake.FenceKey]int64) e
 // begins with. It needs no state and no partition, so it can run anywhere while other processes run the stream; what they
 // have published of later events does not count. It needs disk for all features and the landed events.
 func (s *Stream) VerifyPublished(ctx context.Context) (report Report, err error) {
+	if err := s.settledLedger(ctx); err != nil {
+		return report, fmt.Errorf("verify features: %w", err)
+	}
 	want, in, err := s.wanted(ctx)
 	if err != nil {
 		return report, fmt.Errorf("verify features: %w", err)

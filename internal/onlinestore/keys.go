@@ -115,6 +115,9 @@ func LinkKey(l Link) string {
 // LinkPrefix is the prefix of every link of a user.
 func LinkPrefix(site, user string) string { return prefixLink + site + "/" + escape(user) + "/" }
 
+// LinkPrefixAll is the prefix of every link of all sites.
+const LinkPrefixAll = prefixLink
+
 // LinkSitePrefix is the prefix of every link of a site.
 func LinkSitePrefix(site string) string { return prefixLink + site + "/" }
 
