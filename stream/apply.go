@@ -37,6 +37,7 @@ type applier struct {
 	written   int64                  // sessions that an event received before ended are written, Unix milliseconds
 	erased    func() *erasure.Ledger // whose events are left out; nil is nobody's
 	left      int                    // events left out so
+	links     []lateLink             // found in them since the last linkErased
 }
 
 func newApplier(db *state.DB, partition int32, memory func() int) (*applier, error) {

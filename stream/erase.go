@@ -42,9 +42,9 @@ const (
 type ErasureJobs interface {
 	UnfinishedErasures(ctx context.Context) ([]control.Erasure, error)
 	Ledger(ctx context.Context) (*erasure.Ledger, error)
-	ResolveErasure(ctx context.Context, id string, until time.Time, entries []erasure.Entry) error
+	ResolveErasure(ctx context.Context, id string, from control.ErasureStep, until time.Time, entries []erasure.Entry) error
 	AwaitErasedStates(ctx context.Context, id string, generation int64) error
-	EnterErasureStep(ctx context.Context, id string, step control.ErasureStep) error
+	EnterErasureStep(ctx context.Context, id string, from, to control.ErasureStep) error
 	TroubleErasure(ctx context.Context, id, trouble string) error
 	CertifyErasure(ctx context.Context, id string, certificate any, done bool) error
 	RequestRebuild(ctx context.Context, topic string) (int64, error)
@@ -89,8 +89,8 @@ func (s *Stream) watchErasures(ctx context.Context) error {
 		return nil
 	}
 	s.watch(ctx, s.eraseWanted, func(err error) time.Duration {
-		if errors.Is(err, control.ErrLeaseHeld) {
-			return s.rebuildPoll // another process does it, or tends the lake
+		if errors.Is(err, control.ErrLeaseHeld) || errors.Is(err, control.ErrErasureMoved) {
+			return s.rebuildPoll // another process does it, or tends the lake; or it begins again
 		}
 		s.log.Error("people could not be erased yet; trying again", "error", err, "pause", retryMax)
 		return retryMax
@@ -109,11 +109,11 @@ func (s *Stream) eraseWanted(ctx context.Context) error {
 			return err
 		}
 		r := &erasureRound{s: s, jobs: jobs, wanted: wanted}
-		if err := r.run(ctx); err != nil {
+		err = r.run(ctx)
+		if err != nil && !errors.Is(err, control.ErrErasureMoved) {
 			r.tell(ctx, err)
-			return err
 		}
-		return nil
+		return err
 	})
 }
 
@@ -178,10 +178,12 @@ func (r *erasureRound) read(ctx context.Context) error {
 
 // enter notes that all erasures of the round have come to a step.
 func (r *erasureRound) enter(ctx context.Context, step control.ErasureStep) error {
-	for _, e := range r.wanted {
-		if err := r.jobs.EnterErasureStep(ctx, e.ID, step); err != nil {
+	for i := range r.wanted {
+		e := &r.wanted[i]
+		if err := r.jobs.EnterErasureStep(ctx, e.ID, e.Step, step); err != nil {
 			return err
 		}
+		e.Step = step
 	}
 	return nil
 }
@@ -309,7 +311,7 @@ func (r *erasureRound) prove(ctx context.Context) error {
 			continue
 		}
 		found = true
-		if err := r.jobs.EnterErasureStep(ctx, e.ID, control.ErasureResolving); err != nil {
+		if err := r.jobs.EnterErasureStep(ctx, e.ID, e.Step, control.ErasureResolving); err != nil {
 			return err
 		}
 	}

@@ -35,13 +35,10 @@ func (r *erasureRound) resolve(ctx context.Context) error {
 		if err := r.certifyBefore(ctx, e, p.until, before); err != nil {
 			return err
 		}
-		if err := r.jobs.ResolveErasure(ctx, e.ID, p.until, p.entries); err != nil {
+		if err := r.jobs.ResolveErasure(ctx, e.ID, e.Step, p.until, p.entries); err != nil {
 			return err
 		}
-		e.Generation = 0 // states that were made before do not know what was found now
-		if err := r.jobs.AwaitErasedStates(ctx, e.ID, 0); err != nil {
-			return err
-		}
+		e.Step, e.Generation = control.ErasureRebuilding, 0
 	}
 	return r.s.at(stepErasureResolved)
 }

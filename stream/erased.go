@@ -3,6 +3,8 @@ package stream
 import (
 	"context"
 	"errors"
+	"math"
+	"slices"
 
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/erasure"
@@ -20,6 +22,7 @@ import (
 type Ledgers interface {
 	Ledger(ctx context.Context) (*erasure.Ledger, error)
 	UnfinishedErasures(ctx context.Context) ([]control.Erasure, error)
+	LinkErased(ctx context.Context, id string, kind erasure.Kind, hash erasure.Hash) error
 }
 
 // readLedger makes the ledger as it stands now that of this process.
@@ -78,7 +81,41 @@ func (a *applier) leaves(e *event.Event) bool {
 		return false
 	}
 	a.left++
+	if e.UserID != "" && e.AnonymousID != "" {
+		a.noteLink(e)
+	}
 	return true
+}
+
+// lateLink is a browser in which an erased user was seen, of which the ledger does not know.
+type lateLink struct {
+	erasure string
+	hash    erasure.Hash
+}
+
+// noteLink notes the browser of an event that is left out, if it is the first to link it to its user: it comes late, from a device
+// that was offline or a file, and what the browser did before under no name is to be erased, too.
+func (a *applier) noteLink(e *event.Event) {
+	ledger, at := a.erased(), e.OccurredAt.UnixMilli()
+	if e.Clock == event.ClockLogical {
+		at = math.MinInt64
+	}
+	for _, id := range ledger.CoveredBy(erasure.KindUser, e.Site, e.UserID, at) {
+		if !slices.Contains(ledger.CoveredBy(erasure.KindLinked, e.Site, e.AnonymousID, at), id) {
+			a.links = append(a.links, lateLink{id, ledger.Hash(erasure.KindLinked, e.Site, e.AnonymousID)})
+		}
+	}
+}
+
+// linkErased enters late links into the ledger, which begins their erasures again. It comes before the position moves past them.
+func (p *partition) linkErased(ctx context.Context) error {
+	for _, l := range p.applier.links {
+		if err := p.s.deps.Ledgers.LinkErased(ctx, l.erasure, erasure.KindLinked, l.hash); err != nil {
+			return err
+		}
+	}
+	p.applier.links = nil
+	return nil
 }
 
 // FillerSchema is the schema header of a record without key and value that stands in a log only so that a record before it can

@@ -336,7 +336,7 @@ func (p *partition) process(ctx context.Context, records []kafka.Record) (int, e
 			break
 		}
 	}
-	if err := errors.Join(p.s.bury(ctx, letters), p.s.forward(ctx, moved)); err != nil {
+	if err := errors.Join(p.s.bury(ctx, letters), p.s.forward(ctx, moved), p.linkErased(ctx)); err != nil {
 		return 0, err
 	}
 	last := &records[taken-1]

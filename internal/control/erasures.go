@@ -57,6 +57,9 @@ type Erasure struct {
 var (
 	// ErrUnknownErasure means that there is no erasure of an id on the site.
 	ErrUnknownErasure = errors.New("unknown erasure")
+	// ErrErasureMoved means that an erasure is not in the step that somebody went on from: it was begun again, because more of the
+	// person came.
+	ErrErasureMoved = errors.New("the erasure was begun again meanwhile")
 	// ErrNoErasureKey means that the store was opened without the key of its ledger.
 	ErrNoErasureKey = errors.New("no erasure key is configured: set erasure.key (MILLRACE_ERASURE__KEY_FILE names a file with it); " +
 		"`openssl rand -hex 32` makes one, and all roles need the same")
@@ -113,9 +116,10 @@ func (s *Store) RequestErasure(ctx context.Context, who erasure.Who) (Erasure, e
 	return e, nil
 }
 
-// ResolveErasure adds the other identities of a person to the ledger and enters the step rebuilding. until replaces that of
-// all the person's entries where it is later. Called again it adds what is new.
-func (s *Store) ResolveErasure(ctx context.Context, id string, until time.Time, entries []erasure.Entry) error {
+// ResolveErasure adds the other identities of a person to the ledger and enters the step rebuilding, from the step that the caller
+// knows it in (ErrErasureMoved). until replaces that of all the person's entries where it is later, and the states of before
+// count no more. Called again it adds what is new.
+func (s *Store) ResolveErasure(ctx context.Context, id string, from ErasureStep, until time.Time, entries []erasure.Entry) error {
 	err := s.db.InTx(ctx, func(tx *sqldb.Tx) error {
 		for _, set := range []string{`UPDATE erasures SET until = ? WHERE id = ? AND until < ?`,
 			`UPDATE erased_identities SET until = ? WHERE erasure = ? AND until < ?`} {
@@ -126,11 +130,42 @@ func (s *Store) ResolveErasure(ctx context.Context, id string, until time.Time, 
 		if err := s.addEntries(ctx, tx, entries); err != nil {
 			return err
 		}
-		return enterStep(ctx, tx, id, ErasureRebuilding)
+		if _, err := tx.ExecContext(ctx, `UPDATE erasures SET generation = 0 WHERE id = ?`, id); err != nil {
+			return err
+		}
+		return enterStep(ctx, tx, id, from, ErasureRebuilding)
 	})
 	s.erased.drop()
 	if err != nil {
 		return fmt.Errorf("resolve erasure %s: %w", id, err)
+	}
+	return nil
+}
+
+// LinkErased adds an identity of a person that showed only after the erasure was resolved, in an event that was late, and begins
+// the erasure again. One that is known already changes nothing.
+func (s *Store) LinkErased(ctx context.Context, id string, kind erasure.Kind, hash erasure.Hash) error {
+	err := s.db.InTx(ctx, func(tx *sqldb.Tx) error {
+		var known int
+		if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM erased_identities WHERE erasure = ? AND hash = ?`, id, hash.String()).Scan(&known); err != nil || known > 0 {
+			return err
+		}
+		e := erasure.Entry{Kind: kind, Hash: hash, Erasure: id}
+		var until int64
+		if err := tx.QueryRowContext(ctx, `SELECT site, until FROM erasures WHERE id = ?`, id).Scan(&e.Site, &until); err != nil {
+			return err
+		}
+		e.Until = fromMillis(until)
+		if err := s.addEntries(ctx, tx, []erasure.Entry{e}); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE erasures SET step = ?, generation = 0, finished_at = 0, updated_at = ? WHERE id = ?`,
+			string(ErasureResolving), millis(time.Now()), id)
+		return err
+	})
+	s.erased.drop()
+	if err != nil {
+		return fmt.Errorf("add to erasure %s: %w", id, err)
 	}
 	return nil
 }
@@ -156,9 +191,10 @@ func (s *Store) addEntries(ctx context.Context, tx *sqldb.Tx, entries []erasure.
 	return err
 }
 
-func enterStep(ctx context.Context, tx *sqldb.Tx, id string, step ErasureStep) error {
-	_, err := tx.ExecContext(ctx, `UPDATE erasures SET step = ?, trouble = '', updated_at = ? WHERE id = ?`, string(step), millis(time.Now()), id)
-	return err
+func enterStep(ctx context.Context, tx *sqldb.Tx, id string, from, to ErasureStep) error {
+	res, err := tx.ExecContext(ctx, `UPDATE erasures SET step = ?, trouble = '', updated_at = ? WHERE id = ? AND step = ?`,
+		string(to), millis(time.Now()), id, string(from))
+	return changedOne(res, err, "enter step "+string(to), ErrErasureMoved)
 }
 
 // AwaitErasedStates notes which generation of states knows nothing of the person.
@@ -170,9 +206,10 @@ func (s *Store) AwaitErasedStates(ctx context.Context, id string, generation int
 	return nil
 }
 
-// EnterErasureStep notes that everything before a step is done.
-func (s *Store) EnterErasureStep(ctx context.Context, id string, step ErasureStep) error {
-	err := s.db.InTx(ctx, func(tx *sqldb.Tx) error { return enterStep(ctx, tx, id, step) })
+// EnterErasureStep notes that everything before a step is done, of an erasure that is in the step that the caller knows it in
+// (ErrErasureMoved).
+func (s *Store) EnterErasureStep(ctx context.Context, id string, from, to ErasureStep) error {
+	err := s.db.InTx(ctx, func(tx *sqldb.Tx) error { return enterStep(ctx, tx, id, from, to) })
 	s.erased.drop()
 	if err != nil {
 		return fmt.Errorf("update erasure %s: %w", id, err)
@@ -189,7 +226,7 @@ func (s *Store) TroubleErasure(ctx context.Context, id, trouble string) error {
 	return nil
 }
 
-// CertifyErasure keeps what was counted, a JSON document, and ends the erasure where done is set.
+// CertifyErasure keeps what was counted, a JSON document, and ends the erasure where done is set, if it is in the step proving.
 func (s *Store) CertifyErasure(ctx context.Context, id string, certificate any, done bool) error {
 	text, err := json.Marshal(certificate)
 	if err != nil {
@@ -203,7 +240,7 @@ func (s *Store) CertifyErasure(ctx context.Context, id string, certificate any, 
 		if _, err := tx.ExecContext(ctx, `UPDATE erasures SET finished_at = ? WHERE id = ?`, now, id); err != nil {
 			return err
 		}
-		return enterStep(ctx, tx, id, ErasureDone)
+		return enterStep(ctx, tx, id, ErasureProving, ErasureDone)
 	})
 	s.erased.drop()
 	if err != nil {

@@ -45,8 +45,8 @@ func testErasures(t *testing.T, a, b *Store) {
 
 	later := e.Until.Add(3 * time.Second)
 	linked := erasure.Entry{Site: "shop", Kind: erasure.KindLinked, Hash: key.Hash(erasure.KindLinked, "shop", "browser"), Until: later, Erasure: e.ID}
-	for range 2 { // a crash in between resolves again
-		if err := a.ResolveErasure(ctx, e.ID, later, []erasure.Entry{linked}); err != nil {
+	for _, from := range []ErasureStep{ErasureResolving, ErasureRebuilding} { // a crash in between resolves again
+		if err := a.ResolveErasure(ctx, e.ID, from, later, []erasure.Entry{linked}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -67,12 +67,21 @@ func testErasures(t *testing.T, a, b *Store) {
 	if got := must[Erasure](t)(b.Erasure(ctx, "shop", e.ID)); got.Generation != 7 || got.Trouble != "no disk" || got.Step != ErasureRebuilding || !got.Until.Equal(later) {
 		t.Fatalf("read %+v", got)
 	}
-	if err := a.EnterErasureStep(ctx, e.ID, ErasureRewriting); err != nil {
+	if err := a.EnterErasureStep(ctx, e.ID, ErasureResolving, ErasureRewriting); !errors.Is(err, ErrErasureMoved) {
+		t.Fatalf("a step was entered from another than it was in: %v", err)
+	}
+	if err := a.EnterErasureStep(ctx, e.ID, ErasureRebuilding, ErasureRewriting); err != nil {
 		t.Fatal(err)
 	}
 	b.erased.drop()
 	if must[*erasure.Ledger](t)(b.Forgotten(ctx)).Covers(row) {
 		t.Fatal("the online store knows nothing of the person any more, and somebody new is refused still")
+	}
+	if err := a.CertifyErasure(ctx, e.ID, map[string]int{"rows": 3}, true); !errors.Is(err, ErrErasureMoved) {
+		t.Fatalf("an erasure ended that was not proved: %v", err)
+	}
+	if err := a.EnterErasureStep(ctx, e.ID, ErasureRewriting, ErasureProving); err != nil {
+		t.Fatal(err)
 	}
 	if err := a.CertifyErasure(ctx, e.ID, map[string]int{"rows": 3}, true); err != nil {
 		t.Fatal(err)
@@ -89,6 +98,27 @@ func testErasures(t *testing.T, a, b *Store) {
 	}
 	if !must[*erasure.Ledger](t)(b.Ledger(ctx)).Covers(row) {
 		t.Fatal("a finished erasure filters nothing any more")
+	}
+	late := key.Hash(erasure.KindLinked, "shop", "tablet")
+	for range 2 {
+		if err := b.LinkErased(ctx, e.ID, erasure.KindLinked, late); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := must[Erasure](t)(a.Erasure(ctx, "shop", e.ID)); got.Step != ErasureResolving || got.Generation != 0 || !got.FinishedAt.IsZero() {
+		t.Fatalf("after a late link: %+v", got)
+	}
+	if ledger := must[*erasure.Ledger](t)(a.Ledger(ctx)); len(ledger.Entries()) != 3 || !ledger.Covers(erasure.Row{Site: "shop", Browser: "tablet", At: later.UnixMilli()}) {
+		t.Fatalf("the ledger has %d entries", len(ledger.Entries()))
+	}
+	if err := a.EnterErasureStep(ctx, e.ID, ErasureResolving, ErasureRewriting); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.LinkErased(ctx, e.ID, erasure.KindLinked, late); err != nil {
+		t.Fatal(err)
+	}
+	if got := must[Erasure](t)(a.Erasure(ctx, "shop", e.ID)); got.Step != ErasureRewriting {
+		t.Fatalf("a link that is known began the erasure again: %+v", got)
 	}
 }
 

@@ -146,6 +146,20 @@ func (l *Ledger) Until(r Row) (until int64, covered bool) {
 	return until, covered
 }
 
+// CoveredBy lists the erasures for which the ledger covers an identity at a time, in Unix milliseconds.
+func (l *Ledger) CoveredBy(kind Kind, site, id string, at int64) (erasures []string) {
+	if l == nil {
+		return nil
+	}
+	h := l.Hash(kind, site, id)
+	for _, e := range l.entries {
+		if e.Hash == h && at <= e.Until.UnixMilli() {
+			erasures = append(erasures, e.Erasure)
+		}
+	}
+	return erasures
+}
+
 // Of is the part of the ledger that belongs to some erasures.
 func (l *Ledger) Of(wanted func(erasure string) bool) *Ledger {
 	if l == nil {
