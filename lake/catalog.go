@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -27,7 +27,8 @@ const catalogName = "millrace"
 // moves here only from exactly the metadata version that a transaction was built on. The library's catalog checks the
 // snapshot only, so two commits that move fences but add no rows could overwrite each other.
 type catalog struct {
-	db *sqldb.DB
+	db    *sqldb.DB
+	files files
 }
 
 // errNoTable reports that the catalog does not know a table.
@@ -51,7 +52,7 @@ CREATE TABLE IF NOT EXISTS iceberg_namespace_properties (
 
 // openCatalog opens the catalog database, a file or a URL, and creates what is missing in it. Writers of several processes
 // meet here.
-func openCatalog(ctx context.Context, place string) (*catalog, error) {
+func openCatalog(ctx context.Context, place string, in files) (*catalog, error) {
 	db, err := sqldb.Open(ctx, place)
 	if err != nil {
 		return nil, fmt.Errorf("open catalog: %w", err)
@@ -66,10 +67,13 @@ func openCatalog(ctx context.Context, place string) (*catalog, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("create catalog: %w", err), db.Close())
 	}
-	return &catalog{db: db}, nil
+	return &catalog{db: db, files: in}, nil
 }
 
-func (c *catalog) close() error { return c.db.Close() }
+func (c *catalog) close() error {
+	c.files.close()
+	return c.db.Close()
+}
 
 // pointer returns the current metadata location of a table, or errNoTable.
 func (c *catalog) pointer(ctx context.Context, ident table.Identifier) (string, error) {
@@ -87,7 +91,7 @@ func (c *catalog) pointer(ctx context.Context, ident table.Identifier) (string, 
 
 // create registers a new table; it is no error when another process has just done so.
 func (c *catalog) create(ctx context.Context, ident table.Identifier, meta table.Metadata) error {
-	at, err := c.stage(meta, 0)
+	at, err := c.stage(ctx, meta, 0)
 	if err != nil {
 		return err
 	}
@@ -113,7 +117,7 @@ func (c *catalog) load(ctx context.Context, ident table.Identifier, known *table
 		if known != nil && known.MetadataLocation() == at {
 			return known, nil
 		}
-		t, err := table.NewFromLocation(ctx, ident, at, durable, &version{catalog: c})
+		t, err := table.NewFromLocation(ctx, ident, at, forIceberg(c.files), &version{catalog: c})
 		if errors.Is(err, fs.ErrNotExist) {
 			lastErr = fmt.Errorf("read metadata of %s: %w", strings.Join(ident, "."), err)
 			continue
@@ -128,11 +132,11 @@ func (c *catalog) load(ctx context.Context, ident table.Identifier, known *table
 
 // pin binds a table to the version it was read at.
 func (c *catalog) pin(meta table.Metadata, at string, ident table.Identifier) *table.Table {
-	return table.New(ident, meta, at, durable, &version{catalog: c, meta: meta, at: at})
+	return table.New(ident, meta, at, forIceberg(c.files), &version{catalog: c, meta: meta, at: at})
 }
 
 // stage writes a version of the metadata durably under a fresh name and returns its location.
-func (c *catalog) stage(meta table.Metadata, number int) (string, error) {
+func (c *catalog) stage(ctx context.Context, meta table.Metadata, number int) (string, error) {
 	at := fmt.Sprintf("%s/metadata/%05d-%s.metadata.json", meta.Location(), number, uuid.New())
 	var text []byte
 	var err error
@@ -144,7 +148,7 @@ func (c *catalog) stage(meta table.Metadata, number int) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("encode metadata: %w", err)
 	}
-	if err := (durableFS{}).WriteFile(at, text); err != nil {
+	if err := writeFile(ctx, c.files, at, text); err != nil {
 		return "", fmt.Errorf("write metadata: %w", err)
 	}
 	return at, nil
@@ -187,7 +191,7 @@ func (v *version) CommitTable(ctx context.Context, ident table.Identifier, reqs 
 	if err != nil {
 		return nil, "", err
 	}
-	at, err := v.stage(next, number+1)
+	at, err := v.stage(ctx, next, number+1)
 	if err != nil {
 		return nil, "", err
 	}
@@ -202,7 +206,7 @@ func (v *version) CommitTable(ctx context.Context, ident table.Identifier, reqs 
 		return nil, "", fmt.Errorf("move table pointer: %w", err)
 	}
 	if moved == 0 {
-		return nil, "", fmt.Errorf("%w: %s is no longer at %s", table.ErrCommitFailed, strings.Join(ident, "."), filepath.Base(v.at))
+		return nil, "", fmt.Errorf("%w: %s is no longer at %s", table.ErrCommitFailed, strings.Join(ident, "."), path.Base(v.at))
 	}
 	return next, at, nil
 }
@@ -210,7 +214,7 @@ func (v *version) CommitTable(ctx context.Context, ident table.Identifier, reqs 
 // metadataNumber reads the running number that begins the name of a metadata file.
 func metadataNumber(at string) (int, error) {
 	var n int
-	if _, err := fmt.Sscanf(filepath.Base(at), "%d-", &n); err != nil {
+	if _, err := fmt.Sscanf(path.Base(at), "%d-", &n); err != nil {
 		return 0, fmt.Errorf("metadata file %q has no version number", at)
 	}
 	return n, nil

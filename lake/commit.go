@@ -1,14 +1,12 @@
 package lake
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -137,13 +135,13 @@ func (l *Lake) commitTable(ctx context.Context, spec tableSpec, in Landing, fenc
 		if again, err := l.filterLanding(ctx, t, &in, &filtered); err != nil {
 			return err
 		} else if again {
-			if err := removeUnused(files); err != nil {
+			if err := l.removeUnused(ctx, files); err != nil {
 				return err
 			}
 			files = nil
 		}
 		if files == nil {
-			if files, err = l.writeFiles(spec, in, fences); err != nil {
+			if files, err = l.writeFiles(ctx, spec, in, fences); err != nil {
 				return err
 			}
 		}
@@ -232,23 +230,23 @@ func selectFences(have map[FenceKey]Fence, of []Fence) map[FenceKey]Fence {
 }
 
 // writeFiles writes one durable data file per UTC day and returns their locations, an empty slice when there are no rows.
-func (l *Lake) writeFiles(spec tableSpec, in Landing, fences []Fence) ([]string, error) {
+func (l *Lake) writeFiles(ctx context.Context, spec tableSpec, in Landing, fences []Fence) ([]string, error) {
 	name := fileName(fences)
 	switch spec.name {
 	case TableEvents:
 		rows := slices.Clone(in.Events)
 		slices.SortStableFunc(rows, func(a, b EventRow) int { return comparePositions(a.At, b.At) })
 		day := func(r EventRow) time.Time { return r.Event.ReceivedAt }
-		return writeByDay(l.tableDir(spec), spec.day, name, rows, day, EncodeEvents)
+		return writeByDay(ctx, l, spec, name, rows, day, EncodeEvents)
 	default:
 		rows := slices.Clone(in.Exposures)
 		slices.SortStableFunc(rows, func(a, b ExposureRow) int { return comparePositions(a.At, b.At) })
 		day := func(r ExposureRow) time.Time { return r.Exposure.ServedAt }
-		return writeByDay(l.tableDir(spec), spec.day, name, rows, day, EncodeExposures)
+		return writeByDay(ctx, l, spec, name, rows, day, EncodeExposures)
 	}
 }
 
-func writeByDay[R any](dir, column, name string, rows []R, day func(R) time.Time, encode func(io.Writer, []R) error) ([]string, error) {
+func writeByDay[R any](ctx context.Context, l *Lake, spec tableSpec, name string, rows []R, day func(R) time.Time, encode func(io.Writer, []R) error) ([]string, error) {
 	byDay := make(map[string][]R)
 	for _, r := range rows {
 		key := day(r).UTC().Format(time.DateOnly)
@@ -256,36 +254,19 @@ func writeByDay[R any](dir, column, name string, rows []R, day func(R) time.Time
 	}
 	files := make([]string, 0, len(byDay))
 	for key, rows := range byDay {
-		path := filepath.Join(dir, "data", dayDirectory(column, key), name)
-		if err := writeFile(path, func(w io.Writer) error { return encode(w, rows) }); err != nil {
-			return nil, fmt.Errorf("write data file %s: %w", path, err)
+		at := l.dataLocation(spec, key, name)
+		if err := encodeFile(ctx, l.files, at, func(w io.Writer) error { return encode(w, rows) }); err != nil {
+			return nil, fmt.Errorf("write data file %s: %w", at, err)
 		}
-		files = append(files, location(path))
+		files = append(files, at)
 	}
 	slices.Sort(files)
 	return files, nil
 }
 
-// dayDirectory is the directory of a day's data files; day is YYYY-MM-DD.
-func dayDirectory(column, day string) string { return column + "_day=" + day }
-
-// fileBufferBytes collects the encoder's small writes.
-const fileBufferBytes = 256 << 10
-
-// writeFile makes a durable file of what encode writes.
-func writeFile(path string, encode func(io.Writer) error) error {
-	f, err := createDurable(path)
-	if err != nil {
-		return err
-	}
-	w := bufio.NewWriterSize(f, fileBufferBytes)
-	if err := encode(w); err != nil {
-		return errors.Join(err, f.File.Close())
-	}
-	if err := w.Flush(); err != nil {
-		return errors.Join(err, f.File.Close())
-	}
-	return f.Close()
+// dataLocation is that of a data file; day is YYYY-MM-DD.
+func (l *Lake) dataLocation(spec tableSpec, day, name string) string {
+	return l.files.location(Namespace, spec.name, "data", spec.day+"_day="+day, name)
 }
 
 // fileName names a data file by its input: the first partition's range for people, a hash over all ranges, and a suffix

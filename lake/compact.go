@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
+	"path"
 	"slices"
 	"time"
 
@@ -137,7 +137,7 @@ func (c *compactor) liveFiles(ctx context.Context) ([]liveFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return liveFiles(t)
+	return liveFiles(ctx, t)
 }
 
 func (c *compactor) pass(ctx context.Context, pass int, jobs [][]liveFile) error {
@@ -163,9 +163,9 @@ func (c *compactor) pass(ctx context.Context, pass int, jobs [][]liveFile) error
 
 // job merges the files of one day into one and puts that in their place.
 func (c *compactor) job(ctx context.Context, files []liveFile, order int) error {
-	path := filepath.Join(c.lake.tableDir(c.spec), "data", dayDirectory(c.spec.day, dayName(files[0].day)), mergedName(files))
+	at := c.lake.dataLocation(c.spec, dayName(files[0].day), mergedName(files))
 	var read, written int64
-	err := writeFile(path, func(w io.Writer) (err error) {
+	err := encodeFile(ctx, c.lake.files, at, func(w io.Writer) (err error) {
 		if c.spec.name == TableEvents {
 			read, written, err = mergeRows(ctx, c, files, eventOrder, w)
 		} else {
@@ -183,7 +183,7 @@ func (c *compactor) job(ctx context.Context, files []liveFile, order int) error 
 	if err != nil {
 		return err
 	}
-	merged, err := table.FileToDataFile(ctx, durableFS{}, location(path), t.Schema(), t.Spec(), order, t.Properties())
+	merged, err := table.FileToDataFile(ctx, icebergFiles{ctx, c.lake.files}, at, t.Schema(), t.Spec(), order, t.Properties())
 	if err != nil {
 		return fmt.Errorf("describe merged file: %w", err)
 	}
@@ -216,7 +216,7 @@ func countRows(files []liveFile) int64 {
 func mergedName(files []liveFile) string {
 	names := make([]string, len(files))
 	for i, f := range files {
-		names[i] = filepath.Base(f.location)
+		names[i] = path.Base(f.location)
 	}
 	slices.Sort(names)
 	sum := xxhash.New()
@@ -241,16 +241,12 @@ func (c *compactor) read(f liveFile) error {
 // twice: first the copies of an event come to lie side by side, whatever times they tell, then the rows of each profile,
 // which nearly always fit in memory, by time.
 func mergeRows[Row any](ctx context.Context, c *compactor, files []liveFile, order *rowOrder[Row], w io.Writer) (read, written int64, err error) {
-	dir := c.lake.tableDir(c.spec)
+	dir := c.lake.scratch
 	byID, byTime := newSorter(dir, sortBytes, order.byID), newSorter(dir, sortBytes, order.byTime)
 	defer func() { err = errors.Join(err, byID.close(), byTime.close()) }()
 	for _, f := range files {
-		path, err := localPath(f.location)
-		if err != nil {
-			return 0, 0, err
-		}
 		own := func(row *Row) (*Row, error) { owned := *row; return &owned, nil }
-		err = scanFile(ctx, plannedFile{path: path, bytes: f.bytes}, own, func(row *Row) error {
+		err = scanFile(ctx, c.lake.files, plannedFile{location: f.location, bytes: f.bytes}, own, func(row *Row) error {
 			read++
 			return byID.add(ctx, row)
 		})

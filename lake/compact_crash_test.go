@@ -56,7 +56,7 @@ func (d *lander) check(t *testing.T, l *Lake) {
 
 // A compaction that fails or dies at each of its steps, while a writer lands, loses and doubles nothing, and the next one
 // goes on with what is left.
-func TestCompactCrashing(t *testing.T) { onEachCatalog(t, testCompactCrashing) }
+func TestCompactCrashing(t *testing.T) { onEachStore(t, testCompactCrashing) }
 
 func testCompactCrashing(t *testing.T, fresh func() Config) {
 	cfg := fresh()
@@ -139,7 +139,7 @@ func TestKilledCompactions(t *testing.T) {
 	writer.check(t, l)
 	t.Logf("%d processes were killed", kills)
 	// What the killed ones have left behind is swept, and nothing else.
-	ageFiles(t, l.tableDir(eventsSpec(t)), time.Now().Add(-2*orphanAge))
+	ageFiles(t, l, time.Now().Add(-2*orphanAge))
 	if _, _, err := l.sweep(t.Context(), eventsSpec(t), time.Now()); err != nil {
 		t.Fatal(err)
 	}

@@ -86,7 +86,7 @@ func TestLongCompact(t *testing.T) {
 func landManyFiles(t *testing.T, l *Lake) {
 	t.Helper()
 	s, spec := newSampler(61), eventsSpec(t)
-	dir := filepath.Join(l.tableDir(spec), "data", dayDirectory(spec.day, testStart.Format(time.DateOnly)))
+	dir := filepath.Join(localDir(t, l, spec), "data", spec.day+"_day="+testStart.Format(time.DateOnly))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}

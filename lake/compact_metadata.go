@@ -46,7 +46,7 @@ func (c *compactor) sortOrder(ctx context.Context) (int, error) {
 		stage: func(_ context.Context, _ *table.Table, tx *table.Transaction) error {
 			return tx.ReplaceSortOrder(order)
 		},
-		settled: func(t *table.Table) (bool, error) { _, ok := findOrder(t, order); return ok, nil },
+		settled: func(_ context.Context, t *table.Table) (bool, error) { _, ok := findOrder(t, order); return ok, nil },
 	})
 	if err != nil {
 		return 0, fmt.Errorf("set sort order: %w", err)
@@ -113,7 +113,7 @@ func (l *Lake) mergeManifests(ctx context.Context, spec tableSpec) (int, error) 
 			_, err := tx.RewriteManifests(ctx, table.WithRewriteManifestPredicate(isSmall))
 			return err
 		},
-		settled: func(*table.Table) (bool, error) { return false, nil }, // nothing depends on it: the next compaction tries again
+		settled: func(context.Context, *table.Table) (bool, error) { return false, nil }, // nothing depends on it: the next compaction tries again
 	})
 	if err != nil {
 		return 0, fmt.Errorf("merge manifests: %w", err)
@@ -127,7 +127,7 @@ func (l *Lake) countManifests(ctx context.Context, spec tableSpec, isSmall func(
 	if err != nil {
 		return 0, 0, err
 	}
-	manifests, err := currentManifests(t)
+	manifests, err := currentManifests(ctx, t)
 	for _, m := range manifests {
 		if isSmall(m) {
 			small++
@@ -137,12 +137,16 @@ func (l *Lake) countManifests(ctx context.Context, spec tableSpec, isSmall func(
 }
 
 // currentManifests are those of the current version of a table, none while it is empty.
-func currentManifests(t *table.Table) ([]iceberg.ManifestFile, error) {
+func currentManifests(ctx context.Context, t *table.Table) ([]iceberg.ManifestFile, error) {
 	current := t.CurrentSnapshot()
 	if current == nil {
 		return nil, nil
 	}
-	manifests, err := current.Manifests(durableFS{})
+	in, err := t.FS(ctx)
+	if err != nil {
+		return nil, err
+	}
+	manifests, err := current.Manifests(in)
 	if err != nil {
 		return nil, fmt.Errorf("read manifest list: %w", err)
 	}

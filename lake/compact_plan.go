@@ -2,6 +2,7 @@ package lake
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -39,8 +40,12 @@ type liveFile struct {
 }
 
 // liveFiles lists the data files of a table's current version, in no order, about 200 bytes each.
-func liveFiles(t *table.Table) ([]liveFile, error) {
-	manifests, err := currentManifests(t)
+func liveFiles(ctx context.Context, t *table.Table) ([]liveFile, error) {
+	manifests, err := currentManifests(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	in, err := t.FS(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +54,7 @@ func liveFiles(t *table.Table) ([]liveFile, error) {
 		if m.ManifestContent() != iceberg.ManifestContentData {
 			return nil, errRowDeletes
 		}
-		for entry, err := range m.Entries(durableFS{}, true) {
+		for entry, err := range m.Entries(in, true) {
 			if err != nil {
 				return nil, fmt.Errorf("read manifest %s: %w", m.FilePath(), err)
 			}

@@ -119,7 +119,7 @@ func checkSorted[Row any](t *testing.T, l *Lake, spec tableSpec, order *rowOrder
 	if err != nil {
 		t.Fatal(err)
 	}
-	manifests, err := currentManifests(current)
+	manifests, err := currentManifests(t.Context(), current)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func checkSorted[Row any](t *testing.T, l *Lake, spec tableSpec, order *rowOrder
 		t.Errorf("the newest version was made by %q", sum.Operation)
 	}
 	for _, m := range manifests {
-		for entry, err := range m.Entries(durableFS{}, true) {
+		for entry, err := range m.Entries(icebergFiles{t.Context(), l.files}, true) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -135,13 +135,9 @@ func checkSorted[Row any](t *testing.T, l *Lake, spec tableSpec, order *rowOrder
 			if id := f.SortOrderID(); id == nil || *id != current.SortOrder().OrderID() || *id == 0 {
 				t.Errorf("%s does not say how it is sorted", f.FilePath())
 			}
-			path, err := localPath(f.FilePath())
-			if err != nil {
-				t.Fatal(err)
-			}
 			var last *Row
 			own := func(row *Row) (*Row, error) { owned := *row; return &owned, nil }
-			err = scanFile(t.Context(), plannedFile{path: path, bytes: f.FileSizeBytes()}, own, func(row *Row) error {
+			err := scanFile(t.Context(), l.files, plannedFile{location: f.FilePath(), bytes: f.FileSizeBytes()}, own, func(row *Row) error {
 				if last != nil && order.byTime(last, row) >= 0 {
 					return fmt.Errorf("%+v stands before %+v", order.at(last), order.at(row))
 				}
@@ -149,7 +145,7 @@ func checkSorted[Row any](t *testing.T, l *Lake, spec tableSpec, order *rowOrder
 				return nil
 			})
 			if err != nil {
-				t.Errorf("%s: %v", path, err)
+				t.Errorf("%s: %v", f.FilePath(), err)
 			}
 		}
 	}
@@ -333,7 +329,7 @@ func TestCompactInputsGone(t *testing.T) {
 	l, s := openTestLake(t), newSampler(45)
 	manyFiles(t, l, s, classFiles)
 	before := lakeFigures(t, l)
-	other := openLakeAt(t, l.dir)
+	other := openLakeAt(t, l.scratch)
 	met := false
 	l.hook = func(step string) error {
 		if step == stepMerged && !met {

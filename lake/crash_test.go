@@ -3,6 +3,7 @@ package lake
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/objstore"
 )
 
 // The log of these tests: partitions 0 to crashPartitions-1, each with offsets 0 to crashRecords-1.
@@ -135,7 +137,7 @@ func crashingWriter(ctx context.Context, cfg Config, s sampler, count *writerCou
 
 // Three writers that all believe they own every partition, on one catalog, failing at every step of a commit: nothing is
 // lost and nothing lands twice.
-func TestConcurrentCrashingWriters(t *testing.T) { onEachCatalog(t, testConcurrentCrashingWriters) }
+func TestConcurrentCrashingWriters(t *testing.T) { onEachStore(t, testConcurrentCrashingWriters) }
 
 func testConcurrentCrashingWriters(t *testing.T, fresh func() Config) {
 	cfg := fresh()
@@ -159,19 +161,16 @@ func testConcurrentCrashingWriters(t *testing.T, fresh func() Config) {
 	}
 }
 
-// The test binary becomes a writer on the lake that these name.
-const (
-	writerEnv  = "MILLRACE_TEST_LAKE_WRITER"
-	catalogEnv = "MILLRACE_TEST_LAKE_CATALOG"
-)
+// The test binary becomes a writer on the lake that this configures, in JSON.
+const writerEnv = "MILLRACE_TEST_LAKE_WRITER"
 
 // TestKilledWriters starts real processes and kills them with SIGKILL while they commit.
 func TestKilledWriters(t *testing.T) {
-	if dir := os.Getenv(writerEnv); dir != "" {
-		writeUntilKilled(t, Config{Dir: dir, Catalog: os.Getenv(catalogEnv)})
+	if text := os.Getenv(writerEnv); text != "" {
+		writeUntilKilled(t, configFrom(t, text))
 		return
 	}
-	onEachCatalog(t, testKilledWriters)
+	onEachStore(t, testKilledWriters)
 }
 
 func testKilledWriters(t *testing.T, fresh func() Config) {
@@ -211,7 +210,7 @@ func testKilledWriters(t *testing.T, fresh func() Config) {
 // had landed everything before.
 func runWriter(t *testing.T, cfg Config, commits int) (ended bool, err error) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledWriters$", "-test.v")
-	cmd.Env = append(os.Environ(), writerEnv+"="+cfg.Dir, catalogEnv+"="+cfg.Catalog)
+	cmd.Env = append(os.Environ(), writerEnv+"="+configText(t, cfg))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return false, err
@@ -243,6 +242,31 @@ func runWriter(t *testing.T, cfg Config, commits int) (ended bool, err error) {
 		err = nil // killed, as wanted
 	}
 	return ended, err
+}
+
+// configText hands a configuration to another process.
+func configText(t *testing.T, cfg Config) string {
+	t.Helper()
+	text, err := json.Marshal(handedConfig{cfg.Dir, cfg.S3, cfg.Catalog})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func configFrom(t *testing.T, text string) Config {
+	t.Helper()
+	var cfg handedConfig
+	if err := json.Unmarshal([]byte(text), &cfg); err != nil {
+		t.Fatal(err)
+	}
+	return Config{Dir: cfg.Dir, S3: cfg.S3, Catalog: cfg.Catalog}
+}
+
+type handedConfig struct {
+	Dir     string
+	S3      *objstore.S3Config
+	Catalog string
 }
 
 func writeUntilKilled(t *testing.T, cfg Config) {

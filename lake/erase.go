@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path/filepath"
+	"path"
 	"strconv"
 
 	"github.com/apache/iceberg-go"
@@ -105,7 +105,7 @@ func (e *eraser) run(ctx context.Context) error {
 
 // note raises a property to the ledger's sequence.
 func (e *eraser) note(ctx context.Context, name string) error {
-	reached := func(t *table.Table) (bool, error) {
+	reached := func(_ context.Context, t *table.Table) (bool, error) {
 		have, err := erasedSequence(t.Properties(), name)
 		return have >= e.ledger.Sequence(), err
 	}
@@ -113,7 +113,7 @@ func (e *eraser) note(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if done, err := reached(t); done || err != nil {
+	if done, err := reached(ctx, t); done || err != nil {
 		return err
 	}
 	err = e.lake.commitChange(ctx, e.spec, change{
@@ -135,7 +135,7 @@ func (e *eraser) rewrite(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		files, err := liveFiles(t)
+		files, err := liveFiles(ctx, t)
 		if err != nil {
 			return err
 		}
@@ -166,12 +166,8 @@ func (e *eraser) lookThrough(ctx context.Context, files []liveFile) (dirty []liv
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		path, err := localPath(f.location)
-		if err != nil {
-			return nil, err
-		}
 		covered := int64(0)
-		err = eachIdentity(e.columns, e.ledger, path, f.bytes, func(_ erasure.Row, is bool) error {
+		err = e.eachIdentity(ctx, f.location, f.bytes, func(_ erasure.Row, is bool) error {
 			if is {
 				covered++
 			}
@@ -198,7 +194,7 @@ func (e *eraser) replace(ctx context.Context, files []liveFile) error {
 	var added []iceberg.DataFile
 	erased := int64(0)
 	for _, f := range files {
-		kept, path, err := e.rewriteFile(ctx, f)
+		kept, at, err := e.rewriteFile(ctx, f)
 		if errors.Is(err, fs.ErrNotExist) {
 			return errInputsGone
 		}
@@ -209,7 +205,7 @@ func (e *eraser) replace(ctx context.Context, files []liveFile) error {
 		if kept == 0 {
 			continue
 		}
-		file, err := table.FileToDataFile(ctx, durableFS{}, location(path), t.Schema(), t.Spec(), f.order, t.Properties())
+		file, err := table.FileToDataFile(ctx, icebergFiles{ctx, e.lake.files}, at, t.Schema(), t.Spec(), f.order, t.Properties())
 		if err != nil {
 			return fmt.Errorf("describe rewritten file: %w", err)
 		}
@@ -227,25 +223,21 @@ func (e *eraser) replace(ctx context.Context, files []liveFile) error {
 }
 
 // rewriteFile writes the rows of a file that stay, in their order, and returns how many and where. Of none there is no file.
-func (e *eraser) rewriteFile(ctx context.Context, f liveFile) (kept int64, path string, err error) {
-	from, err := localPath(f.location)
-	if err != nil {
-		return 0, "", err
-	}
-	path = filepath.Join(e.lake.tableDir(e.spec), "data", dayDirectory(e.spec.day, dayName(f.day)), erasedName(f))
+func (e *eraser) rewriteFile(ctx context.Context, f liveFile) (kept int64, at string, err error) {
+	at = e.lake.dataLocation(e.spec, dayName(f.day), erasedName(f))
 	read := int64(0)
-	source := plannedFile{path: from, bytes: f.bytes}
+	source := plannedFile{location: f.location, bytes: f.bytes}
 	count := func(covered bool) bool {
 		if read++; !covered {
 			kept++
 		}
 		return !covered
 	}
-	err = writeFile(path, func(w io.Writer) error {
+	err = encodeFile(ctx, e.lake.files, at, func(w io.Writer) error {
 		if e.spec.name == TableEvents {
-			return keepRows(ctx, source, w, func(r *eventRow) bool { return count(e.ledger.Covers(r.erasedRow())) })
+			return keepRows(ctx, e.lake.files, source, w, func(r *eventRow) bool { return count(e.ledger.Covers(r.erasedRow())) })
 		}
-		return keepRows(ctx, source, w, func(r *exposureRow) bool { return count(e.ledger.Covers(r.erasedRow())) })
+		return keepRows(ctx, e.lake.files, source, w, func(r *exposureRow) bool { return count(e.ledger.Covers(r.erasedRow())) })
 	})
 	switch {
 	case err != nil:
@@ -253,16 +245,16 @@ func (e *eraser) rewriteFile(ctx context.Context, f liveFile) (kept int64, path 
 	case read != f.rows:
 		return 0, "", fmt.Errorf("%w: %d counted, %d read", errRowsLost, f.rows, read)
 	case kept == 0:
-		return 0, "", (durableFS{}).Remove(location(path))
+		return 0, "", e.lake.files.remove(ctx, at)
 	}
-	return kept, path, e.lake.at(stepRewritten)
+	return kept, at, e.lake.at(stepRewritten)
 }
 
 // keepRows copies the rows of a file that are kept.
-func keepRows[Row any](ctx context.Context, from plannedFile, w io.Writer, keep func(*Row) bool) error {
+func keepRows[Row any](ctx context.Context, in files, from plannedFile, w io.Writer, keep func(*Row) bool) error {
 	out := newRowChunk(newRowWriter[Row](w))
 	own := func(row *Row) (*Row, error) { owned := *row; return &owned, nil }
-	err := scanFile(ctx, from, own, func(row *Row) error {
+	err := scanFile(ctx, in, from, own, func(row *Row) error {
 		if !keep(row) {
 			return nil
 		}
@@ -277,5 +269,5 @@ func keepRows[Row any](ctx context.Context, from plannedFile, w io.Writer, keep 
 // erasedName names a file by the one that it was made from, and by the attempt.
 func erasedName(f liveFile) string {
 	attempt := uuid.New()
-	return fmt.Sprintf("erased.%016x.%s.parquet", xxhash.Sum64String(filepath.Base(f.location)), hex.EncodeToString(attempt[:4]))
+	return fmt.Sprintf("erased.%016x.%s.parquet", xxhash.Sum64String(path.Base(f.location)), hex.EncodeToString(attempt[:4]))
 }

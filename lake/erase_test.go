@@ -144,7 +144,7 @@ func checkDisk(t *testing.T, l *Lake, spec tableSpec) {
 		t.Fatal(err)
 	}
 	referred := make(map[string]bool)
-	if err := referredFiles(current, func(path string, _ bool) error { referred[path] = true; return nil }); err != nil {
+	if err := l.referredFiles(t.Context(), current, func(at string, _ bool) error { referred[at] = true; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	ledger := erasedPerson(1)
@@ -152,28 +152,26 @@ func checkDisk(t *testing.T, l *Lake, spec tableSpec) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = filepath.WalkDir(l.tableDir(spec), func(path string, d fs.DirEntry, err error) error {
+	e := &eraser{lake: l, spec: spec, ledger: ledger, columns: columns}
+	listed, err := l.listTable(t.Context(), spec, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at, f := range listed {
 		switch {
-		case err != nil || d.IsDir():
-			return err
-		case strings.HasSuffix(path, ".avro") && !referred[path]:
-			t.Errorf("a manifest is left that no version has: %s", path)
-		case strings.HasSuffix(path, ".parquet"):
-			info, err := d.Info()
-			if err != nil {
-				return err
-			}
-			return eachIdentity(columns, ledger, path, info.Size(), func(row erasure.Row, covered bool) error {
+		case strings.HasSuffix(at, ".avro") && !referred[at]:
+			t.Errorf("a manifest is left that no version has: %s", at)
+		case strings.HasSuffix(at, ".parquet"):
+			err := e.eachIdentity(t.Context(), at, f.bytes, func(row erasure.Row, covered bool) error {
 				if covered {
-					t.Errorf("%s has a row of the erased person: %+v", path, row)
+					t.Errorf("%s has a row of the erased person: %+v", at, row)
 				}
 				return nil
 			})
+			if err != nil {
+				t.Fatal(err)
+			}
 		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	checkBounds(t, l, current)
 }
@@ -182,12 +180,12 @@ func checkDisk(t *testing.T, l *Lake, spec tableSpec) {
 // file that is not in it.
 func checkBounds(t *testing.T, l *Lake, current *table.Table) {
 	t.Helper()
-	manifests, err := currentManifests(current)
+	manifests, err := currentManifests(t.Context(), current)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range manifests {
-		for entry, err := range m.Entries(durableFS{}, false) {
+		for entry, err := range m.Entries(icebergFiles{t.Context(), l.files}, false) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -200,7 +198,7 @@ func checkBounds(t *testing.T, l *Lake, current *table.Table) {
 
 // Nothing of a person is left in any version, file or manifest, whatever pinned it; everything of others is, also what was
 // in the same files and the same browser.
-func TestErase(t *testing.T) { onEachCatalog(t, testErase) }
+func TestErase(t *testing.T) { onEachStore(t, testErase) }
 
 func testErase(t *testing.T, fresh func() Config) {
 	l := openLake(t, fresh())
@@ -374,7 +372,7 @@ func TestScanLeavesErasedOut(t *testing.T) {
 func TestEraseCountsTornFiles(t *testing.T) {
 	l := openTestLake(t)
 	events, exposures := erasable(t, l, 19)
-	torn := filepath.Join(l.dir, Namespace, TableEvents, "data", "received_at_day=2026-01-01", "torn.parquet")
+	torn := filepath.Join(localDir(t, l, eventsSpec(t)), "data", "received_at_day=2026-01-01", "torn.parquet")
 	if err := os.MkdirAll(filepath.Dir(torn), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -20,7 +18,7 @@ import (
 // replaced by this erasure or by an earlier compaction, or left behind by a process that died. Pins do not count.
 //
 // The files go last, so that a kill before leaves something to find. Manifests go before them, because they hold bounds, and with
-// these users. One that nothing refers to and that is older than a commit of ours can never be referred to any more: its
+// these users. One that nothing refers to and that was there before a commit of ours can never be referred to any more: its
 // transaction was built on a version that is not the newest, and has to begin again with new ones. Data files are used again by
 // the next try of a landing; but those with covered rows are not, because of the mark.
 func (e *eraser) forgetVersions(ctx context.Context) error {
@@ -31,21 +29,21 @@ func (e *eraser) forgetVersions(ctx context.Context) error {
 	if err != nil || len(left) == 0 {
 		return err
 	}
-	at, err := e.dropVersions(ctx)
+	before, err := e.dropVersions(ctx)
 	if err != nil {
 		return err
 	}
 	if err := e.lake.at(stepForgotten); err != nil {
 		return err
 	}
-	if err := e.removeManifests(ctx, at); err != nil {
+	if err := e.removeManifests(ctx, before); err != nil {
 		return err
 	}
 	if err := e.lake.at(stepManifests); err != nil {
 		return err
 	}
-	for _, path := range left {
-		if err := (durableFS{}).Remove(location(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, at := range left {
+		if err := e.lake.files.remove(ctx, at); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove file with erased rows: %w", err)
 		}
 		e.done.Deleted++
@@ -59,13 +57,13 @@ func (e *eraser) dropRemovedEntries(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stale, err := staleManifests(t)
+	stale, err := staleManifests(ctx, t)
 	if err != nil || len(stale) == 0 {
 		return err
 	}
 	err = e.lake.commitChange(ctx, e.spec, change{
 		stage: func(ctx context.Context, t *table.Table, tx *table.Transaction) error {
-			stale, err := staleManifests(t)
+			stale, err := staleManifests(ctx, t)
 			if err != nil || len(stale) == 0 {
 				return err
 			}
@@ -74,7 +72,10 @@ func (e *eraser) dropRemovedEntries(ctx context.Context) error {
 				table.WithRewriteManifestClusterBy(func(iceberg.DataFile) any { return 0 }))
 			return err
 		},
-		settled: func(t *table.Table) (bool, error) { left, err := staleManifests(t); return len(left) == 0, err },
+		settled: func(ctx context.Context, t *table.Table) (bool, error) {
+			left, err := staleManifests(ctx, t)
+			return len(left) == 0, err
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("drop entries of removed files: %w", err)
@@ -83,14 +84,18 @@ func (e *eraser) dropRemovedEntries(ctx context.Context) error {
 }
 
 // staleManifests are those of the current version that have entries of files which are not in it.
-func staleManifests(t *table.Table) (map[string]bool, error) {
-	manifests, err := currentManifests(t)
+func staleManifests(ctx context.Context, t *table.Table) (map[string]bool, error) {
+	manifests, err := currentManifests(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	in, err := t.FS(ctx)
 	if err != nil {
 		return nil, err
 	}
 	stale := make(map[string]bool)
 	for _, m := range manifests {
-		for entry, err := range m.Entries(durableFS{}, false) {
+		for entry, err := range m.Entries(in, false) {
 			if err != nil {
 				return nil, fmt.Errorf("read manifest %s: %w", m.FilePath(), err)
 			}
@@ -105,7 +110,7 @@ func staleManifests(t *table.Table) (map[string]bool, error) {
 // leftovers are the data files in the table's directory that its current version does not have and that hold covered rows. One
 // that cannot be read is left to the sweep: a process is writing it, or died doing so, and without its end it says nothing.
 func (e *eraser) leftovers(ctx context.Context) ([]string, error) {
-	files, err := listFiles(filepath.Join(e.lake.tableDir(e.spec), "data"), time.Now())
+	files, err := e.lake.listTable(ctx, e.spec, "data")
 	if err != nil {
 		return nil, err
 	}
@@ -113,31 +118,31 @@ func (e *eraser) leftovers(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	live, err := liveFiles(t)
+	live, err := liveFiles(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	resolve := resolver{}
+	canonical := e.lake.files.canonical()
 	for _, f := range live {
-		path, err := resolve.path(f.location)
+		at, err := canonical(f.location)
 		if err != nil {
 			return nil, err
 		}
-		delete(files, path)
+		delete(files, at)
 	}
 	var left []string
-	for path := range files {
-		if !strings.HasSuffix(path, ".parquet") {
+	for at, f := range files {
+		if !strings.HasSuffix(at, ".parquet") {
 			continue
 		}
-		found, err := e.holdsCovered(ctx, path)
+		found, err := e.holdsCovered(ctx, f)
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case err != nil:
 			e.done.Unreadable++
 		case found:
-			left = append(left, path)
+			left = append(left, at)
 		}
 	}
 	return left, nil
@@ -146,37 +151,37 @@ func (e *eraser) leftovers(ctx context.Context) ([]string, error) {
 // errFound ends a look for covered rows.
 var errFound = errors.New("a row is covered")
 
-func (e *eraser) holdsCovered(ctx context.Context, path string) (bool, error) {
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	err = eachIdentity(e.columns, e.ledger, path, info.Size(), func(_ erasure.Row, covered bool) error {
+func (e *eraser) holdsCovered(ctx context.Context, f storedFile) (bool, error) {
+	err := e.eachIdentity(ctx, f.location, f.bytes, func(_ erasure.Row, covered bool) error {
 		if covered {
 			return errFound
 		}
 		return ctx.Err()
 	})
-	if errors.Is(err, errFound) {
+	switch {
+	case errors.Is(err, errFound):
 		return true, nil
+	case errors.Is(err, fs.ErrNotExist): // another process has just deleted it
+		return false, nil
 	}
 	return false, err
 }
 
 // dropVersions takes every version but the current one out of the table, and whatever points at them, and deletes their
-// manifests. It returns where the metadata is that says so.
-func (e *eraser) dropVersions(ctx context.Context) (at string, err error) {
+// manifests. It returns the files of metadata that there were before the commit.
+func (e *eraser) dropVersions(ctx context.Context) (there map[string]storedFile, err error) {
 	l := e.lake
 	l.committing.Lock()
 	defer l.committing.Unlock()
 	var lastErr error
 	for range maxCommitTries {
+		there, err := l.listTable(ctx, e.spec, "metadata")
+		if err != nil {
+			return nil, err
+		}
 		before, err := l.current(ctx, e.spec)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		meta := before.Metadata()
 		var updates []table.Update
@@ -198,58 +203,43 @@ func (e *eraser) dropVersions(ctx context.Context) (at string, err error) {
 		// The commit moves the table in any case: nothing that is under way can refer to what lies around now.
 		updates = append(updates, table.NewSetPropertiesUpdate(iceberg.Properties{forgottenProperty: time.Now().UTC().Format(time.RFC3339Nano)}))
 		base := &version{catalog: l.catalog, meta: meta, at: before.MetadataLocation()}
-		meta, at, err = base.CommitTable(ctx, e.spec.ident(), nil, updates)
+		meta, at, err := base.CommitTable(ctx, e.spec.ident(), nil, updates)
 		if err == nil {
 			after := l.catalog.pin(meta, at, e.spec.ident())
 			l.remember(e.spec, after)
 			e.done.Snapshots = len(old)
-			return at, l.removeDropped(after, dropped)
+			return there, l.removeDropped(ctx, after, dropped)
 		}
 		if !errors.Is(err, table.ErrCommitFailed) {
-			return "", err
+			return nil, err
 		}
 		lastErr = err
 	}
-	return "", fmt.Errorf("drop versions: gave up after %d tries: %w", maxCommitTries, lastErr)
+	return nil, fmt.Errorf("drop versions: gave up after %d tries: %w", maxCommitTries, lastErr)
 }
 
 // forgottenProperty is when all versions of a table were dropped last, because somebody was erased from them.
 const forgottenProperty = "millrace.erased.versions"
 
-// removeManifests deletes the manifests and their lists that no version refers to and that are older than a version's
-// metadata, on the clock of the disk that both are on: those of an erasure that was killed here, and of commits that were.
-func (e *eraser) removeManifests(ctx context.Context, metadata string) error {
-	path, err := localPath(metadata)
-	if err != nil {
-		return err
-	}
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // many newer versions have come since, and the next call has a newer one
-	}
-	if err != nil {
-		return err
-	}
-	files, err := listFiles(filepath.Join(e.lake.tableDir(e.spec), "metadata"), info.ModTime())
-	if err != nil {
-		return err
-	}
+// removeManifests deletes those manifests and lists, of the files that there were before the table moved last, which no
+// version refers to: those of an erasure that was killed here, and of commits that were.
+func (e *eraser) removeManifests(ctx context.Context, there map[string]storedFile) error {
 	t, err := e.lake.catalog.load(ctx, e.spec.ident(), nil)
 	if err != nil {
 		return err
 	}
-	err = referredFiles(t, func(path string, _ bool) error {
-		delete(files, path)
+	err = e.lake.referredFiles(ctx, t, func(at string, _ bool) error {
+		delete(there, at)
 		return ctx.Err()
 	})
 	if err != nil {
 		return err
 	}
-	for path, old := range files {
-		if !old || !strings.HasSuffix(path, ".avro") {
+	for at := range there {
+		if !strings.HasSuffix(at, ".avro") {
 			continue
 		}
-		if err := (durableFS{}).Remove(location(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := e.lake.files.remove(ctx, at); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove manifest: %w", err)
 		}
 	}

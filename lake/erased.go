@@ -84,9 +84,9 @@ func (l *Lake) filterLanding(ctx context.Context, t *table.Table, in *Landing, f
 }
 
 // removeUnused deletes files of rows that were not filtered yet. Their commit was refused, so nothing refers to them.
-func removeUnused(files []string) error {
+func (l *Lake) removeUnused(ctx context.Context, files []string) error {
 	for _, at := range files {
-		if err := (durableFS{}).Remove(at); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := l.files.remove(ctx, at); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove file that was not filtered: %w", err)
 		}
 	}

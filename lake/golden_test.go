@@ -32,12 +32,11 @@ func TestGoldenFiles(t *testing.T) {
 
 func readGolden[Row, Out any](t *testing.T, name string, value func(*Row) (Out, error), add func(Out)) {
 	t.Helper()
-	path := filepath.Join("testdata", name+".parquet")
-	info, err := os.Stat(path)
+	path, err := filepath.Abs(filepath.Join("testdata", name+".parquet"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = scanFile(t.Context(), plannedFile{path: path, bytes: info.Size()}, value, func(row Out) error { add(row); return nil })
+	err = scanFile(t.Context(), localFiles{}, plannedFile{location: location(path), bytes: -1}, value, func(row Out) error { add(row); return nil })
 	if err != nil {
 		t.Fatal(err)
 	}

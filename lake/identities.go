@@ -1,9 +1,9 @@
 package lake
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/apache/iceberg-go"
 	"github.com/parquet-go/parquet-go"
@@ -134,19 +134,19 @@ func (r *identityReader) covers(row erasure.Row) bool {
 }
 
 // eachIdentity calls f with whom each row of a data file names, and whether the ledger covers it.
-func eachIdentity(i identities, ledger *erasure.Ledger, path string, bytes int64, f func(row erasure.Row, covered bool) error) (err error) {
-	file, err := os.Open(path)
+func (e *eraser) eachIdentity(ctx context.Context, at string, bytes int64, f func(row erasure.Row, covered bool) error) (err error) {
+	file, err := e.lake.files.open(ctx, at, bytes)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	data, err := openParquet(file, bytes, readAhead(bytes))
+	data, err := openParquet(file, bytes, e.lake.files.readAhead(bytes))
 	if err != nil {
-		return fmt.Errorf("open data file %s: %w", path, err)
+		return fmt.Errorf("open data file %s: %w", at, err)
 	}
 	for _, group := range data.RowGroups() {
-		if err := i.eachRow(ledger, data, group, f); err != nil {
-			return fmt.Errorf("read data file %s: %w", path, err)
+		if err := e.columns.eachRow(e.ledger, data, group, f); err != nil {
+			return fmt.Errorf("read data file %s: %w", at, err)
 		}
 	}
 	return nil

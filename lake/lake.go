@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"path"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +14,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"github.com/millrace/millrace/internal/erasure"
+	"github.com/millrace/millrace/internal/objstore"
 )
 
 // Config says where a lake is.
@@ -21,7 +22,11 @@ type Config struct {
 	// Dir holds a folder per table. It is created when missing. Iceberg metadata records absolute paths, so a lake stays
 	// where it was made; Dir may name that place through symbolic links.
 	Dir string
-	// Catalog is the URL of the PostgreSQL database that holds the catalog; empty means SQLite, in catalog.db below Dir.
+	// S3 holds the tables instead, where it is not nil. Dir then only takes what is too much for memory while it is
+	// sorted or uploaded; it may be another one each time, and empty is the system's for temporary files.
+	S3 *objstore.S3Config
+	// Catalog is the database that holds the catalog: the URL of one in PostgreSQL, or the path of one in SQLite. Empty means
+	// catalog.db below Dir, which a lake in S3 cannot have.
 	Catalog string
 	// Retention says how long Maintain and Expire keep rows.
 	Retention Retention
@@ -35,7 +40,8 @@ type Config struct {
 // Lake is an open lake. It is safe for concurrent use; commits of one process run one after the other. Several processes
 // may have the same lake open.
 type Lake struct {
-	dir       string // absolute and without symbolic links
+	files     files
+	scratch   string // a local directory
 	catalog   *catalog
 	retention Retention
 	erased    func(ctx context.Context) (*erasure.Ledger, error) // nil: nobody was
@@ -59,33 +65,27 @@ type Lake struct {
 // already has.
 var ErrNoFence = errors.New("the table holds rows but no landed positions")
 
-// ErrMoved means that a lake was opened in another directory than the one its metadata records: it was moved, or it is a
+// ErrMoved means that a lake was opened in another place than the one its metadata records: it was moved, or it is a
 // copy whose metadata still names the files of the original.
 var ErrMoved = errors.New("the lake is not where it was made")
 
 // Open opens the lake in cfg.Dir and creates its tables where they do not exist.
 func Open(ctx context.Context, cfg Config) (*Lake, error) {
-	dir, err := filepath.Abs(cfg.Dir)
+	in, err := openFiles(ctx, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("open lake: %w", err)
-	}
-	if err := mkdirDurable(dir); err != nil {
-		return nil, fmt.Errorf("open lake: %w", err)
-	}
-	// The metadata records this path, and maintenance compares it with what it finds on the disk.
-	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return nil, fmt.Errorf("open lake: %w", err)
 	}
 	place := cfg.Catalog
 	if place == "" {
-		place = filepath.Join(dir, "catalog.db")
+		place = filepath.Join(cfg.Dir, "catalog.db")
 	}
-	cat, err := openCatalog(ctx, place)
+	cat, err := openCatalog(ctx, place, in)
 	if err != nil {
+		in.close()
 		return nil, fmt.Errorf("open lake: %w", err)
 	}
 	l := &Lake{
-		dir: dir, catalog: cat, retention: cfg.Retention, erased: cfg.Erased, allocator: cfg.Allocator, known: make(map[string]*table.Table),
+		files: in, scratch: cfg.Dir, catalog: cat, retention: cfg.Retention, erased: cfg.Erased, allocator: cfg.Allocator, known: make(map[string]*table.Table),
 		dropped: make(map[string][]table.Snapshot), sweepDue: make(map[string]time.Time),
 	}
 	if l.allocator == nil {
@@ -97,6 +97,26 @@ func Open(ctx context.Context, cfg Config) (*Lake, error) {
 		}
 	}
 	return l, nil
+}
+
+// openFiles opens the place of a lake's files.
+func openFiles(ctx context.Context, cfg Config) (files, error) {
+	if cfg.S3 == nil {
+		return openLocalFiles(cfg.Dir)
+	}
+	if cfg.Catalog == "" {
+		return nil, errors.New("a lake in S3 needs a catalog in a database that all who open it share")
+	}
+	if cfg.Dir != "" {
+		if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	bucket, err := objstore.OpenS3(ctx, *cfg.S3)
+	if err != nil {
+		return nil, err
+	}
+	return bucketFiles{bucket: bucket, root: cfg.S3.Location(), scratch: cfg.Dir}, nil
 }
 
 // Close releases the catalog. No other method may be running.
@@ -111,7 +131,7 @@ func (l *Lake) Close() error {
 func (l *Lake) openTable(ctx context.Context, spec tableSpec) error {
 	at, err := l.catalog.pointer(ctx, spec.ident())
 	if errors.Is(err, errNoTable) {
-		meta, err := spec.metadata(location(l.tableDir(spec)))
+		meta, err := spec.metadata(l.tableLocation(spec))
 		if err != nil {
 			return err
 		}
@@ -120,14 +140,14 @@ func (l *Lake) openTable(ctx context.Context, spec tableSpec) error {
 		}
 	} else if err != nil {
 		return err
-	} else if err := l.checkPlace(spec, path.Dir(path.Dir(at))); err != nil { // before the metadata is looked for there
+	} else if err := l.files.checkPlace(tableOf(at), l.tableLocation(spec)); err != nil { // before the metadata is looked for there
 		return err
 	}
 	t, err := l.current(ctx, spec)
 	if err != nil {
 		return err
 	}
-	if err := l.checkPlace(spec, t.Location()); err != nil {
+	if err := l.files.checkPlace(t.Location(), l.tableLocation(spec)); err != nil {
 		return err
 	}
 	fences, err := readFences(t.Properties())
@@ -141,33 +161,15 @@ func (l *Lake) openTable(ctx context.Context, spec tableSpec) error {
 	return nil
 }
 
-// checkPlace refuses a table whose recorded location is not the directory that it is opened in: rows would be read from
-// and written to the other place, and maintenance would take the files here for orphans.
-func (l *Lake) checkPlace(spec tableSpec, recorded string) error {
-	from, err := localPath(recorded)
-	if err != nil {
-		return err
-	}
-	here, there := l.tableDir(spec), from
-	if real, err := filepath.EvalSymlinks(from); err == nil {
-		there = real
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("resolve recorded location: %w", err)
-	}
-	if real, err := filepath.EvalSymlinks(here); err == nil {
-		here = real
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("resolve location: %w", err)
-	}
-	if filepath.Clean(there) == here {
-		return nil
-	}
-	made := filepath.Dir(filepath.Dir(filepath.Clean(from)))
-	return fmt.Errorf("%w: the table was made in %s and is opened in %s. Move the lake directory back to %s, or, where nothing "+
-		"is left at that path, put a symbolic link there that leads to %s; nothing was changed", ErrMoved, from, here, made, l.dir)
-}
+func (l *Lake) tableLocation(spec tableSpec) string { return l.files.location(Namespace, spec.name) }
 
-func (l *Lake) tableDir(spec tableSpec) string { return filepath.Join(l.dir, Namespace, spec.name) }
+// tableOf is the location of the table that a metadata file belongs to, two names up.
+func tableOf(metadata string) string {
+	for range 2 {
+		metadata = metadata[:max(0, strings.LastIndexByte(metadata, '/'))]
+	}
+	return metadata
+}
 
 // current returns the newest version of a table.
 func (l *Lake) current(ctx context.Context, spec tableSpec) (*table.Table, error) {

@@ -72,7 +72,7 @@ func TestInfoNewestEpoch(t *testing.T) {
 	}
 }
 
-func TestCommitRepeatedLandsOnce(t *testing.T) { onEachCatalog(t, testCommitRepeatedLandsOnce) }
+func TestCommitRepeatedLandsOnce(t *testing.T) { onEachStore(t, testCommitRepeatedLandsOnce) }
 
 func testCommitRepeatedLandsOnce(t *testing.T, fresh func() Config) {
 	l, s := openLake(t, fresh()), newSampler(3)
@@ -88,7 +88,7 @@ func testCommitRepeatedLandsOnce(t *testing.T, fresh func() Config) {
 }
 
 func TestCommitFromElsewhereIsRefused(t *testing.T) {
-	onEachCatalog(t, testCommitFromElsewhereIsRefused)
+	onEachStore(t, testCommitFromElsewhereIsRefused)
 }
 
 func testCommitFromElsewhereIsRefused(t *testing.T, fresh func() Config) {
@@ -164,7 +164,7 @@ func TestOpenRefusesRowsWithoutFence(t *testing.T) {
 
 // A commit that was built on an older version must not go through, even when no snapshot lies between: two writers that
 // only move fences would overwrite each other.
-func TestStaleVersionCannotCommit(t *testing.T) { onEachCatalog(t, testStaleVersionCannotCommit) }
+func TestStaleVersionCannotCommit(t *testing.T) { onEachStore(t, testStaleVersionCannotCommit) }
 
 func testStaleVersionCannotCommit(t *testing.T, fresh func() Config) {
 	l := openLake(t, fresh())
@@ -189,7 +189,7 @@ func testStaleVersionCannotCommit(t *testing.T, fresh func() Config) {
 }
 
 // Processes that make one new lake at the same time wait for each other.
-func TestOpenNewLakeTogether(t *testing.T) { onEachCatalog(t, testOpenNewLakeTogether) }
+func TestOpenNewLakeTogether(t *testing.T) { onEachStore(t, testOpenNewLakeTogether) }
 
 func testOpenNewLakeTogether(t *testing.T, fresh func() Config) {
 	for range 5 {

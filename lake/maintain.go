@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/apache/iceberg-go"
+	icebergio "github.com/apache/iceberg-go/io"
 	"github.com/apache/iceberg-go/table"
 )
 
@@ -99,18 +100,18 @@ func (l *Lake) expire(ctx context.Context, spec tableSpec, now time.Time) (expir
 	if err != nil {
 		return 0, 0, err
 	}
-	return expired, len(t.Metadata().Snapshots()), l.removeDropped(t, l.takeDropped(spec))
+	return expired, len(t.Metadata().Snapshots()), l.removeDropped(ctx, t, l.takeDropped(spec))
 }
 
 // removeDropped deletes the manifest lists and manifests of dropped snapshots that a table does not refer to any more.
-func (l *Lake) removeDropped(t *table.Table, dropped []table.Snapshot) error {
+func (l *Lake) removeDropped(ctx context.Context, t *table.Table, dropped []table.Snapshot) error {
 	if len(dropped) == 0 {
 		return nil
 	}
 	doomed := make(map[string]bool)
 	for _, s := range dropped {
 		doomed[s.ManifestList] = true
-		manifests, err := s.Manifests(durableFS{})
+		manifests, err := s.Manifests(icebergFiles{ctx, l.files})
 		if err != nil {
 			return fmt.Errorf("read manifest list: %w", err)
 		}
@@ -118,7 +119,7 @@ func (l *Lake) removeDropped(t *table.Table, dropped []table.Snapshot) error {
 			doomed[m.FilePath()] = true
 		}
 	}
-	live, _, err := liveManifests(t.Metadata())
+	live, _, err := liveManifests(t.Metadata(), icebergFiles{ctx, l.files})
 	if err != nil {
 		return err
 	}
@@ -126,7 +127,7 @@ func (l *Lake) removeDropped(t *table.Table, dropped []table.Snapshot) error {
 		if live[name] {
 			continue
 		}
-		if err := (durableFS{}).Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := l.files.remove(ctx, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove expired file: %w", err)
 		}
 	}
@@ -214,11 +215,11 @@ func pinnedSnapshots(meta table.Metadata) map[int64]bool {
 }
 
 // liveManifests names the manifest lists and manifests of every kept snapshot, and returns each manifest once.
-func liveManifests(meta table.Metadata) (names map[string]bool, manifests []iceberg.ManifestFile, err error) {
+func liveManifests(meta table.Metadata, in icebergio.IO) (names map[string]bool, manifests []iceberg.ManifestFile, err error) {
 	names = make(map[string]bool)
 	for _, s := range meta.Snapshots() {
 		names[s.ManifestList] = true
-		list, err := s.Manifests(durableFS{})
+		list, err := s.Manifests(in)
 		if err != nil {
 			return nil, nil, fmt.Errorf("read manifest list: %w", err)
 		}

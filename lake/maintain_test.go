@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -27,14 +28,14 @@ func TestMaintain(t *testing.T) {
 		}
 	}
 	now := time.Now()
-	orphan := filepath.Join(l.tableDir(spec), "data", "received_at_day=2026-03-01", "orphan.parquet")
-	fresh := filepath.Join(l.tableDir(spec), "metadata", "under-way.avro")
+	orphan := filepath.Join(localDir(t, l, spec), "data", "received_at_day=2026-03-01", "orphan.parquet")
+	fresh := filepath.Join(localDir(t, l, spec), "metadata", "under-way.avro")
 	for _, path := range []string{orphan, fresh} {
 		if err := os.WriteFile(path, nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	ageFiles(t, l.tableDir(spec), now.Add(-2*orphanAge))
+	ageFiles(t, l, now.Add(-2*orphanAge))
 	if err := os.Chtimes(fresh, now, now); err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +225,7 @@ func ageSnapshots(t *testing.T, l *Lake, spec tableSpec, by time.Duration) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at, err := l.catalog.stage(aged, 1000)
+	at, err := l.catalog.stage(t.Context(), aged, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,22 +241,23 @@ func checkDirectory(t *testing.T, l *Lake, spec tableSpec) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	left, err := listFiles(l.tableDir(spec), time.Now())
+	listed, err := l.listTable(t.Context(), spec, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = referredFiles(current, func(path string, _ bool) error {
-		if !exists(path) {
-			t.Errorf("%s is missing", path)
+	left := maps.Clone(listed)
+	err = l.referredFiles(t.Context(), current, func(at string, _ bool) error {
+		if _, ok := listed[at]; !ok {
+			t.Errorf("%s is missing", at)
 		}
-		delete(left, path)
+		delete(left, at)
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path := range left {
-		t.Errorf("%s was left behind", path)
+	for at := range left {
+		t.Errorf("%s was left behind", at)
 	}
 }
 
@@ -268,17 +270,32 @@ func snapshotCount(t *testing.T, l *Lake, spec tableSpec) int {
 	return len(current.Metadata().Snapshots())
 }
 
-func ageFiles(t *testing.T, dir string, to time.Time) {
+// ageFiles makes every file of the events look as if it had been written then.
+func ageFiles(t *testing.T, l *Lake, to time.Time) {
 	t.Helper()
-	files, err := listFiles(dir, time.Now())
+	listed, err := l.listTable(t.Context(), eventsSpec(t), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path := range files {
-		if err := os.Chtimes(path, to, to); err != nil {
+	for at := range listed {
+		path, err := localPath(at)
+		if err == nil {
+			err = os.Chtimes(path, to, to)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// localDir is the directory of a table.
+func localDir(t testing.TB, l *Lake, spec tableSpec) string {
+	t.Helper()
+	dir, err := localPath(l.tableLocation(spec))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 func exists(path string) bool {

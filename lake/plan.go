@@ -38,7 +38,7 @@ type plan struct {
 
 // plannedFile is one data file; sequence is the number of the commit that brought it.
 type plannedFile struct {
-	path     string
+	location string
 	bytes    int64
 	sequence int64
 }
@@ -141,18 +141,14 @@ func planFiles(tasks []table.FileScanTask) ([]plannedFile, error) {
 			continue
 		}
 		seen[name] = true
-		path, err := localPath(name)
-		if err != nil {
-			return nil, err
-		}
-		f := plannedFile{path: path, bytes: task.File.FileSizeBytes()}
+		f := plannedFile{location: name, bytes: task.File.FileSizeBytes()}
 		if task.DataSequenceNumber != nil {
 			f.sequence = *task.DataSequenceNumber
 		}
 		files = append(files, f)
 	}
 	slices.SortFunc(files, func(a, b plannedFile) int {
-		return cmp.Or(cmp.Compare(a.sequence, b.sequence), strings.Compare(a.path, b.path))
+		return cmp.Or(cmp.Compare(a.sequence, b.sequence), strings.Compare(a.location, b.location))
 	})
 	return files, nil
 }
@@ -174,13 +170,4 @@ func openParquet(r interface {
 		}
 	}
 	return f, nil
-}
-
-// readBufferBytes is the read-ahead of one column of a large file, minReadBufferBytes that of the smallest. Some fifty
-// columns have one each, so that a small file would be opened for nothing but large buffers.
-const readBufferBytes, minReadBufferBytes = 256 << 10, 4 << 10
-
-// readAhead is the read-ahead of a column of a file.
-func readAhead(fileBytes int64) int {
-	return int(min(readBufferBytes, max(minReadBufferBytes, fileBytes/16)))
 }

@@ -72,7 +72,7 @@ func TestReaders(t *testing.T) {
 		}
 	}
 	metadata := metadataArguments(t, l)
-	catalog := "catalog=sqlite:///" + filepath.Join(l.dir, "catalog.db")
+	catalog := "catalog=sqlite:///" + filepath.Join(l.scratch, "catalog.db")
 	for engine, arguments := range map[string][]string{"DuckDB": metadata, "pyiceberg": {catalog}, "Polars": metadata} {
 		t.Run(engine, func(t *testing.T) { checkReader(t, python, engine, arguments, want) })
 	}

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"time"
+	"strings"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
+	"github.com/google/uuid"
 )
 
 // errInputsGone means that files which were to be replaced are not in the table any more: another process was faster.
@@ -23,7 +23,7 @@ type change struct {
 	// stage puts the change into a transaction on a version of the table.
 	stage func(ctx context.Context, t *table.Table, tx *table.Transaction) error
 	// settled is asked after an error whether a version of the table has the change, which no error can tell.
-	settled func(t *table.Table) (bool, error)
+	settled func(ctx context.Context, t *table.Table) (bool, error)
 }
 
 // commitChange commits a change. A conflict repeats this step only; everything it refers to is on disk before.
@@ -50,7 +50,7 @@ func (l *Lake) tryChange(ctx context.Context, spec tableSpec, c change, lastErr 
 		return true, errors.Join(lastErr, err)
 	}
 	if lastErr != nil {
-		settled, err := c.settled(t)
+		settled, err := c.settled(ctx, t)
 		if settled || err != nil {
 			return true, err
 		}
@@ -82,30 +82,29 @@ func (l *Lake) tryChange(ctx context.Context, spec tableSpec, c change, lastErr 
 }
 
 // replaceFiles takes data files out of a table and puts others, if any, in their place, in one commit that leaves the table's
-// properties alone. Files that were taken out stay on disk for scans under way; they count as written now, so that
-// the sweep leaves them alone for orphanAge.
+// properties alone. Files that were taken out stay for scans under way; a note of them, written now, keeps
+// the sweep away from them for orphanAge.
 func (l *Lake) replaceFiles(ctx context.Context, spec tableSpec, remove []liveFile, add []iceberg.DataFile) error {
-	if err := touch(remove); err != nil {
+	if err := l.noteReplaced(ctx, spec, remove); err != nil {
 		return err
 	}
 	return l.commitChange(ctx, spec, change{
 		stage: func(ctx context.Context, t *table.Table, tx *table.Transaction) error {
 			return stageReplacement(ctx, t, tx, remove, add)
 		},
-		settled: func(t *table.Table) (bool, error) { return replaced(t, remove, add) },
+		settled: func(ctx context.Context, t *table.Table) (bool, error) { return replaced(ctx, t, remove, add) },
 	})
 }
 
-func touch(files []liveFile) error {
-	now := time.Now() // the sweep compares with the clock, too
+// noteReplaced writes down the files that are about to be taken out of a table, a location a line.
+func (l *Lake) noteReplaced(ctx context.Context, spec tableSpec, files []liveFile) error {
+	var text strings.Builder
 	for _, f := range files {
-		path, err := localPath(f.location)
-		if err != nil {
-			return err
-		}
-		if err := os.Chtimes(path, now, now); err != nil {
-			return fmt.Errorf("keep replaced file: %w", err)
-		}
+		fmt.Fprintln(&text, f.location)
+	}
+	at := l.files.location(Namespace, spec.name, "metadata", replacedStart+uuid.NewString()+replacedEnd)
+	if err := writeFile(ctx, l.files, at, []byte(text.String())); err != nil {
+		return fmt.Errorf("note replaced files: %w", err)
 	}
 	return nil
 }
@@ -150,8 +149,8 @@ func stageReplacement(ctx context.Context, t *table.Table, tx *table.Transaction
 
 // replaced reports whether a table holds what was to be added and nothing of what was to be removed; errInputsGone when it
 // never will.
-func replaced(t *table.Table, remove []liveFile, add []iceberg.DataFile) (bool, error) {
-	files, err := liveFiles(t)
+func replaced(ctx context.Context, t *table.Table, remove []liveFile, add []iceberg.DataFile) (bool, error) {
+	files, err := liveFiles(ctx, t)
 	if err != nil {
 		return false, err
 	}

@@ -30,7 +30,7 @@ func (l *Lake) dropOldDays(ctx context.Context, spec tableSpec, now time.Time) (
 	if err != nil {
 		return 0, 0, err
 	}
-	files, err := liveFiles(t)
+	files, err := liveFiles(ctx, t)
 	if err != nil {
 		return 0, 0, err
 	}

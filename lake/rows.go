@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/parquet-go/parquet-go"
 
@@ -24,7 +23,7 @@ func (l *Lake) ScanEvents(ctx context.Context, req ScanRequest, yield func(Event
 	if err != nil {
 		return err
 	}
-	return scanRows(ctx, p, (*eventRow).value, func(r EventRow) error {
+	return scanRows(ctx, l.files, p, (*eventRow).value, func(r EventRow) error {
 		if !p.filter.matches(r.Event.Site, r.Event.OccurredAt.UnixMicro()) || p.filter.erased.Covers(erasure.EventRow(r.Event)) {
 			return nil
 		}
@@ -39,7 +38,7 @@ func (l *Lake) ScanExposures(ctx context.Context, req ScanRequest, yield func(Ex
 	if err != nil {
 		return err
 	}
-	return scanRows(ctx, p, (*exposureRow).value, func(r ExposureRow) error {
+	return scanRows(ctx, l.files, p, (*exposureRow).value, func(r ExposureRow) error {
 		if !p.filter.matches(r.Exposure.Site, r.Exposure.ServedAt.UnixMicro()) || p.filter.erased.Covers(erasure.ExposureRow(r.Exposure)) {
 			return nil
 		}
@@ -48,17 +47,17 @@ func (l *Lake) ScanExposures(ctx context.Context, req ScanRequest, yield func(Ex
 }
 
 // scanRows decodes the planned files, one after the other.
-func scanRows[Row, Out any](ctx context.Context, p *plan, value func(*Row) (Out, error), yield func(Out) error) error {
+func scanRows[Row, Out any](ctx context.Context, in files, p *plan, value func(*Row) (Out, error), yield func(Out) error) error {
 	for _, f := range p.files {
-		if err := scanFile(ctx, f, value, yield); err != nil {
+		if err := scanFile(ctx, in, f, value, yield); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func scanFile[Row, Out any](ctx context.Context, f plannedFile, value func(*Row) (Out, error), yield func(Out) error) (err error) {
-	r, err := openRows[Row](f)
+func scanFile[Row, Out any](ctx context.Context, in files, f plannedFile, value func(*Row) (Out, error), yield func(Out) error) (err error) {
+	r, err := openRows[Row](ctx, in, f)
 	if err != nil {
 		return err
 	}
@@ -70,7 +69,7 @@ func scanFile[Row, Out any](ctx context.Context, f plannedFile, value func(*Row)
 		}
 		out, err := value(row)
 		if err != nil {
-			return fmt.Errorf("read data file %s: %w", f.path, err)
+			return fmt.Errorf("read data file %s: %w", f.location, err)
 		}
 		if err := yield(out); err != nil {
 			return err
@@ -80,19 +79,20 @@ func scanFile[Row, Out any](ctx context.Context, f plannedFile, value func(*Row)
 
 // rowReader walks the rows of one file.
 type rowReader[Row any] struct {
-	file   *os.File
+	file   openFile
+	name   string
 	rows   *parquet.GenericReader[Row]
 	buffer []Row
 	ready  []Row // the part of buffer that was read and not yet walked
 	eof    bool
 }
 
-func openRows[Row any](f plannedFile) (*rowReader[Row], error) {
-	file, err := os.Open(f.path)
+func openRows[Row any](ctx context.Context, in files, f plannedFile) (*rowReader[Row], error) {
+	file, err := in.open(ctx, f.location, f.bytes)
 	if err != nil {
 		return nil, fmt.Errorf("open data file: %w", err)
 	}
-	r, err := readRows[Row](file, f.bytes, decodeChunkRows, readAhead(f.bytes))
+	r, err := readRows[Row](file, f.location, decodeChunkRows, in.readAhead(f.bytes))
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
@@ -101,13 +101,13 @@ func openRows[Row any](f plannedFile) (*rowReader[Row], error) {
 
 // readRows reads an open file, which the reader closes; chunk is how many rows are decoded at a time, and ahead how many
 // bytes of each column are read ahead.
-func readRows[Row any](file *os.File, bytes int64, chunk, ahead int) (*rowReader[Row], error) {
-	data, err := openParquet(file, bytes, ahead)
+func readRows[Row any](file openFile, name string, chunk, ahead int) (*rowReader[Row], error) {
+	data, err := openParquet(file, file.bytes(), ahead)
 	if err != nil {
-		return nil, fmt.Errorf("open data file %s: %w", file.Name(), err)
+		return nil, fmt.Errorf("open data file %s: %w", name, err)
 	}
 	chunk = int(min(int64(chunk), max(1, data.NumRows())))
-	return &rowReader[Row]{file: file, rows: parquet.NewGenericReader[Row](data), buffer: make([]Row, chunk)}, nil
+	return &rowReader[Row]{file: file, name: name, rows: parquet.NewGenericReader[Row](data), buffer: make([]Row, chunk)}, nil
 }
 
 // next returns the next row, nil at the end. The row is good until the next call; what it points at is the caller's.
@@ -123,7 +123,7 @@ func (r *rowReader[Row]) next(ctx context.Context) (*Row, error) {
 		n, err := r.rows.Read(r.buffer)
 		r.eof = errors.Is(err, io.EOF)
 		if err != nil && !r.eof {
-			return nil, fmt.Errorf("read data file %s: %w", r.file.Name(), err)
+			return nil, fmt.Errorf("read data file %s: %w", r.name, err)
 		}
 		r.ready = r.buffer[:n]
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"os"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -36,9 +35,9 @@ func (l *Lake) Scan(ctx context.Context, req ScanRequest) iter.Seq2[arrow.Record
 		}
 		defer s.builder.Release()
 		for _, f := range p.files {
-			more, err := s.file(ctx, f, yield)
+			more, err := s.file(ctx, l.files, f, yield)
 			if err != nil {
-				yield(nil, fmt.Errorf("scan data file %s: %w", f.path, err))
+				yield(nil, fmt.Errorf("scan data file %s: %w", f.location, err))
 				return
 			}
 			if !more {
@@ -91,13 +90,13 @@ func (l *Lake) newScanner(p *plan, paths []string) (*scanner, error) {
 }
 
 // file yields the batches of one file; more is false when the consumer has had enough.
-func (s *scanner) file(ctx context.Context, planned plannedFile, yield func(arrow.Record, error) bool) (more bool, err error) {
-	f, err := os.Open(planned.path)
+func (s *scanner) file(ctx context.Context, in files, planned plannedFile, yield func(arrow.Record, error) bool) (more bool, err error) {
+	f, err := in.open(ctx, planned.location, planned.bytes)
 	if err != nil {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	data, err := openParquet(f, planned.bytes, readAhead(planned.bytes))
+	data, err := openParquet(f, planned.bytes, in.readAhead(planned.bytes))
 	if err != nil {
 		return false, err
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/parquet-go/parquet-go"
@@ -131,7 +130,7 @@ func closeRuns[Row any](runs []rowSource[Row]) error {
 
 // writeRun writes sorted rows to a file that has no name any more when it is open: whatever ends the process, nothing is left.
 func (s *sorter[Row]) writeRun(ctx context.Context, rows rowSource[Row]) (run rowSource[Row], err error) {
-	file, err := os.CreateTemp(s.dir, "run-*")
+	file, err := unnamedFile(s.dir, "run-*")
 	if err != nil {
 		return nil, fmt.Errorf("write sorted run: %w", err)
 	}
@@ -140,9 +139,6 @@ func (s *sorter[Row]) writeRun(ctx context.Context, rows rowSource[Row]) (run ro
 			err = errors.Join(fmt.Errorf("write sorted run: %w", err), file.Close())
 		}
 	}()
-	if err := os.Remove(file.Name()); err != nil {
-		return nil, err
-	}
 	out := newRowWriter[Row](file, parquet.PageBufferSize(runPageBytes), parquet.DictionaryMaxBytes(runDictionaryBytes),
 		parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest, Concurrency: 1}))
 	if err := copyRows(ctx, out, rows); err != nil {
@@ -152,7 +148,7 @@ func (s *sorter[Row]) writeRun(ctx context.Context, rows rowSource[Row]) (run ro
 	if err != nil {
 		return nil, err
 	}
-	return readRows[Row](file, info.Size(), runChunkRows, runAheadBytes)
+	return readRows[Row](localFile{file, info.Size()}, "of a sorted run", runChunkRows, runAheadBytes)
 }
 
 // copyRows writes all rows of a source and ends the file.

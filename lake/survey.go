@@ -57,11 +57,11 @@ func (l *Lake) eachIdentity(ctx context.Context, spec tableSpec, ledger *erasure
 	if err != nil {
 		return err
 	}
-	columns, err := newIdentities(spec, t.Schema())
-	if err != nil {
+	e := &eraser{lake: l, spec: spec, ledger: ledger}
+	if e.columns, err = newIdentities(spec, t.Schema()); err != nil {
 		return err
 	}
-	files, err := liveFiles(t)
+	files, err := liveFiles(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -69,11 +69,7 @@ func (l *Lake) eachIdentity(ctx context.Context, spec tableSpec, ledger *erasure
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		path, err := localPath(file.location)
-		if err == nil {
-			err = eachIdentity(columns, ledger, path, file.bytes, f)
-		}
-		if err != nil {
+		if err := e.eachIdentity(ctx, file.location, file.bytes, f); err != nil {
 			return err
 		}
 	}
@@ -94,22 +90,26 @@ func (l *Lake) surveyDisk(ctx context.Context, spec tableSpec, ledger *erasure.L
 		return err
 	}
 	found.Files = len(left)
-	found.Bounds, err = namedBounds(t, ledger)
+	found.Bounds, err = namedBounds(ctx, t, ledger)
 	return err
 }
 
 // namedBounds counts the entries of manifests whose bounds of the user are a user of the ledger, on any site.
-func namedBounds(t *table.Table, ledger *erasure.Ledger) (n int, err error) {
+func namedBounds(ctx context.Context, t *table.Table, ledger *erasure.Ledger) (n int, err error) {
 	user, ok := t.Schema().FindFieldByName("user_id")
 	if !ok {
 		return 0, fmt.Errorf("no column user_id")
 	}
-	_, manifests, err := liveManifests(t.Metadata())
+	in, err := t.FS(ctx)
+	if err != nil {
+		return 0, err
+	}
+	_, manifests, err := liveManifests(t.Metadata(), in)
 	if err != nil {
 		return 0, err
 	}
 	live := make(map[string]bool)
-	files, err := liveFiles(t)
+	files, err := liveFiles(ctx, t)
 	if err != nil {
 		return 0, err
 	}
@@ -117,7 +117,7 @@ func namedBounds(t *table.Table, ledger *erasure.Ledger) (n int, err error) {
 		live[f.location] = true
 	}
 	for _, m := range manifests {
-		for entry, err := range m.Entries(durableFS{}, false) {
+		for entry, err := range m.Entries(in, false) {
 			if err != nil {
 				return n, fmt.Errorf("read manifest %s: %w", m.FilePath(), err)
 			}

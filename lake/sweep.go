@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
+	"path"
+	"strings"
 	"time"
 
-	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
 )
 
@@ -44,13 +43,17 @@ func (l *Lake) takeSweep(spec tableSpec, now time.Time) bool {
 	return true
 }
 
-// sweep counts and deletes the old files below the table's directory that nothing refers to. The files are listed first, then
+// The name of a note of files that were taken out of a table. While it is younger than orphanAge the sweep leaves them
+// alone, and then it goes itself.
+const replacedStart, replacedEnd = "replaced-", ".txt"
+
+// sweep counts and deletes the old files below the table's location that nothing refers to. The files are listed first, then
 // commits of this process that were under way are waited for, then the table is read: a file that is listed and will be
 // referred to belongs to a commit of another process, and is younger than orphanAge.
 //
 // It holds the names of all files of the table, some 200 bytes each.
 func (l *Lake) sweep(ctx context.Context, spec tableSpec, now time.Time) (count int, bytes int64, err error) {
-	files, err := listFiles(l.tableDir(spec), now.Add(-orphanAge))
+	listed, err := l.listTable(ctx, spec, "")
 	if err != nil {
 		return 0, 0, err
 	}
@@ -61,11 +64,11 @@ func (l *Lake) sweep(ctx context.Context, spec tableSpec, now time.Time) (count 
 		return 0, 0, err
 	}
 	found := 0
-	err = referredFiles(t, func(path string, data bool) error {
-		if _, ok := files[path]; ok && data {
+	err = l.referredFiles(ctx, t, func(at string, data bool) error {
+		if _, ok := listed[at]; ok && data {
 			found++
 		}
-		delete(files, path)
+		delete(listed, at)
 		return ctx.Err()
 	})
 	if err != nil {
@@ -73,50 +76,37 @@ func (l *Lake) sweep(ctx context.Context, spec tableSpec, now time.Time) (count 
 	}
 	if n := summaryCount(t.CurrentSnapshot(), "total-data-files"); n > 0 && found == 0 {
 		return 0, 0, fmt.Errorf("%w %s, which holds %d other files; the table has %d data files at %s. Nothing was deleted",
-			errNothingListed, l.tableDir(spec), len(files), n, t.Location())
+			errNothingListed, l.tableLocation(spec), len(listed), n, t.Location())
 	}
-	for path, old := range files {
-		if !old {
+	limit := now.Add(-orphanAge)
+	if err := l.spareReplaced(ctx, listed, limit); err != nil {
+		return 0, 0, err
+	}
+	for at, f := range listed {
+		if !f.modified.Before(limit) {
 			continue
 		}
-		info, err := os.Stat(path)
-		if err == nil {
-			err = os.Remove(path)
-		}
+		err := l.files.remove(ctx, at)
 		if errors.Is(err, fs.ErrNotExist) { // another process has just deleted it
 			continue
 		}
 		if err != nil {
 			return count, bytes, fmt.Errorf("remove orphan: %w", err)
 		}
-		count, bytes = count+1, bytes+info.Size()
+		count, bytes = count+1, bytes+f.bytes
 	}
 	return count, bytes, nil
 }
 
-// listFiles returns the files below dir, by path without symbolic links, and whether each was last written before the
-// limit.
-func listFiles(dir string, limit time.Time) (map[string]bool, error) {
-	out := make(map[string]bool)
-	dir, err := filepath.EvalSymlinks(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return out, nil
+// listTable returns the files below the table's location, all or those of "data" or "metadata", by location in canonical form.
+func (l *Lake) listTable(ctx context.Context, spec tableSpec, part string) (map[string]storedFile, error) {
+	below := l.tableLocation(spec)
+	if part != "" {
+		below += "/" + part
 	}
-	if err != nil {
-		return nil, fmt.Errorf("list files: %w", err)
-	}
-	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := d.Info()
-		if errors.Is(err, fs.ErrNotExist) { // another process has just deleted it
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		out[path] = info.ModTime().Before(limit)
+	out := make(map[string]storedFile)
+	err := l.files.list(ctx, below, func(f storedFile) error {
+		out[f.location] = f
 		return nil
 	})
 	if err != nil {
@@ -125,19 +115,45 @@ func listFiles(dir string, limit time.Time) (map[string]bool, error) {
 	return out, nil
 }
 
-// referredFiles calls visit with the local path, without symbolic links, of everything that a version of the table refers
-// to; data says which are data files. A file may come more than once.
-func referredFiles(t *table.Table, visit func(path string, data bool) error) error {
-	resolve := resolver{}
-	name := func(location string, data bool) error {
-		path, err := resolve.path(location)
+// spareReplaced takes those files out of a listing that were replaced after the limit.
+func (l *Lake) spareReplaced(ctx context.Context, listed map[string]storedFile, limit time.Time) error {
+	canonical := l.files.canonical()
+	for at, f := range listed {
+		name := path.Base(at)
+		if !strings.HasPrefix(name, replacedStart) || !strings.HasSuffix(name, replacedEnd) || f.modified.Before(limit) {
+			continue
+		}
+		text, err := readFile(ctx, l.files, at)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("read note of replaced files: %w", err)
+		}
+		for recorded := range strings.Lines(string(text)) {
+			replaced, err := canonical(strings.TrimSuffix(recorded, "\n"))
+			if err != nil {
+				return fmt.Errorf("read note of replaced files %s: %w", at, err)
+			}
+			delete(listed, replaced)
+		}
+	}
+	return nil
+}
+
+// referredFiles calls visit with the canonical location of everything that a version of the table refers to; data says which
+// are data files. A file may come more than once.
+func (l *Lake) referredFiles(ctx context.Context, t *table.Table, visit func(location string, data bool) error) error {
+	canonical := l.files.canonical()
+	name := func(recorded string, data bool) error {
+		at, err := canonical(recorded)
 		if err != nil {
 			return err
 		}
-		return visit(path, data)
+		return visit(at, data)
 	}
 	meta := t.Metadata()
-	names, manifests, err := liveManifests(meta)
+	names, manifests, err := liveManifests(meta, icebergFiles{ctx, l.files})
 	if err != nil {
 		return err
 	}
@@ -157,45 +173,14 @@ func referredFiles(t *table.Table, visit func(path string, data bool) error) err
 		}
 	}
 	for _, m := range manifests {
-		if err := dataFiles(m, func(at string) error { return name(at, true) }); err != nil {
-			return fmt.Errorf("read manifest %s: %w", m.FilePath(), err)
+		for entry, err := range m.Entries(icebergFiles{ctx, l.files}, true) {
+			if err == nil {
+				err = name(entry.DataFile().FilePath(), true)
+			}
+			if err != nil {
+				return fmt.Errorf("read manifest %s: %w", m.FilePath(), err)
+			}
 		}
 	}
 	return nil
-}
-
-func dataFiles(m iceberg.ManifestFile, visit func(location string) error) error {
-	for entry, err := range m.Entries(durableFS{}, true) {
-		if err != nil {
-			return err
-		}
-		if err := visit(entry.DataFile().FilePath()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// resolver turns locations into local paths without symbolic links. It remembers each directory, of which a table has
-// few.
-type resolver map[string]string
-
-func (r resolver) path(location string) (string, error) {
-	path, err := localPath(location)
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Dir(path)
-	real, ok := r[dir]
-	if !ok {
-		real, err = filepath.EvalSymlinks(dir)
-		if errors.Is(err, fs.ErrNotExist) { // then nothing of it is on the disk to be found
-			real, err = dir, nil
-		}
-		if err != nil {
-			return "", fmt.Errorf("resolve location: %w", err)
-		}
-		r[dir] = real
-	}
-	return filepath.Join(real, filepath.Base(path)), nil
 }

@@ -45,7 +45,7 @@ func TestSweepResolvesRecordedNames(t *testing.T) {
 	if err := os.Symlink(real, link); err != nil {
 		t.Fatal(err)
 	}
-	l.dir = link // as it was before Open resolved names
+	l.files = localFiles{link} // as it was before Open resolved names
 	spec := eventsSpec(t)
 	if err := l.Commit(t.Context(), newSampler(42).landEvents(0, 0, 5)); err != nil {
 		t.Fatal(err)
@@ -105,7 +105,9 @@ func TestMovedLakeIsRefused(t *testing.T) {
 // tree lists the files of the tables below a lake.
 func tree(t *testing.T, dir string) map[string]bool {
 	t.Helper()
-	files, err := listFiles(filepath.Join(dir, Namespace), time.Time{})
+	files := make(map[string]bool)
+	at := localFiles{dir}
+	err := at.list(t.Context(), at.location(Namespace), func(f storedFile) error { files[f.location] = true; return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,11 +124,11 @@ func TestSweepRefusesForeignDirectory(t *testing.T) {
 	if err := l.Commit(t.Context(), newSampler(44).landEvents(0, 0, 5)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.CopyFS(elsewhere, os.DirFS(l.dir)); err != nil {
+	if err := os.CopyFS(elsewhere, os.DirFS(l.scratch)); err != nil {
 		t.Fatal(err)
 	}
 	before := tree(t, elsewhere)
-	l.dir = elsewhere
+	l.files = localFiles{elsewhere}
 	if _, _, err := l.sweep(t.Context(), spec, time.Now().Add(2*orphanAge)); !errors.Is(err, errNothingListed) {
 		t.Errorf("error %v", err)
 	}
@@ -151,7 +153,7 @@ func TestSweepDaily(t *testing.T) {
 		{sweepDelay + sweepEvery - time.Second, false},
 		{sweepDelay + sweepEvery, true},
 	} {
-		orphan := filepath.Join(l.tableDir(spec), "data", "orphan.parquet")
+		orphan := filepath.Join(localDir(t, l, spec), "data", "orphan.parquet")
 		if err := os.MkdirAll(filepath.Dir(orphan), 0o755); err != nil {
 			t.Fatal(err)
 		}

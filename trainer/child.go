@@ -95,7 +95,7 @@ func trainOver(ctx context.Context, req ChildRequest, report func(Progress)) (re
 	if err != nil {
 		return Result{}, err
 	}
-	l, err := lake.Open(ctx, lake.Config{Dir: req.Lake.Dir, Catalog: req.LakeCatalog})
+	l, err := lake.Open(ctx, lake.Config{Dir: req.Lake.Dir, S3: req.Lake.S3, Catalog: req.LakeCatalog})
 	if err != nil {
 		return Result{}, err
 	}

@@ -60,6 +60,7 @@ type S3 struct {
 	cfg    S3Config
 	client *minio.Client
 	core   minio.Core // the same client, for bodies as they come
+	idle   func()     // closes connections that nobody uses
 }
 
 var _ Bucket = (*S3)(nil)
@@ -113,8 +114,11 @@ func newS3(cfg S3Config) (*S3, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare client: %w", err)
 	}
-	return &S3{cfg: cfg, client: client, core: minio.Core{Client: client}}, nil
+	return &S3{cfg: cfg, client: client, core: minio.Core{Client: client}, idle: transport.CloseIdleConnections}, nil
 }
+
+// Close gives up the connections. No other method may be running.
+func (b *S3) Close() { b.idle() }
 
 // Location is the bucket and prefix as an s3:// URL.
 func (c S3Config) Location() string {
