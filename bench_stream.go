@@ -143,7 +143,7 @@ func timeWholeStream(ctx context.Context, store *storage, producer *kafka.Produc
 
 func streamDeps(store *storage, producer *kafka.Producer) stream.Deps {
 	return stream.Deps{Log: store.kafka, Assigner: onePartition{}, Producer: producer, Lake: store.lake, Epochs: store.control,
-		Replays: store.control, Rebuilds: store.control, Online: store.online}
+		Replays: store.control, Rebuilds: store.control, Online: store.online, CatchUp: store.catchUp}
 }
 
 // onePartition assigns the only partition of each topic at once: a group takes seconds to form, whatever it then does.

@@ -156,7 +156,7 @@ func (s *system) newStream(ctx context.Context) (*stream.Stream, error) {
 	}
 	return stream.New(stream.Config{StateDir: states, CommitInterval: s.cfg.Stream.CommitInterval, CommitBytes: s.cfg.Stream.CommitBytes}, stream.Deps{
 		Log: s.kafka, Assigner: group, Producer: s.producer, Lake: s.lake, Epochs: s.control, Replays: s.control, Rebuilds: s.control,
-		Grows: s.control, Topics: s.kafka, Online: s.online,
+		Grows: s.control, Topics: s.kafka, Online: s.online, CatchUp: s.catchUp,
 		Bucket: bucket, Metrics: s.metrics, Logger: telemetry.Component(s.log, "stream"),
 	})
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/millrace/millrace/internal/objstore"
 	"github.com/millrace/millrace/internal/onlinestore"
 	"github.com/millrace/millrace/internal/registry"
+	"github.com/millrace/millrace/internal/state"
 	"github.com/millrace/millrace/internal/telemetry"
 	"github.com/millrace/millrace/lake"
 )
@@ -35,6 +36,7 @@ type storage struct {
 	kafka    *kafka.Client
 	lake     *lake.Lake
 	online   onlinestore.Store
+	catchUp  *state.CatchUp // of the stream, for the embedded online store
 	registry *registry.Registry
 }
 
@@ -92,7 +94,7 @@ func ifShared(cfg *Config, hint string) string {
 // openStorage locks the data directory and opens the worlds that are needed. On an error everything that was opened is
 // closed again.
 func openStorage(ctx context.Context, cfg *Config, log *slog.Logger, n needs) (_ *storage, err error) {
-	s := &storage{cfg: cfg, log: log, metrics: telemetry.NewRegistry(build())}
+	s := &storage{cfg: cfg, log: log, metrics: telemetry.NewRegistry(build()), catchUp: new(state.CatchUp)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -164,7 +166,7 @@ func newKafkaClient(cfg *Config, embedded, id string) (*kafka.Client, error) {
 // openOnline opens the configured Redis, or the embedded online store.
 func (s *storage) openOnline(ctx context.Context) error {
 	if !s.cfg.cluster() {
-		online, err := onlinestore.OpenEmbedded(onlinestore.EmbeddedConfig{Dir: s.cfg.path("online"), Log: telemetry.Component(s.log, "online")})
+		online, err := onlinestore.OpenEmbedded(onlinestore.EmbeddedConfig{Dir: s.cfg.path("online"), CatchUp: s.catchUp, Log: telemetry.Component(s.log, "online")})
 		if err != nil {
 			return fmt.Errorf("open online store: %w", err)
 		}

@@ -18,6 +18,7 @@ import (
 const (
 	noteMarker     = "online/marker"      // identity of the online store that has every row of this state
 	noteSweep      = "online/sweep"       // not empty: rows of an earlier state may stand in the online store
+	noteClaim      = "online/claim"       // the last that was made for this state; the two notes above are true as of it
 	noteVersion    = "feature/version"    // version that computed the rows
 	noteEpoch      = "layout/epoch"       // epoch of the topic whose partitioning the state follows
 	noteGeneration = "rebuild/generation" // of the last rebuild that it is the outcome of

@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,7 +17,8 @@ import (
 // corrects what the other may have written. The other one's time ends at its next heartbeat; then the claims rest.
 
 // claimState takes the word for the state of the partition. Where the online store may show another state, or a part of one,
-// all rows are published and those of others are removed.
+// all rows are published and those of others are removed. What of that was done by its last claim, if nobody has claimed the
+// partition since, the state itself remembers.
 func (p *partition) claimState(ctx context.Context) error {
 	claimed, err := p.s.deps.Rebuilds.ClaimState(ctx, event.TopicEvents, p.number, p.basis)
 	if err != nil {
@@ -25,10 +27,16 @@ func (p *partition) claimState(ctx context.Context) error {
 	p.s.mu.Lock()
 	p.claim = claimed.Claim
 	p.s.mu.Unlock()
-	if claimed.Shown {
-		return nil
+	own, err := p.db.Meta(noteClaim)
+	if err != nil {
+		return err
 	}
-	return errors.Join(p.db.Note(noteMarker, ""), p.db.Note(noteSweep, "due"))
+	if !claimed.Shown && own != strconv.FormatInt(claimed.Claim-1, 10) {
+		if err := errors.Join(p.db.Note(noteMarker, ""), p.db.Note(noteSweep, "due")); err != nil {
+			return err
+		}
+	}
+	return p.db.Note(noteClaim, strconv.FormatInt(claimed.Claim, 10))
 }
 
 // showState publishes a state that is in force already, and lets what others have left be removed.

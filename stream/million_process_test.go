@@ -16,6 +16,7 @@ import (
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/kafka/broker"
 	"github.com/millrace/millrace/internal/onlinestore"
+	"github.com/millrace/millrace/internal/state"
 	"github.com/millrace/millrace/lake"
 )
 
@@ -55,14 +56,15 @@ func runMillion(t *testing.T, dir string) error {
 	if err != nil {
 		return err
 	}
-	online, err := onlinestore.OpenEmbedded(onlinestore.EmbeddedConfig{Dir: filepath.Join(dir, "online")})
+	catchUp := new(state.CatchUp)
+	online, err := onlinestore.OpenEmbedded(onlinestore.EmbeddedConfig{Dir: filepath.Join(dir, "online"), CatchUp: catchUp})
 	if err != nil {
 		return err
 	}
 	group := kafka.NewGroup(client, kafka.GroupConfig{Group: Group, Topics: Topics()})
 	metrics := prometheus.NewRegistry()
 	s, err := New(Config{StateDir: filepath.Join(dir, "state")}, Deps{Log: client, Assigner: group, Producer: producer, Lake: landed,
-		Epochs: store, Replays: store, Rebuilds: store, Online: online, Metrics: metrics})
+		Epochs: store, Replays: store, Rebuilds: store, Online: online, CatchUp: catchUp, Metrics: metrics})
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/millrace/millrace/internal/event"
@@ -37,6 +38,7 @@ type partition struct {
 	upload        upload
 	republication republication
 	closer        closer
+	catchUp       *state.CatchingUp // until the log was read to its end once
 	// halfway is true while a committed batch is not wholly published. It stays true when that fails, and then the outbox
 	// must not be dropped.
 	halfway bool
@@ -61,11 +63,15 @@ func (s *Stream) handleEvents(ctx context.Context, number int32, commit func(nex
 // ownPartition opens the state of a partition and works until ctx ends or the topic's next epoch begins (errOtherEpoch).
 func (s *Stream) ownPartition(ctx context.Context, number int32, commit func(next int64)) (err error) {
 	id := partitionID{event.TopicEvents, number}
+	catchUp := s.deps.CatchUp.Begin()
+	defer catchUp.End()
+	opened := sync.OnceFunc(s.sweeper.opens())
+	defer opened()
 	db, made, err := s.openState(ctx, number)
 	if err != nil {
 		return err
 	}
-	p := &partition{s: s, number: number, db: db, basis: made, commit: commit, quiet: make(chan func(context.Context)), done: make(chan struct{})}
+	p := &partition{s: s, number: number, db: db, basis: made, commit: commit, catchUp: catchUp, quiet: make(chan func(context.Context)), done: make(chan struct{})}
 	defer func() {
 		if p.db != nil { // the state that is in force by then
 			err = errors.Join(err, p.db.Close())
@@ -84,6 +90,7 @@ func (s *Stream) ownPartition(ctx context.Context, number int32, commit func(nex
 	if s.own(number, p); sweep {
 		s.sweeper.want(number)
 	}
+	opened()
 	defer func() {
 		s.own(number, nil)
 		s.sweeper.done(number)
@@ -240,7 +247,9 @@ func (p *partition) processAll(ctx context.Context, from int64, res kafka.FetchR
 	if err := p.passed(ctx, from, res); err != nil {
 		return err
 	}
-	p.closer.caughtUp = res.Next >= res.End
+	if p.closer.caughtUp = res.Next >= res.End; p.closer.caughtUp {
+		p.catchUp.End()
+	}
 	p.s.metrics.lag.set(id, behind(res, len(res.Records)))
 	return nil
 }

@@ -116,6 +116,7 @@ type Deps struct {
 	Grows    Grows
 	Topics   Growable
 	Online   onlinestore.Store
+	CatchUp  *state.CatchUp        // told what catches up; the embedded online store shares it; nil has one of its own
 	Bucket   objstore.Bucket       // for checkpoints; nil keeps states on this machine alone
 	Logger   *slog.Logger          // nil discards
 	Metrics  prometheus.Registerer // nil counts for nobody
@@ -182,6 +183,9 @@ func New(cfg Config, deps Deps) (*Stream, error) {
 	}
 	if deps.Logger == nil {
 		deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	if deps.CatchUp == nil {
+		deps.CatchUp = new(state.CatchUp)
 	}
 	online := &patient{Store: deps.Online, log: deps.Logger}
 	deps.Online = online
@@ -292,7 +296,7 @@ func (s *Stream) handleOnce(ctx context.Context, topic string, partition int32, 
 
 // stateOptions are those of every state that the stream opens.
 func (s *Stream) stateOptions() state.Options {
-	return state.Options{Cache: s.cache, Log: s.log, FS: s.disk}
+	return state.Options{Cache: s.cache, Log: s.log, FS: s.disk, CatchUp: s.deps.CatchUp}
 }
 
 // stateDir is where the state of a partition lives.

@@ -27,11 +27,13 @@ const (
 )
 
 // sweeper removes from the online store what earlier states have left there: rows that the state in force does not have,
-// and rows of a later position than its own. It runs beside the partitions, one pass over the store for all that wait.
+// and rows of a later position than its own. It runs beside the partitions, one pass over the store for all that wait; none
+// begins while partitions are being opened, which may soon want one too.
 type sweeper struct {
 	wake chan struct{}
 
 	mu      sync.Mutex
+	opening int            // partitions that are being opened
 	pending map[int32]bool // partitions that wait or are being swept
 	due     map[int32]bool // those that wait
 	changed chan struct{}  // closed and replaced when a partition is done
@@ -41,11 +43,28 @@ func newSweeper() *sweeper {
 	return &sweeper{wake: make(chan struct{}, 1), pending: make(map[int32]bool), due: make(map[int32]bool), changed: make(chan struct{})}
 }
 
+// opens lets passes wait until the returned function is called, once.
+func (w *sweeper) opens() (opened func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.opening++
+	return func() {
+		w.mu.Lock()
+		w.opening--
+		w.mu.Unlock()
+		w.poke()
+	}
+}
+
 // want asks for a partition to be swept.
 func (w *sweeper) want(number int32) {
 	w.mu.Lock()
 	w.pending[number], w.due[number] = true, true
 	w.mu.Unlock()
+	w.poke()
+}
+
+func (w *sweeper) poke() {
 	select {
 	case w.wake <- struct{}{}:
 	default: // a pass is asked for already
@@ -56,6 +75,9 @@ func (w *sweeper) want(number int32) {
 func (w *sweeper) take() []int32 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.opening > 0 {
+		return nil
+	}
 	due := slices.Sorted(maps.Keys(w.due))
 	clear(w.due)
 	return due

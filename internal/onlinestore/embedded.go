@@ -28,8 +28,9 @@ const (
 // EmbeddedConfig says where the embedded store lives and how much memory it may use.
 type EmbeddedConfig struct {
 	Dir        string
-	CacheBytes int64        // 0 means DefaultCacheBytes
-	Log        *slog.Logger // nil discards
+	CacheBytes int64          // 0 means DefaultCacheBytes
+	CatchUp    *state.CatchUp // compactions wait for it; nil lets them begin when they like
+	Log        *slog.Logger   // nil discards
 }
 
 // Embedded is the online store of a single process: one Pebble database. Rows survive the end of the process at once and
@@ -55,7 +56,7 @@ func OpenEmbedded(cfg EmbeddedConfig) (*Embedded, error) {
 		cfg.CacheBytes = DefaultCacheBytes
 	}
 	cache := state.NewCache(cfg.CacheBytes)
-	db, err := state.OpenDisk(cfg.Dir, state.DiskOptions{Cache: cache, MemTableBytes: memTableBytes, Log: cfg.Log})
+	db, err := state.OpenDisk(cfg.Dir, state.DiskOptions{Cache: cache, MemTableBytes: memTableBytes, Log: cfg.Log, CatchUp: cfg.CatchUp})
 	if err != nil {
 		cache.Close()
 		return nil, fmt.Errorf("open online store: %w", err)

@@ -28,6 +28,9 @@ const (
 	// l0StopWrites is how many files may wait in level 0 before writes stall. Small memtables make many small files, so
 	// it stands above Pebble's default of 12.
 	l0StopWrites = 24
+	// l0CatchUp is how many layers level 0 may have while a CatchUp runs before a compaction begins all the same: each
+	// costs a read one look at its filter. It stands well below l0StopWrites.
+	l0CatchUp = 10
 
 	dirMode, fileMode = 0o700, 0o600 // what visitors did is nobody else's business
 )
@@ -55,6 +58,7 @@ type DiskOptions struct {
 	MemTableBytes uint64       // 0 means DefaultMemTableBytes
 	Log           *slog.Logger // nil discards
 	FS            vfs.FS       // nil means the operating system's; a simulation of power cuts gives its own over the same files
+	CatchUp       *CatchUp     // compactions wait for it; nil lets them begin when they like
 }
 
 // OpenDisk opens or creates the Pebble database in dir, with small memtables, bounded shared memory and one log. The keyed
@@ -114,10 +118,12 @@ func pebbleOptions(o DiskOptions) *pebble.Options {
 		MemTableStopWritesThreshold: MemTables,
 		MaxOpenFiles:                openFilesPerDB,
 		L0StopWritesThreshold:       l0StopWrites,
+		CompactionConcurrencyRange:  o.CatchUp.compactions,
 		FormatMajorVersion:          pebble.FormatNewest,
 		Logger:                      logger{o.Log},
 		FS:                          o.FS,
 	}
+	options.Experimental.L0CompactionConcurrency = l0CatchUp
 	for i := range options.Levels {
 		options.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBitsPerKey)
 		options.Levels[i].Compression = compressionOf(i)

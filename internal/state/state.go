@@ -47,6 +47,7 @@ type Options struct {
 	MemTableBytes uint64       // 0 means DefaultMemTableBytes
 	Log           *slog.Logger // nil discards
 	FS            FS           // nil means the operating system's
+	CatchUp       *CatchUp     // shared likewise; nil is none
 }
 
 // FS is the file system that a state writes to.
