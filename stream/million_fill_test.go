@@ -70,19 +70,25 @@ func BenchmarkProfileRow(b *testing.B) {
 }
 
 // fillMillion makes topics, and the states as they stand after 50 million events that landed and left the log long ago.
-func fillMillion(t *testing.T, dir string) {
+func fillMillion(t *testing.T, dir string) millionSample {
 	t.Helper()
 	epoch := makeMillionTopics(t, dir)
-	owned := make([][]string, broker.Partitions)
+	owned := make([][]int, broker.Partitions)
 	for _, i := range rand.New(rand.NewPCG(3, 3)).Perm(millionProfiles) {
 		e := event.Event{Site: "default", AnonymousID: millionVisitor(i)}
 		p := kafka.PartitionFor([]byte(e.Key()), broker.Partitions)
-		owned[p] = append(owned[p], e.AnonymousID)
+		owned[p] = append(owned[p], i)
 	}
 	// Many different ones, so that blocks do not compress to nothing.
 	r, profiles := rand.New(rand.NewPCG(5, 5)), make([][]byte, 500)
 	for i := range profiles {
 		profiles[i] = millionProfile(t, r)
+	}
+	sample := make(millionSample)
+	for _, visitors := range owned {
+		for i, visitor := range visitors {
+			sample.fill(t, visitor, profiles[i%len(profiles)])
+		}
 	}
 	cache := state.NewCache(DefaultCacheBytes)
 	defer cache.Close()
@@ -104,6 +110,7 @@ func fillMillion(t *testing.T, dir string) {
 	if err := all.Wait(); err != nil {
 		t.Fatal(err)
 	}
+	return sample
 }
 
 func makeMillionTopics(t *testing.T, dir string) (epoch int64) {
@@ -134,7 +141,7 @@ func makeMillionTopics(t *testing.T, dir string) (epoch int64) {
 }
 
 // fillState writes profiles and the ids of their events.
-func fillState(db *state.DB, visitors []string, profiles [][]byte, at state.Position) error {
+func fillState(db *state.DB, visitors []int, profiles [][]byte, at state.Position) error {
 	const atOnce = 200
 	clock := millionFillBegins.UnixMilli()
 	step := float64(state.DedupWindow.Milliseconds()-1) / float64(len(visitors)*feature.MaxInteractions)
@@ -143,7 +150,7 @@ func fillState(db *state.DB, visitors []string, profiles [][]byte, at state.Posi
 	for first := 0; first < len(visitors); first += atOnce {
 		batch := db.NewBatch()
 		for i, visitor := range visitors[first:min(first+atOnce, len(visitors))] {
-			key := onlinestore.ProfileKey(onlinestore.Partial{Site: "default", Kind: onlinestore.KindBrowser, ID: visitor})
+			key := onlinestore.ProfileKey(onlinestore.Partial{Site: "default", Kind: onlinestore.KindBrowser, ID: millionVisitor(visitor)})
 			row = onlinestore.AppendRow(row[:0], onlinestore.Row{Version: feature.Version, Epoch: at.Epoch, Offset: at.Offset,
 				Value: profiles[(first+i)%len(profiles)]})
 			batch.Set(key, row)

@@ -84,7 +84,7 @@ func answerMillion(ctx context.Context, s *Stream, applied func() float64) error
 	}
 	fmt.Println("caught-up", int(applied()))
 	for orders := bufio.NewScanner(os.Stdin); orders.Scan(); {
-		if err := drainMillion(ctx, s); err != nil {
+		if err := errors.Join(drainMillion(ctx, s), s.sweeper.idle(ctx)); err != nil {
 			return err
 		}
 		fmt.Println("drained", int(applied()))

@@ -39,19 +39,20 @@ func TestLongMillionProfiles(t *testing.T) {
 	kafkatest.Long(t)
 	dir := t.TempDir()
 	began := time.Now()
-	fillMillion(t, dir)
+	sample := fillMillion(t, dir)
 	t.Logf("filled in %s: states %d MiB", time.Since(began).Round(time.Second), dirMiB(t, filepath.Join(dir, "state")))
 
 	p := startMillion(t, dir)
 	p.await(t, "caught-up")
 	t.Logf("all rows published again in %s: online store %d MiB, peak %d MiB", time.Since(p.began).Round(time.Second),
 		dirMiB(t, filepath.Join(dir, "online")), p.peakBytes(t)>>20)
+	p.ask(t, "drain", "drained") // and swept
 	load, ids := rand.New(rand.NewPCG(7, 7)), make(map[string]bool, millionWarm+millionUnread)
 	began = time.Now()
-	p.produce(t, load, ids, millionWarm)
+	p.produce(t, load, ids, sample, millionWarm)
 	p.ask(t, "drain", "drained")
 	t.Logf("%d events applied and landed in %s, peak %d MiB", millionWarm, time.Since(began).Round(time.Second), p.peakBytes(t)>>20)
-	p.produce(t, load, ids, millionUnread)
+	p.produce(t, load, ids, sample, millionUnread)
 	peak := p.peakBytes(t)
 	p.kill(t)
 
@@ -62,6 +63,7 @@ func TestLongMillionProfiles(t *testing.T) {
 	peakAgain := p.peakBytes(t)
 	p.kill(t)
 	checkMillionLanded(t, dir, ids)
+	sample.check(t, dir)
 	t.Logf("killed with up to %d events unread: caught up in %s (limit %s), %s of them not applied before", millionUnread,
 		restart.Round(10*time.Millisecond), millionMaxRestart, applied)
 	t.Logf("peak resident memory %d MiB, %d MiB after the restart (limit %d MiB)", peak>>20, peakAgain>>20, millionMaxRSSBytes>>20)
@@ -141,7 +143,7 @@ func (p *millionProcess) kill(t *testing.T) {
 }
 
 // produce writes views by visitors chosen at random, so that hardly any batch finds its profiles in a cache.
-func (p *millionProcess) produce(t *testing.T, r *rand.Rand, ids map[string]bool, n int) {
+func (p *millionProcess) produce(t *testing.T, r *rand.Rand, ids map[string]bool, sample millionSample, n int) {
 	t.Helper()
 	const atOnce = 2000
 	for range n / atOnce {
@@ -155,6 +157,7 @@ func (p *millionProcess) produce(t *testing.T, r *rand.Rand, ids map[string]bool
 			}
 			records[i] = kafka.Record{Topic: event.TopicEvents, Partition: -1, Time: at, Key: []byte(e.Key()), Value: value}
 			ids[e.EventID] = true
+			sample.produced(e)
 		}
 		if err := p.producer.Produce(t.Context(), records); err != nil {
 			t.Fatal(err)
