@@ -34,6 +34,7 @@ func (h *house) sweepGhosts(tr *traffic, meddle func(stop func(), wrong []online
 	s := h.start()
 	h.produce(tr.next(200)...)
 	s.drain()
+	s.rebuilt(0) // a first sweep of its own would see the rows below, too
 	s.halt()
 	h.haunt(0)
 	generation = h.requestRebuild()
