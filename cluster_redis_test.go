@@ -4,13 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/millrace/millrace/internal/kafka/kafkatest"
-	"github.com/millrace/millrace/lake"
 )
 
 // redisAway is how long Redis does not answer in TestLongRedisAway.
@@ -64,7 +62,7 @@ func TestLongRedisAway(t *testing.T) {
 	for _, role := range []*program{tracker, serving, stream} {
 		role.stop(t)
 	}
-	checkLakeAt(t, lake.Config{Dir: filepath.Join(c.bucket, "lake"), Catalog: c.dsn}, load)
+	checkLakeAt(t, c.lakeConfig(), load)
 	t.Logf("%d acknowledged events exactly once, %d profiles without a difference", load.count(), report.Profiles)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"sync"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/kafka/kafkatest"
-	"github.com/millrace/millrace/lake"
 )
 
 const (
@@ -66,7 +64,7 @@ func TestLongScaleStreams(t *testing.T) {
 	}
 	first.stop(t)
 	tracker.stop(t)
-	checkLakeAt(t, lake.Config{Dir: filepath.Join(c.bucket, "lake"), Catalog: c.dsn}, load)
+	checkLakeAt(t, c.lakeConfig(), load)
 	t.Logf("%d acknowledged events: 0 lost, 0 doubled; %d profiles, 0 differences", load.count(), report.Profiles)
 	scale.report()
 }

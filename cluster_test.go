@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/internal/feature"
 	"github.com/millrace/millrace/internal/kafka/kafkatest"
 	"github.com/millrace/millrace/internal/objstore"
+	"github.com/millrace/millrace/internal/objstore/s3test"
 	"github.com/millrace/millrace/internal/onlinestore"
 	"github.com/millrace/millrace/internal/onlinestore/redistest"
 	"github.com/millrace/millrace/internal/sqldb/postgrestest"
@@ -25,11 +26,12 @@ import (
 // clusterPartitions is how many partitions the topics of a test's cluster have.
 const clusterPartitions = 4
 
-// cluster is the shared worlds of roles in processes of their own: a real Kafka, PostgreSQL and Redis, and a directory.
+// cluster is the shared worlds of roles in processes of their own: a real Kafka, PostgreSQL and Redis, and a directory or a
+// store.
 type cluster struct {
 	t      *testing.T
 	dsn    string
-	bucket string
+	shared objstore.Place
 	config string // file
 	redis  *redistest.Server
 }
@@ -42,17 +44,31 @@ func newCluster(t *testing.T) *cluster {
 // newClusterOn is newCluster on brokers that run, each of which keeps a replica of everything.
 func newClusterOn(t *testing.T, brokers []string) *cluster {
 	t.Helper()
+	return newClusterOver(t, brokers, objstore.Place{Dir: filepath.Join(t.TempDir(), "bucket")})
+}
+
+// newClusterOver is newClusterOn with lake, models and checkpoints somewhere.
+func newClusterOver(t *testing.T, brokers []string, shared objstore.Place) *cluster {
+	t.Helper()
 	t.Setenv(runMainEnv, "1") // for the training process that a command starts
-	dir := t.TempDir()
-	c := &cluster{t: t, bucket: filepath.Join(dir, "bucket"), config: filepath.Join(dir, "millrace.yaml")}
+	c := &cluster{t: t, shared: shared, config: filepath.Join(t.TempDir(), "millrace.yaml")}
 	c.dsn = postgrestest.Start(t).Database(t)
 	c.redis = redistest.Start(t)
 	text := fmt.Sprintf("kafka:\n  brokers: %q\n  partitions: %d\n  replication: %d\ncontrol:\n  dsn: %q\nbucket: %q\nonline:\n  addresses: %q\n"+
-		"stream:\n  commit_interval: 500ms\n  session_timeout: 6s\n", strings.Join(brokers, ","), clusterPartitions, len(brokers), c.dsn, c.bucket, c.redis.Addr)
+		"stream:\n  commit_interval: 500ms\n  session_timeout: 6s\n", strings.Join(brokers, ","), clusterPartitions, len(brokers), c.dsn, shared.Location(""), c.redis.Addr)
+	if s3 := shared.S3; s3 != nil {
+		text += fmt.Sprintf("s3:\n  endpoint: %q\n  access_key: %q\n  secret_key: %q\n  path_style: %t\n", s3.Endpoint, s3.AccessKey, s3.SecretKey, s3.PathStyle)
+	}
 	if err := os.WriteFile(c.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// lakeConfig opens the cluster's lake.
+func (c *cluster) lakeConfig() lake.Config {
+	place := c.shared.Below("lake")
+	return lake.Config{Dir: place.Dir, S3: place.S3, Catalog: c.dsn}
 }
 
 // role starts a role with a data directory of its own, or again on the same one.
@@ -74,8 +90,20 @@ func (c *cluster) command(args ...string) string {
 // TestRolesAsProcesses runs every role as a process of its own, the stream as two, on real shared worlds: events go in at one
 // and come out at another, a killed stream goes on where it stood, and in the end every event is in the lake once and every
 // feature exact.
-func TestRolesAsProcesses(t *testing.T) {
-	c := newCluster(t)
+func TestRolesAsProcesses(t *testing.T) { testRolesAsProcesses(t, newCluster(t)) }
+
+// TestRolesOverAStore is the same with lake, models and checkpoints in a store, a part of whose requests fails, gets lost after it
+// was done, or is slow.
+func TestRolesOverAStore(t *testing.T) {
+	store := s3test.Start(t)
+	cfg := store.Config("acme")
+	c := newClusterOver(t, kafkatest.Real(t), objstore.Place{S3: &cfg})
+	store.Faults.Set(31, s3test.Rates{Refused: 0.01, Lost: 0.02, Late: 0.01, Cut: 0.01, Slow: 0.05})
+	testRolesAsProcesses(t, c)
+	t.Logf("faults: %v", store.Faults.Count())
+}
+
+func testRolesAsProcesses(t *testing.T, c *cluster) {
 	streamDir := t.TempDir()
 	// All at once, as a rack after a power cut: one creates schema and topics, the others find them.
 	var roles [5]*program
@@ -135,7 +163,7 @@ func TestRolesAsProcesses(t *testing.T) {
 	for _, role := range []*program{tracker, serving, trainer, stream, other} {
 		role.stop(t)
 	}
-	checkLakeAt(t, lake.Config{Dir: filepath.Join(c.bucket, "lake"), Catalog: c.dsn}, load)
+	checkLakeAt(t, c.lakeConfig(), load)
 	c.checkStates()
 	t.Logf("%d acknowledged events exactly once", load.count())
 }
@@ -188,7 +216,7 @@ func (c *cluster) checkStates() {
 	if states != exact.Compared {
 		c.t.Errorf("the states in the bucket have %+v, the online store %+v", states, exact.Compared)
 	}
-	bucket, err := objstore.OpenLocal(c.bucket)
+	bucket, err := c.shared.Open(c.t.Context())
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 
+	"github.com/millrace/millrace/internal/objstore"
 	"github.com/millrace/millrace/stream"
 )
 
@@ -38,7 +39,8 @@ type Config struct {
 	Kafka       KafkaConfig   `koanf:"kafka"`
 	Control     ControlConfig `koanf:"control"`
 	Lake        LakeConfig    `koanf:"lake"`
-	Bucket      string        `koanf:"bucket"`
+	Bucket      string        `koanf:"bucket"` // a directory, or s3://NAME/PREFIX
+	S3          S3Config      `koanf:"s3"`
 	Online      OnlineConfig  `koanf:"online"`
 	Tracker     TrackerConfig `koanf:"tracker"`
 	Stream      StreamConfig  `koanf:"stream"`
@@ -119,6 +121,11 @@ func defaults() map[string]any {
 		"lake.retention.events":    0,
 		"lake.retention.exposures": 0,
 		"bucket":                   "",
+		"s3.endpoint":              "",
+		"s3.region":                objstore.DefaultRegion,
+		"s3.access_key":            "",
+		"s3.secret_key":            "",
+		"s3.path_style":            false,
 		"online.addresses":         "",
 		"online.tls":               false,
 		"online.tls_ca":            "",
@@ -274,6 +281,7 @@ func (c *Config) Validate() error {
 	check(c.Lake.Retention.Events >= 0, "lake.retention.events %d: use a number of days, 0 to keep all", c.Lake.Retention.Events)
 	check(c.Lake.Retention.Exposures >= 0, "lake.retention.exposures %d: use a number of days, 0 to keep all", c.Lake.Retention.Exposures)
 	c.checkCluster(check)
+	c.checkBucket(check)
 	_, err := time.Parse("15:04", c.Trainer.At)
 	check(err == nil, "trainer.at %q: use HH:MM", c.Trainer.At)
 	_, err = time.LoadLocation(c.Trainer.Zone)
@@ -291,10 +299,7 @@ func (c *Config) resolve() (err error) {
 	if c.DataDir, err = filepath.Abs(c.DataDir); err != nil {
 		return fmt.Errorf("resolve data directory: %w", err)
 	}
-	if c.Bucket == "" {
-		return nil
-	}
-	if c.Bucket, err = filepath.Abs(c.Bucket); err != nil {
+	if err := c.resolveBucket(); err != nil {
 		return fmt.Errorf("resolve bucket: %w", err)
 	}
 	return nil

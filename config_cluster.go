@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/millrace/millrace/internal/kafka"
-	"github.com/millrace/millrace/internal/objstore"
 	"github.com/millrace/millrace/internal/sqldb"
 )
 
@@ -85,7 +83,7 @@ var requirements = []requirement{
 		func(c *Config) bool { return c.Control.DSN != "" }},
 	{"kafka.brokers", "addresses of the Kafka cluster, such as kafka-1:9092,kafka-2:9092", needKafka,
 		func(c *Config) bool { return len(c.Kafka.Brokers) > 0 }},
-	{"bucket", "a directory that all roles share, for the lake, the models and checkpoints of states", needLake | needModels,
+	{"bucket", "a directory that all roles share, or s3://NAME/PREFIX in an S3-compatible store, for the lake, the models and checkpoints of states", needLake | needModels,
 		func(c *Config) bool { return c.Bucket != "" }},
 	{"online.addresses", "addresses of the Redis or Valkey that all roles share, such as redis:6379", needOnline,
 		func(c *Config) bool { return len(c.Online.Addresses) > 0 }},
@@ -93,7 +91,7 @@ var requirements = []requirement{
 
 // sharedKeys begin the keys that say where the shared worlds are, embeddedKeys those of what only `up` brings along.
 var (
-	sharedKeys   = []string{"kafka.", "control.", "lake.catalog", "bucket", "online."}
+	sharedKeys   = []string{"kafka.", "control.", "lake.catalog", "bucket", "s3.", "online."}
 	embeddedKeys = []string{"broker.", "kafka_listen", "demo."}
 )
 
@@ -209,15 +207,6 @@ func (c *Config) catalogPlace() string {
 	return c.Control.DSN
 }
 
-// shared is the part of the bucket below a name, or all of it. Where all roles are one process, it is the data directory.
-func (c *Config) shared(name string) objstore.Place {
-	dir := c.DataDir
-	if c.Bucket != "" {
-		dir = c.Bucket
-	}
-	return objstore.Place{Dir: filepath.Join(dir, name)}
-}
-
 // shown is a key's value as it may be printed.
 func (c *Config) shown(key string) any {
 	value := c.values[key]
@@ -225,7 +214,7 @@ func (c *Config) shown(key string) any {
 	switch {
 	case !ok || text == "":
 		return value
-	case strings.HasSuffix(key, ".password"):
+	case strings.HasSuffix(key, ".password"), strings.HasSuffix(key, ".secret_key"):
 		return "(hidden)"
 	case key == "control.dsn" || key == "lake.catalog":
 		return withoutPassword(text)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/millrace/millrace/internal/objstore"
 )
 
 func TestConfigPrecedence(t *testing.T) {
@@ -72,6 +74,33 @@ func TestConfigOfACluster(t *testing.T) {
 	}
 }
 
+func TestConfigOfAStore(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("hush\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"MILLRACE_BUCKET=s3://shop/some/prefix/", "MILLRACE_S3__ENDPOINT=https://store:8333", "MILLRACE_S3__REGION=eu-1",
+		"MILLRACE_S3__ACCESS_KEY=me", "MILLRACE_S3__SECRET_KEY_FILE=" + secret, "MILLRACE_S3__PATH_STYLE=true"}
+	cfg, err := loadConfig("", env, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := objstore.S3Config{Bucket: "shop", Prefix: "some/prefix/lake", Endpoint: "https://store:8333", Region: "eu-1", AccessKey: "me", SecretKey: "hush", PathStyle: true}
+	if got := cfg.shared("lake"); got.S3 == nil || *got.S3 != want || got.Dir != "" {
+		t.Errorf("the lake is in %+v, want %+v", got, want)
+	}
+	if got := cfg.shared("").Location("state"); got != "s3://shop/some/prefix/state" {
+		t.Errorf("states are in %s", got)
+	}
+	var printed strings.Builder
+	if err := (&app{stdout: &printed}).printConfig(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(printed.String(), "hush") || !strings.Contains(printed.String(), "s3://shop/some/prefix") {
+		t.Errorf("printed:\n%s", printed.String())
+	}
+}
+
 func TestConfigMistakes(t *testing.T) {
 	unknownKey := filepath.Join(t.TempDir(), "bad.yaml")
 	if err := os.WriteFile(unknownKey, []byte("trainer:\n  hour: 3\n"), 0o600); err != nil {
@@ -98,6 +127,12 @@ func TestConfigMistakes(t *testing.T) {
 		"bad broker":          {env: []string{"MILLRACE_KAFKA__BROKERS=kafka"}, want: "kafka.brokers"},
 		"catalog alone":       {env: []string{"MILLRACE_LAKE__CATALOG=postgres://db/m"}, want: "control.dsn"},
 		"bad retention":       {env: []string{"MILLRACE_LAKE__RETENTION__EVENTS=-1"}, want: "lake.retention.events"},
+		"other scheme":        {env: []string{"MILLRACE_BUCKET=gs://shop"}, want: "s3://NAME/PREFIX"},
+		"no bucket name":      {env: []string{"MILLRACE_BUCKET=s3:///lake"}, want: "NAME is that of a bucket"},
+		"hidden prefix":       {env: []string{"MILLRACE_BUCKET=s3://shop/.lake"}, want: "segments"},
+		"no keys":             {env: []string{"MILLRACE_BUCKET=s3://shop"}, want: "MILLRACE_S3__SECRET_KEY_FILE"},
+		"endpoint alone":      {env: []string{"MILLRACE_S3__ENDPOINT=http://store"}, want: "bucket is no s3://"},
+		"bad endpoint":        {env: []string{"MILLRACE_BUCKET=s3://shop", "MILLRACE_S3__ENDPOINT=store:8333"}, want: "http://HOST:PORT"},
 		"bad level":           {flags: map[string]any{"log.level": "loud"}, want: "log.level"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"syscall"
@@ -88,7 +87,7 @@ func newFaults(t *testing.T) *faults {
 	writeKey := f.command("keys", "create")
 	f.secretKey = f.command("keys", "create", "--secret")
 	var err error
-	if f.lake, err = lake.Open(t.Context(), lake.Config{Dir: filepath.Join(f.bucket, "lake"), Catalog: f.dsn}); err != nil {
+	if f.lake, err = lake.Open(t.Context(), f.lakeConfig()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

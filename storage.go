@@ -40,6 +40,9 @@ type storage struct {
 	registry *registry.Registry
 }
 
+// scratchDir is the directory below the data directory for what a lake in S3 sorts or is about to upload.
+const scratchDir = "scratch"
+
 // controlFile is the control store below the data directory; its presence marks an installation.
 const controlFile = "control.db"
 
@@ -52,8 +55,12 @@ func openControl(ctx context.Context, cfg *Config) (*control.Store, error) {
 }
 
 func openLake(ctx context.Context, cfg *Config) (*lake.Lake, error) {
+	place := cfg.shared("lake")
+	if place.S3 != nil {
+		place.Dir = cfg.path(scratchDir)
+	}
 	opened, err := lake.Open(ctx, lake.Config{
-		Dir: cfg.shared("lake").Dir, Catalog: cfg.catalogPlace(),
+		Dir: place.Dir, S3: place.S3, Catalog: cfg.catalogPlace(),
 		Retention: lake.Retention{EventDays: cfg.Lake.Retention.Events, ExposureDays: cfg.Lake.Retention.Exposures},
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/minio/minio-go/v7"
@@ -14,8 +15,14 @@ import (
 // ErrNoConditionalPut means that a store cannot tell the first writer of an object from the second.
 var ErrNoConditionalPut = errors.New("the store has no conditional puts (If-None-Match)")
 
+// probeLimit is how long the answers to that may take, tries and all: a store that is just starting gets its chance, and one
+// that is named wrongly is reported soon.
+const probeLimit = 10 * time.Second
+
 // probe finds out whether the bucket can be used: it is there, it may be written, and put-if-absent has one winner.
 func (b *S3) probe(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+	defer cancel()
 	key := "probe-" + uuid.NewString()
 	first := b.PutIfAbsent(ctx, key, strings.NewReader("1"), 1)
 	if first != nil {
