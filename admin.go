@@ -28,6 +28,10 @@ const (
 	adminGrowStatus    = "/admin/topics:grow-status"
 	adminLetters       = "/admin/deadletters:list"
 	adminReplayLetters = "/admin/deadletters:replay"
+	adminErase         = "/admin/users:erase"
+	adminErasure       = "/admin/users:erasure"
+	adminVerifyErased  = "/admin/users:verify-erased"
+	adminExport        = "/admin/users:export"
 )
 
 // adminCallLimit bounds one admin call: verifying or draining a large history takes minutes, never hours.
@@ -58,6 +62,25 @@ type adminClient struct{ info runInfo }
 
 // call posts body to path and decodes the answer into out, which may be nil.
 func (c adminClient) call(ctx context.Context, path string, body []byte, out any) error {
+	return c.post(ctx, path, body, func(answer io.Reader) error {
+		text, err := io.ReadAll(io.LimitReader(answer, maxAdminAnswerBytes))
+		if err != nil || out == nil {
+			return err
+		}
+		return json.Unmarshal(text, out)
+	})
+}
+
+// copy posts body to path and writes the answer to out, however long it is.
+func (c adminClient) copy(ctx context.Context, path string, body []byte, out io.Writer) error {
+	return c.post(ctx, path, body, func(answer io.Reader) error {
+		_, err := io.Copy(out, answer)
+		return err
+	})
+}
+
+// post posts body to path and lets read have the answer, unless that is a problem.
+func (c adminClient) post(ctx context.Context, path string, body []byte, read func(answer io.Reader) error) error {
 	ctx, cancel := context.WithTimeout(ctx, adminCallLimit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.info.Admin+path, bytes.NewReader(body))
@@ -70,21 +93,15 @@ func (c adminClient) call(ctx context.Context, path string, body []byte, out any
 		return fmt.Errorf("call running process (pid %d): %w", c.info.PID, err)
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAdminAnswerBytes))
-	if err != nil {
-		return fmt.Errorf("read answer of running process: %w", err)
-	}
 	if resp.StatusCode/100 != 2 {
 		var p httpserver.Problem
-		if json.Unmarshal(answer, &p) == nil && p.Title != "" {
+		answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAdminAnswerBytes))
+		if err == nil && json.Unmarshal(answer, &p) == nil && p.Title != "" {
 			return fmt.Errorf("running process answered %s", strings.TrimSpace(p.Title+": "+p.Detail+" "+p.Hint))
 		}
 		return fmt.Errorf("running process answered %s", resp.Status)
 	}
-	if out == nil {
-		return nil
-	}
-	if err := json.Unmarshal(answer, out); err != nil {
+	if err := read(resp.Body); err != nil {
 		return fmt.Errorf("read answer of running process: %w", err)
 	}
 	return nil

@@ -60,6 +60,7 @@ func (s *system) streamRoutes(r chi.Router) {
 		return s.stream.Letters(ctx, q.Limit)
 	})
 	answerBody(s, r, adminReplayLetters, s.stream.ReplayLetters)
+	s.userRoutes(r)
 }
 
 // answerBody serves a call of a command that sends a Q.

@@ -57,7 +57,7 @@ func (f *importFlags) parse(cfg *Config) (format history.Format, unit history.Un
 		return "", "", usageError{err}
 	}
 	if f.rejects == "" {
-		f.rejects = cfg.path("rejected")
+		f.rejects = cfg.path(rejectedDir)
 	}
 	return format, unit, os.MkdirAll(f.rejects, 0o700)
 }

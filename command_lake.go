@@ -55,11 +55,13 @@ func (a *app) withLake(ctx context.Context, use func(*lake.Lake) error) error {
 	if err != nil {
 		return err
 	}
-	store, err := openLake(ctx, cfg)
-	if err != nil {
-		return fmt.Errorf("open lake: %w", err)
-	}
-	return joinClose(use(store), store)
+	return a.withControl(ctx, func(known *control.Store) error {
+		store, err := openLake(ctx, cfg, known)
+		if err != nil {
+			return fmt.Errorf("open lake: %w", err)
+		}
+		return joinClose(use(store), store)
+	})
 }
 
 // lakeTask is a command that tends one table of the lake, or all.

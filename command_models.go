@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/registry"
 )
@@ -86,7 +87,7 @@ func (a *app) modelsListCommand(open func(ctx context.Context) (*registry.Regist
 			if err != nil {
 				return err
 			}
-			versions, err := models.List(cmd.Context(), *site)
+			versions, err := a.listModels(cmd.Context(), models, *site)
 			if err != nil {
 				return err
 			}
@@ -107,7 +108,28 @@ func (a *app) modelsListCommand(open func(ctx context.Context) (*registry.Regist
 	return cmd
 }
 
-func printModels(out io.Writer, versions []registry.Manifest, champion string) error {
+// listedModel is a version, and the first erasure that took rows which it was trained on: it cannot be trained again since.
+type listedModel struct {
+	registry.Manifest
+	NotReproducible string `json:"not_reproducible_since_erasure,omitempty"`
+}
+
+func (a *app) listModels(ctx context.Context, models *registry.Registry, site string) (list []listedModel, err error) {
+	versions, err := models.List(ctx, site)
+	if err != nil {
+		return nil, err
+	}
+	err = a.withControl(ctx, func(store *control.Store) error {
+		erasures, err := store.Erasures(ctx, site)
+		for _, m := range versions {
+			list = append(list, listedModel{m, control.NotReproducibleSince(erasures, m.CreatedAt)})
+		}
+		return err
+	})
+	return list, err
+}
+
+func printModels(out io.Writer, versions []listedModel, champion string) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "VERSION\tCREATED\tEVENTS\tITEMS\tGATE")
 	for _, m := range versions {
@@ -117,6 +139,9 @@ func printModels(out io.Writer, versions []registry.Manifest, champion string) e
 		}
 		if m.Version == champion {
 			mark = " (champion)"
+		}
+		if m.NotReproducible != "" {
+			gate += "; not reproducible since erasure " + m.NotReproducible
 		}
 		if m.Damaged != "" {
 			gate = "damaged: " + m.Damaged

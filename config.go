@@ -17,6 +17,7 @@ import (
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 
+	"github.com/millrace/millrace/internal/erasure"
 	"github.com/millrace/millrace/internal/objstore"
 	"github.com/millrace/millrace/stream"
 )
@@ -45,6 +46,7 @@ type Config struct {
 	Tracker     TrackerConfig `koanf:"tracker"`
 	Stream      StreamConfig  `koanf:"stream"`
 	Trainer     TrainerConfig `koanf:"trainer"`
+	Erasure     ErasureConfig `koanf:"erasure"`
 	Demo        DemoConfig    `koanf:"demo"`
 
 	values map[string]any    // dotted key -> value, as read
@@ -88,6 +90,13 @@ type TrainerConfig struct {
 	Zone   string        `koanf:"zone"`   // IANA name
 	Window time.Duration `koanf:"window"` // counted back from the newest event
 	Seed   uint64        `koanf:"seed"`
+}
+
+// ErasureConfig is how erased people are known.
+type ErasureConfig struct {
+	// Key makes the hashes of the ledger of erased people: 64 hexadecimal digits, the same for all roles, for ever. Without one
+	// `up` makes its own, in erasure.key of the data directory.
+	Key string `koanf:"key"`
 }
 
 // DemoConfig is the demo shop of `up --demo`.
@@ -135,6 +144,7 @@ func defaults() map[string]any {
 		"stream.commit_interval":   "5s",
 		"stream.commit_bytes":      stream.DefaultCommitBytes,
 		"stream.session_timeout":   "30s",
+		"erasure.key":              "",
 		"trainer.at":               "03:00",
 		"trainer.zone":             "UTC",
 		"trainer.window":           "8760h",
@@ -287,6 +297,10 @@ func (c *Config) Validate() error {
 	_, err = time.LoadLocation(c.Trainer.Zone)
 	check(err == nil, "trainer.zone %q: use an IANA zone such as Europe/Vienna", c.Trainer.Zone)
 	check(c.Trainer.Window >= time.Hour, "trainer.window %s: use 1h or more", c.Trainer.Window)
+	if c.Erasure.Key != "" {
+		_, err = erasure.ParseKey(c.Erasure.Key)
+		check(err == nil, "erasure.key: use 64 hexadecimal digits, as `openssl rand -hex 32` prints them")
+	}
 	check(c.Demo.EventsPerSecond >= 0 && c.Demo.EventsPerSecond <= 1000, "demo.events_per_second %g: use 0 to 1000", c.Demo.EventsPerSecond)
 	if len(errs) > 0 {
 		return usageError{fmt.Errorf("configuration: %w", errors.Join(errs...))}

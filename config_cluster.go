@@ -214,7 +214,7 @@ func (c *Config) shown(key string) any {
 	switch {
 	case !ok || text == "":
 		return value
-	case strings.HasSuffix(key, ".password"), strings.HasSuffix(key, ".secret_key"):
+	case strings.HasSuffix(key, ".password"), strings.HasSuffix(key, ".secret_key"), key == "erasure.key":
 		return "(hidden)"
 	case key == "control.dsn" || key == "lake.catalog":
 		return withoutPassword(text)

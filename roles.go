@@ -156,6 +156,7 @@ func (s *system) newStream(ctx context.Context) (*stream.Stream, error) {
 	}
 	return stream.New(stream.Config{StateDir: states, CommitInterval: s.cfg.Stream.CommitInterval, CommitBytes: s.cfg.Stream.CommitBytes}, stream.Deps{
 		Log: s.kafka, Assigner: group, Producer: s.producer, Lake: s.lake, Epochs: s.control, Replays: s.control, Rebuilds: s.control,
+		Ledgers: s.control, Erasing: &stream.Erasing{Jobs: s.control, Log: s.kafka, Lake: s.lake, Rejects: s.cfg.path(rejectedDir)},
 		Grows: s.control, Topics: s.kafka, Online: s.online, CatchUp: s.catchUp,
 		Bucket: bucket, Metrics: s.metrics, Logger: telemetry.Component(s.log, "stream"),
 	})
@@ -164,8 +165,16 @@ func (s *system) newStream(ctx context.Context) (*stream.Stream, error) {
 func (s *system) newServing() (*serving.Serving, error) {
 	return serving.New(serving.Config{Dir: s.cfg.path("serving")}, serving.Deps{
 		Control: s.control, Online: s.online, Registry: s.registry, Items: s.kafka, Producer: s.producer,
-		Metrics: s.metrics, Log: telemetry.Component(s.log, "serving"),
+		Exporter: s.exporter(), Metrics: s.metrics, Log: telemetry.Component(s.log, "serving"),
 	})
+}
+
+// exporter is the stream of this process, which reads the lake; nil where there is none.
+func (s *system) exporter() serving.Exporter {
+	if s.stream == nil {
+		return nil
+	}
+	return s.stream
 }
 
 // Run runs every role until ctx ends or one fails. It stops in the order of the data flow: first the listeners, so that no

@@ -46,15 +46,24 @@ const scratchDir = "scratch"
 // controlFile is the control store below the data directory; its presence marks an installation.
 const controlFile = "control.db"
 
+// openControl opens the control store, with the key of its ledger of erased people where one is configured.
 func openControl(ctx context.Context, cfg *Config) (*control.Store, error) {
 	store, err := control.Open(ctx, cfg.controlPlace())
 	if err != nil {
 		return nil, fmt.Errorf("%w%s", err, ifShared(cfg, "check control.dsn and that this PostgreSQL runs"))
 	}
+	key, err := erasureKey(cfg)
+	if err == nil && key != nil {
+		err = store.UseErasureKey(ctx, key)
+	}
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
 	return store, nil
 }
 
-func openLake(ctx context.Context, cfg *Config) (*lake.Lake, error) {
+// openLake opens the lake, which leaves out whoever the control store says was erased.
+func openLake(ctx context.Context, cfg *Config, known *control.Store) (*lake.Lake, error) {
 	place := cfg.shared("lake")
 	if place.S3 != nil {
 		place.Dir = cfg.path(scratchDir)
@@ -62,6 +71,7 @@ func openLake(ctx context.Context, cfg *Config) (*lake.Lake, error) {
 	opened, err := lake.Open(ctx, lake.Config{
 		Dir: place.Dir, S3: place.S3, Catalog: cfg.catalogPlace(),
 		Retention: lake.Retention{EventDays: cfg.Lake.Retention.Events, ExposureDays: cfg.Lake.Retention.Exposures},
+		Erased:    known.Ledger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w%s", err, ifShared(cfg, "check bucket and lake.catalog"))
@@ -113,13 +123,18 @@ func openStorage(ctx context.Context, cfg *Config, log *slog.Logger, n needs) (_
 	if s.control, err = openControl(ctx, cfg); err != nil {
 		return nil, err
 	}
+	if cfg.Erasure.Key == "" && cfg.cluster() {
+		if err := s.control.UseErasureKey(ctx, nil); err != nil { // nobody may go on as if nobody had been erased
+			return nil, err
+		}
+	}
 	if n.has(needKafka) {
 		if err := s.openKafka(ctx); err != nil {
 			return nil, err
 		}
 	}
 	if n.has(needLake) {
-		if s.lake, err = openLake(ctx, cfg); err != nil {
+		if s.lake, err = openLake(ctx, cfg, s.control); err != nil {
 			return nil, err
 		}
 	}

@@ -2,20 +2,31 @@ package serving
 
 import (
 	"context"
+	"io"
 
 	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/erasure"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/onlinestore"
 	"github.com/millrace/millrace/internal/registry"
 )
 
-// Control is what serving asks of the control store: who calls, which placements there are, and which life of the items
-// topic offsets belong to.
+// Control is what serving asks of the control store: who calls, which placements there are, which life of the items topic
+// offsets belong to, and who was erased.
 type Control interface {
 	Authenticate(ctx context.Context, secret string) (control.Key, error)
 	Keys(ctx context.Context, site string) ([]control.Key, error)
 	Placement(ctx context.Context, site, name string) (control.Placement, error)
 	TopicEpoch(ctx context.Context, topic string) (control.TopicEpoch, bool, error)
+	Forgotten(ctx context.Context) (*erasure.Ledger, error)
+	RequestErasure(ctx context.Context, who erasure.Who) (control.Erasure, error)
+	Erasure(ctx context.Context, site, id string) (control.Erasure, error)
+	Erasures(ctx context.Context, site string) ([]control.Erasure, error)
+}
+
+// Exporter writes everything that is held about a person as one JSON object; *stream.Stream does.
+type Exporter interface {
+	Export(ctx context.Context, who erasure.Who, to io.Writer) error
 }
 
 // OnlineStore is the base that serving reads: online features, catalogue and applied offsets.

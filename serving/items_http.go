@@ -46,15 +46,24 @@ func answerRow(row *Row) itemAnswer {
 	return itemAnswer{Item: row.Item, Revision: row.Revision, UpdatedAt: row.UpdatedAt, Source: fromCatalogue}
 }
 
+// pathText reads what stands for {id} in a path, unescaped.
+func pathText(r *http.Request) (string, *httpserver.Problem) {
+	id := chi.URLParam(r, "id")
+	if r.URL.RawPath == "" { // chi matches the escaped path where there is one
+		return id, nil
+	}
+	unescaped, err := url.PathUnescape(id)
+	if err != nil {
+		return "", invalid("", "the id in the path is not well escaped")
+	}
+	return unescaped, nil
+}
+
 // pathID is the id in the path, unescaped and checked.
 func pathID(r *http.Request) (string, *httpserver.Problem) {
-	id := chi.URLParam(r, "id")
-	if r.URL.RawPath != "" { // chi matches the escaped path where there is one
-		unescaped, err := url.PathUnescape(id)
-		if err != nil {
-			return "", invalid("", "the id in the path is not well escaped")
-		}
-		id = unescaped
+	id, p := pathText(r)
+	if p != nil {
+		return "", p
 	}
 	if err := event.CheckID(id); err != nil {
 		return "", invalid("", "the id in the path %s", err)

@@ -44,6 +44,7 @@ type Deps struct {
 	Online   OnlineStore
 	Registry Registry
 	Producer Producer
+	Exporter Exporter         // nil where this process does not read the lake
 	Items    Log              // the items topic, which must exist, and that of closed sessions
 	Now      func() time.Time // nil means time.Now
 }
@@ -54,6 +55,7 @@ type Serving struct {
 	now     func() time.Time
 	control Control
 	online  OnlineStore
+	export  Exporter
 	reg     Registry
 	metrics *metrics
 
@@ -85,7 +87,7 @@ func New(cfg Config, deps Deps) (*Serving, error) {
 		return nil, err
 	}
 	s := &Serving{
-		log: deps.Log, now: deps.Now, control: deps.Control, online: deps.Online, reg: deps.Registry, metrics: m,
+		log: deps.Log, now: deps.Now, control: deps.Control, online: deps.Online, export: deps.Exporter, reg: deps.Registry, metrics: m,
 		catalogue: &Catalogue{
 			sites: map[string]*siteItems{}, log: deps.Items, online: deps.Online, control: deps.Control,
 			produce: deps.Producer, now: deps.Now,
@@ -93,7 +95,7 @@ func New(cfg Config, deps Deps) (*Serving, error) {
 		models: &models{
 			registry: deps.Registry, log: deps.Log, now: deps.Now, refreshes: make(chan chan struct{}), sites: map[string]*siteModel{},
 		},
-		visitors: &visitors{online: deps.Online, waiting: make(chan struct{}, maxWaiting)},
+		visitors: &visitors{online: deps.Online, control: deps.Control, waiting: make(chan struct{}, maxWaiting)},
 		static: &staticLists{
 			dir: filepath.Join(cfg.Dir, "static"), log: deps.Log, lists: map[string][]string{}, written: map[string]time.Time{},
 		},
@@ -187,6 +189,9 @@ func (s *Serving) Routes(r chi.Router) {
 	r.Patch("/v1/items/{id}", s.requireSecret(s.handleWriteItem))
 	r.Delete("/v1/items/{id}", s.requireSecret(s.handleDeleteItem))
 	r.Get("/v1/users/{id}/features", s.requireSecret(s.handleFeatures))
+	r.Get("/v1/users/{id}/export", s.requireSecret(s.handleExport))
+	r.Delete("/v1/users/{id}", s.requireSecret(s.handleErase))
+	r.Get("/v1/erasures/{id}", s.requireSecret(s.handleErasure))
 	r.Get("/v1/models", s.requireSecret(s.handleModels))
 	r.Get("/v1/status", s.requireSecret(s.handleStatus))
 }

@@ -2,9 +2,9 @@ package serving
 
 import (
 	"net/http"
-	"strings"
 	"time"
 
+	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/httpserver"
 	"github.com/millrace/millrace/internal/registry"
 )
@@ -12,21 +12,14 @@ import (
 // ProblemUnknownVisitor is the type of a request for a visitor of whom nothing is known.
 const ProblemUnknownVisitor = "unknown-visitor"
 
-// anonymousPrefix marks the id of a browser where an id may also be a user's.
-const anonymousPrefix = "anonymous:"
-
 // handleFeatures answers GET /v1/users/{id}/features: the online features as requests see them now.
 func (s *Serving) handleFeatures(w http.ResponseWriter, r *http.Request, site string) {
-	id, p := pathID(r)
+	who, p := pathWho(r, site)
 	if p != nil {
 		writeProblem(w, r, p)
 		return
 	}
-	who := identity{user: id}
-	if browser, ok := strings.CutPrefix(id, anonymousPrefix); ok && browser != "" {
-		who = identity{anonymous: browser}
-	}
-	found, err := s.visitors.load(r.Context(), site, who)
+	found, err := s.visitors.load(r.Context(), site, identity{user: who.User, anonymous: who.Browser})
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -54,14 +47,16 @@ func (s *Serving) handleRefreshModels(w http.ResponseWriter, r *http.Request) {
 
 // modelSummary is one version in GET /v1/models.
 type modelSummary struct {
-	Version   string                        `json:"version"`
-	CreatedAt time.Time                     `json:"created_at"`
-	InForce   bool                          `json:"in_force"` // on this node
-	Champion  bool                          `json:"champion"` // in the registry
-	Promoted  bool                          `json:"promoted"` // by the gate, when it was trained
-	Reason    string                        `json:"reason"`   // of the gate
-	Damaged   string                        `json:"damaged,omitempty"`
-	Models    map[string]registry.ModelInfo `json:"models"`
+	Version   string    `json:"version"`
+	CreatedAt time.Time `json:"created_at"`
+	InForce   bool      `json:"in_force"` // on this node
+	Champion  bool      `json:"champion"` // in the registry
+	Promoted  bool      `json:"promoted"` // by the gate, when it was trained
+	Reason    string    `json:"reason"`   // of the gate
+	Damaged   string    `json:"damaged,omitempty"`
+	// NotReproducible is the first erasure that took rows which the version was trained on.
+	NotReproducible string                        `json:"not_reproducible_since_erasure,omitempty"`
+	Models          map[string]registry.ModelInfo `json:"models"`
 }
 
 // handleModels answers GET /v1/models: the versions of the site, newest first.
@@ -80,11 +75,16 @@ func (s *Serving) handleModels(w http.ResponseWriter, r *http.Request, site stri
 		Champion string         `json:"champion"`
 		Models   []modelSummary `json:"models"`
 	}{Champion: champion, Models: make([]modelSummary, len(list))}
+	erasures, err := s.control.Erasures(r.Context(), site)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
 	loaded := s.models.of(site)
 	for i, m := range list {
 		answer.Models[i] = modelSummary{
 			Version: m.Version, CreatedAt: m.CreatedAt, Champion: m.Version == champion, Promoted: m.Gate.Promoted,
-			Reason: m.Gate.Reason, Damaged: m.Damaged, Models: m.Models, InForce: loaded != nil && loaded.Manifest.Version == m.Version,
+			Reason: m.Gate.Reason, Damaged: m.Damaged, NotReproducible: control.NotReproducibleSince(erasures, m.CreatedAt), Models: m.Models, InForce: loaded != nil && loaded.Manifest.Version == m.Version,
 		}
 	}
 	s.answer(w, r, http.StatusOK, answer)

@@ -49,6 +49,7 @@ type identity struct {
 // visitors reads profiles from the online store.
 type visitors struct {
 	online  OnlineStore
+	control Control
 	waiting chan struct{} // one token a waiting request
 }
 
@@ -56,6 +57,10 @@ type visitors struct {
 // are linked to it, for both the user's and this browser's.
 func (v *visitors) load(ctx context.Context, site string, who identity) (*visitor, error) {
 	found := &visitor{}
+	who, err := v.remembered(ctx, site, who)
+	if err != nil {
+		return nil, err
+	}
 	if who.user == "" && who.anonymous == "" {
 		return found, nil
 	}

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/millrace/millrace/internal/erasure"
 	"github.com/millrace/millrace/internal/objstore"
 	"github.com/millrace/millrace/internal/registry"
 	"github.com/millrace/millrace/lake"
@@ -51,6 +52,35 @@ type ChildRequest struct {
 	Lake        objstore.Place `json:"lake"`
 	LakeCatalog string         `json:"lake_catalog,omitempty"` // as lake.Config.Catalog; it may hold a password
 	Registry    objstore.Place `json:"registry"`
+	Erased      *Erased        `json:"erased,omitempty"`
+}
+
+// Erased is the ledger of erased people as a training process gets it: rows that are still in the lake are left out. It holds the
+// key, so it goes through a pipe and nowhere else.
+type Erased struct {
+	Key      string          `json:"key"`
+	Sequence int64           `json:"sequence"`
+	Entries  []erasure.Entry `json:"entries"`
+}
+
+// newErased is a ledger on its way; nil where nobody was erased.
+func newErased(l *erasure.Ledger) *Erased {
+	if l == nil {
+		return nil
+	}
+	return &Erased{Key: l.Key().String(), Sequence: l.Sequence(), Entries: l.Entries()}
+}
+
+// ledger is the inverse of newErased, as the lake asks for it.
+func (e *Erased) ledger(context.Context) (*erasure.Ledger, error) {
+	if e == nil {
+		return nil, nil //nolint:nilnil // a nil ledger is the empty one
+	}
+	key, err := erasure.ParseKey(e.Key)
+	if err != nil {
+		return nil, err
+	}
+	return erasure.NewLedger(key, e.Sequence, e.Entries), nil
 }
 
 // Child is the whole of the training process: it reads a ChildRequest from stdin, trains, writes Progress lines to
@@ -95,7 +125,7 @@ func trainOver(ctx context.Context, req ChildRequest, report func(Progress)) (re
 	if err != nil {
 		return Result{}, err
 	}
-	l, err := lake.Open(ctx, lake.Config{Dir: req.Lake.Dir, S3: req.Lake.S3, Catalog: req.LakeCatalog})
+	l, err := lake.Open(ctx, lake.Config{Dir: req.Lake.Dir, S3: req.Lake.S3, Catalog: req.LakeCatalog, Erased: req.Erased.ledger})
 	if err != nil {
 		return Result{}, err
 	}

@@ -149,17 +149,21 @@ func (s *Supervisor) spawn(ctx context.Context, req Request, jobID string) (Resu
 			req.Progress(p)
 		}
 	}
+	erased, err := s.cfg.Control.Ledger(ctx)
+	if err != nil {
+		return Result{}, err
+	}
 	var result Result
 	group, groupCtx := errgroup.WithContext(ctx)
 	rowCtx, childEnded := context.WithCancel(groupCtx)
 	group.Go(func() error { return s.updateRow(rowCtx, jobID, latest) })
 	group.Go(func() (err error) {
 		defer childEnded()
-		result, err = Spawn(groupCtx, process, ChildRequest{Config: req.Config, Lake: s.cfg.Lake, LakeCatalog: s.cfg.LakeCatalog, Registry: s.cfg.Registry})
+		result, err = Spawn(groupCtx, process, ChildRequest{Config: req.Config, Lake: s.cfg.Lake, LakeCatalog: s.cfg.LakeCatalog, Registry: s.cfg.Registry,
+			Erased: newErased(erased)})
 		return err
 	})
-	err := group.Wait()
-	return result, err
+	return result, group.Wait()
 }
 
 // updateRow writes progress to the job row as it comes, and at least every keepAlive.

@@ -311,3 +311,24 @@ func readLedgerRow(ctx context.Context, q queryer) (sequence int64, check string
 	}
 	return sequence, check, err
 }
+
+// NotReproducibleSince is the first erasure of a site that took rows out of the lake after a time, "" where there is none: what
+// was computed from the lake before cannot be computed again. Erasures come oldest first.
+func NotReproducibleSince(erasures []Erasure, at time.Time) string {
+	for _, e := range erasures {
+		var c struct {
+			Before map[string]int64 `json:"before"`
+		}
+		if e.Certificate == nil || json.Unmarshal(e.Certificate, &c) != nil || e.Step.Before(ErasureTruncating) {
+			continue
+		}
+		rewritten := e.FinishedAt // about: it comes soon after
+		if rewritten.IsZero() {
+			rewritten = e.UpdatedAt
+		}
+		if c.Before["lake events"] > 0 && at.Before(rewritten) {
+			return e.ID
+		}
+	}
+	return ""
+}

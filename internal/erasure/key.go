@@ -53,6 +53,15 @@ func (k Key) Hash(kind Kind, site, id string) Hash {
 // String is the hash as hexadecimal digits.
 func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 
+// MarshalText implements encoding.TextMarshaler.
+func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (h *Hash) UnmarshalText(text []byte) (err error) {
+	*h, err = ParseHash(string(text))
+	return err
+}
+
 // ParseHash reads what String wrote.
 func ParseHash(text string) (h Hash, err error) {
 	b, err := hex.DecodeString(text)
