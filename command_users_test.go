@@ -147,7 +147,9 @@ func TestEraseUser(t *testing.T) {
 // awaitErased waits until an erasure is done.
 func (p *program) awaitErased(t *testing.T, keys siteKeys, id string) {
 	t.Helper()
-	for deadline := time.Now().Add(startLimit); ; {
+	look := time.NewTicker(readyPoll)
+	defer look.Stop()
+	for deadline := time.Now().Add(startLimit); ; <-look.C {
 		status, text := p.asked(t, http.MethodGet, "/v1/erasures/"+id, keys.SecretKey, nil)
 		var job struct {
 			Step        string
@@ -162,7 +164,6 @@ func (p *program) awaitErased(t *testing.T, keys siteKeys, id string) {
 			}
 			return
 		}
-		time.Sleep(readyPoll)
 	}
 }
 
