@@ -11,6 +11,9 @@ import (
 	"github.com/millrace/millrace/lake"
 )
 
+// firstEpoch is that of a topic which Millrace has known from its first record on: what its log lacks in front is lost.
+const firstEpoch = 1
+
 // LogChangedError means that a log is not the one that was read before: it ends before a position that was reached in it,
 // or holds another record there. Going on would skip new events silently.
 type LogChangedError struct {
@@ -37,7 +40,7 @@ type origin struct {
 	id     partitionID
 	layout // of the running epoch
 	log    kafka.OffsetRange
-	landed state.Position // the fence, or the start of the log where nothing has landed in this epoch
+	landed state.Position // the fence, or where the epoch began where nothing has landed in it
 }
 
 func (o origin) fenceKey() lake.FenceKey {
@@ -92,7 +95,10 @@ func (s *Stream) standsAt(ctx context.Context, id partitionID, table string) (or
 		return o, fmt.Errorf("topic %s has no partition %d, but Millrace made it with %d: %w; restore it from its backup, or run "+
 			"`millrace topics adopt %s` to go on with the topic as it is now", id.topic, id.partition, o.partitions, errUnseen, id.topic)
 	}
-	o.landed = state.Position{Epoch: o.epoch, Offset: o.log.Start}
+	o.landed = state.Position{Epoch: o.epoch}
+	if o.epoch > firstEpoch {
+		o.landed.Offset = o.log.Start // it was taken over as it was
+	}
 	if f, ok := fences[o.fenceKey()]; ok {
 		if f.Next == lake.ClosedEpoch {
 			return o, errEpochClosed

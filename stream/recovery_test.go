@@ -87,67 +87,6 @@ func (noEpochs) TopicEpoch(context.Context, string) (control.TopicEpoch, bool, e
 	return control.TopicEpoch{}, false, nil
 }
 
-// trimmedLog is a log whose first offsets are gone.
-type trimmedLog struct {
-	Log
-	topic string
-	start int64
-}
-
-func (l trimmedLog) Offsets(ctx context.Context, topic string) (map[int32]kafka.OffsetRange, error) {
-	ranges, err := l.Log.Offsets(ctx, topic)
-	for p, r := range ranges {
-		if topic == l.topic {
-			ranges[p] = kafka.OffsetRange{Start: min(l.start, r.End), End: r.End}
-		}
-	}
-	return ranges, err
-}
-
-func (l trimmedLog) Fetch(ctx context.Context, r kafka.FetchRequest) (kafka.FetchResult, error) {
-	if r.Topic == l.topic {
-		ranges, err := l.Offsets(ctx, r.Topic)
-		if err != nil {
-			return kafka.FetchResult{}, err
-		}
-		if start := ranges[r.Partition].Start; r.Offset < start {
-			return kafka.FetchResult{}, &kafka.ErrBelowStart{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Start: start}
-		}
-	}
-	return l.Log.Fetch(ctx, r)
-}
-
-// TestLostOffsetsAreCounted lets retention win against a stream that stood still: the gap is reported, not jumped silently,
-// and everything behind it is taken.
-func TestLostOffsetsAreCounted(t *testing.T) {
-	h := newHouse(t)
-	visitor := func(id string) *event.Event { return view(id, "b1", "a") }
-	h.produce(visitor("e0"))
-	s := h.start()
-	s.drain()
-	s.halt()
-	h.produce(visitor("e1"), visitor("e2"), visitor("e3"))
-	h.useLog = trimmedLog{Log: h.client, topic: event.TopicEvents, start: 3}
-	s = h.start()
-	if err := s.Drained(t.Context()); err != nil && !errors.Is(err, ErrLost) { // the gap may be met before the call or in it
-		t.Fatal(err)
-	}
-	h.checkLanded(map[string]bool{"e0": true, "e3": true})
-	if lost := metric(t, h.metrics, "millrace_lost_offsets_total"); lost != 2 {
-		t.Fatalf("%v lost offsets counted, want 2", lost)
-	}
-	h.checkGaps(1, 3)
-	s.halt()
-	h.produce(visitor("e4"), visitor("e5"))
-	h.useLog = trimmedLog{Log: h.client, topic: event.TopicEvents, start: 6} // nothing is left that would show where to go on
-	s = h.start()
-	if err := s.Drained(t.Context()); err != nil && !errors.Is(err, ErrLost) {
-		t.Fatal(err)
-	}
-	h.checkGaps(1, 3, 4, 6)
-	verify(t, s.Stream)
-}
-
 // checkGaps asks that the events table has marks of exactly these gaps, given as from and to.
 func (h *house) checkGaps(want ...int64) {
 	h.t.Helper()

@@ -16,8 +16,11 @@ import (
 )
 
 // simOffsets is how far the first offsets of two partitions of events are from each other, so that an offset tells its
-// partition. Logs whose beginning was removed are nothing special.
+// partition.
 const simOffsets = 1 << 20
+
+// simEpoch is the epoch of every topic: taken over when its logs began where they do.
+const simEpoch = 2
 
 func eventPartition(number int32) partitionID { return partitionID{event.TopicEvents, number} }
 

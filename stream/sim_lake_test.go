@@ -275,10 +275,10 @@ func TestModelOfTheLake(t *testing.T) {
 
 func checkLakeContract(t *testing.T, l simLake) {
 	landing := func(hash uint64, from, next int64, rows ...int64) lake.Landing {
-		in := lake.Landing{Fences: []lake.Fence{{Topic: event.TopicEvents, Epoch: 1, Partition: 2, From: from, Next: next, Hash: hash}}}
+		in := lake.Landing{Fences: []lake.Fence{{Topic: event.TopicEvents, Epoch: simEpoch, Partition: 2, From: from, Next: next, Hash: hash}}}
 		for _, offset := range rows {
 			in.Events = append(in.Events, lake.EventRow{Event: view(fmt.Sprintf("e%d", offset), "b", "i"),
-				At: lake.Position{Topic: event.TopicEvents, Epoch: 1, Partition: 2, Offset: offset}})
+				At: lake.Position{Topic: event.TopicEvents, Epoch: simEpoch, Partition: 2, Offset: offset}})
 		}
 		return in
 	}
@@ -320,7 +320,7 @@ func checkLakeContract(t *testing.T, l simLake) {
 		if err := l.ScanEvents(t.Context(), lake.ScanRequest{Table: lake.TableEvents}, func(lake.EventRow) error { rows++; return nil }); err != nil {
 			t.Fatal(err)
 		}
-		if next := fences[lake.FenceKey{Topic: event.TopicEvents, Epoch: 1, Partition: 2}].Next; next != c.next || rows != c.rows {
+		if next := fences[lake.FenceKey{Topic: event.TopicEvents, Epoch: simEpoch, Partition: 2}].Next; next != c.next || rows != c.rows {
 			t.Fatalf("%s: %d rows up to %d, want %d up to %d", c.name, rows, next, c.rows, c.next)
 		}
 	}

@@ -36,7 +36,7 @@ func newBatchAnswer(l *simLog, t *tally) (*batchAnswer, error) {
 	}
 	for number := range int32(simExposurePartitions) {
 		for _, r := range l.records(partitionID{event.TopicExposures, number}) {
-			a.landed[lake.Position{Topic: r.Topic, Epoch: 1, Partition: number, Offset: r.Offset}] = string(r.Value)
+			a.landed[lake.Position{Topic: r.Topic, Epoch: simEpoch, Partition: number, Offset: r.Offset}] = string(r.Value)
 		}
 	}
 	return a, nil
@@ -56,7 +56,7 @@ func (a *batchAnswer) addEvents(l *simLog, number int32, t *tally) error {
 	items := make(map[string]*feature.ItemAggregate)
 	sites := make(map[string]*feature.SiteAggregate)
 	for _, r := range l.records(partitionID{event.TopicEvents, number}) {
-		at := lake.Position{Topic: r.Topic, Epoch: 1, Partition: number, Offset: r.Offset}
+		at := lake.Position{Topic: r.Topic, Epoch: simEpoch, Partition: number, Offset: r.Offset}
 		e := &event.Event{}
 		if err := event.Unmarshal(r.Value, e); err != nil {
 			a.letters[at] = true
@@ -78,7 +78,7 @@ func (a *batchAnswer) addEvents(l *simLog, number int32, t *tally) error {
 		seen[id] = true
 		a.landed[at] = string(r.Value)
 		set := func(key string, value []byte) {
-			a.online[key] = onlinestore.Row{Key: key, Version: feature.Version, Epoch: 1, Offset: r.Offset, Value: value}
+			a.online[key] = onlinestore.Row{Key: key, Version: feature.Version, Epoch: simEpoch, Offset: r.Offset, Value: value}
 		}
 		item := func(id string, change func(*feature.ItemAggregate)) {
 			key := onlinestore.ItemKey(onlinestore.ItemShare{Site: e.Site, Item: id, Partition: number})

@@ -100,11 +100,11 @@ func (p *simProcess) begin(cancel context.CancelFunc) (*simLife, *Stream, error)
 	return life, s, nil
 }
 
-// simEpochs knows every topic in its first life.
+// simEpochs knows every topic.
 type simEpochs struct{}
 
 func (simEpochs) TopicEpoch(_ context.Context, topic string) (control.TopicEpoch, bool, error) {
-	return control.TopicEpoch{Topic: topic, Epoch: 1, Partitions: simEventPartitions}, true, nil
+	return control.TopicEpoch{Topic: topic, Epoch: simEpoch, Partitions: simEventPartitions}, true, nil
 }
 
 // arm lets an action happen when the process comes to its step.

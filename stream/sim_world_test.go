@@ -195,7 +195,7 @@ func (w *simWorld) leaveBehind() error {
 	leave := func(key string, number int32, after int64) {
 		end := eventPartition(number).start() + int64(len(w.log.records(eventPartition(number))))
 		if behind := end - after - 1; behind > 0 {
-			left = append(left, onlinestore.Row{Key: key, Version: version, Epoch: 1, Offset: after + 1 + int64(w.plan.draw(int(behind), "left", key)),
+			left = append(left, onlinestore.Row{Key: key, Version: version, Epoch: simEpoch, Offset: after + 1 + int64(w.plan.draw(int(behind), "left", key)),
 				Value: []byte("of an earlier version")})
 		}
 	}
@@ -271,7 +271,7 @@ func (w *simWorld) landed(ctx context.Context) (map[lake.Position][]string, erro
 func (w *simWorld) buried() map[lake.Position]bool {
 	at := make(map[lake.Position]bool)
 	for _, r := range w.log.records(partitionID{event.TopicDead, 0}) {
-		p := lake.Position{Epoch: 1}
+		p := lake.Position{Epoch: simEpoch}
 		for _, h := range r.Headers {
 			switch n, _ := strconv.ParseInt(string(h.Value), 10, 64); h.Key { // only numbers are asked for
 			case HeaderTopic:
@@ -303,7 +303,7 @@ func (w *simWorld) caughtUp(ctx context.Context) (bool, error) {
 			return false, err
 		}
 		for number, r := range ranges {
-			if fences[lake.FenceKey{Topic: topic, Epoch: 1, Partition: number}].Next < r.End && r.End > r.Start {
+			if fences[lake.FenceKey{Topic: topic, Epoch: simEpoch, Partition: number}].Next < r.End && r.End > r.Start {
 				return false, nil
 			}
 		}

@@ -52,8 +52,8 @@ const (
 	// DefaultCacheBytes is the block cache that the states of all partitions of a process share.
 	DefaultCacheBytes = 64 << 20
 	// DefaultRowBytes is what decoded rows may take in memory, those of all partitions of a process together: what some
-	// 50,000 visitors of a shop left behind last.
-	DefaultRowBytes = 192 << 20
+	// 33,000 visitors of a shop left behind last.
+	DefaultRowBytes = 128 << 20
 	// fetchBytes is what fetched and not yet applied records may take in memory, those of all partitions of a process
 	// together: some eight full answers, more than its cores work on at once.
 	fetchBytes = 64 << 20
@@ -259,15 +259,15 @@ func (s *Stream) runs() bool {
 	return s.running
 }
 
-// handle owns one assigned partition until ctx ends. While control store or catalog do not answer it opens the partition
-// again and again: another process could not do better.
+// handle owns one assigned partition until ctx ends. While Kafka, control store or catalog do not answer it opens the
+// partition again and again: another process could not do better.
 func (s *Stream) handle(ctx context.Context, topic string, partition int32, commit func(next int64)) error {
 	for pause := retryMin; ; pause = min(2*pause, retryMax) {
 		err := s.handleOnce(ctx, topic, partition, commit)
-		if !sqldb.Unavailable(err) {
+		if !sqldb.Unavailable(err) && !kafka.Transient(err) {
 			return err
 		}
-		s.log.Error("a partition waits for control store or catalog", "topic", topic, "partition", partition, "error", err, "pause", pause)
+		s.log.Error("a partition waits for Kafka, control store or catalog", "topic", topic, "partition", partition, "error", err, "pause", pause)
 		select {
 		case <-ctx.Done():
 			return nil

@@ -109,7 +109,8 @@ func (f *failure) set(err error) {
 	})
 }
 
-// follow starts every generation of the group until ctx ends or the group cannot be joined.
+// follow starts every generation of the group until ctx ends or the group refuses. While no broker answers it goes on trying:
+// nobody else could do better, and what it has lies where the next generation finds it.
 func (g *Group) follow(ctx context.Context, cg *kafkago.ConsumerGroup, handle Handler, failed *failure) error {
 	var troubleSince time.Time
 	for {
@@ -125,7 +126,8 @@ func (g *Group) follow(ctx context.Context, cg *kafkago.ConsumerGroup, handle Ha
 		case troubleSince.IsZero():
 			troubleSince = time.Now()
 		case time.Since(troubleSince) > retryFor:
-			return fmt.Errorf("join group %s: gave up after %v: %w", g.cfg.Group, retryFor, g.client.explain(err))
+			g.cfg.Log.Error("the group cannot be joined; trying on", "group", g.cfg.Group, "for", retryFor, "error", g.client.explain(err))
+			troubleSince = time.Now()
 		}
 	}
 }
