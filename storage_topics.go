@@ -110,6 +110,9 @@ func (s *storage) topicSpec(name string) kafka.TopicSpec {
 	if slices.Contains(compactedTopics, name) {
 		spec.Config = map[string]string{"cleanup.policy": "compact", "min.compaction.lag.ms": millis(minCompactionLag)}
 	}
+	if spec.Replication > 1 { // what is acknowledged survives a broker, and writing goes on without one of three
+		spec.Config["min.insync.replicas"] = strconv.Itoa(max(2, spec.Replication-1))
+	}
 	return spec
 }
 

@@ -106,7 +106,8 @@ func (o *overlay) follow(ctx context.Context, partition int32, r kafka.OffsetRan
 			next = below.Start // what retention has removed is old
 			continue
 		case errors.As(err, &above):
-			next = above.Start // the topic was made anew
+			o.log.WarnContext(ctx, "the topic of closed sessions was made anew; it is read from its start", "partition", partition, "error", err)
+			next = above.Start
 			continue
 		case err != nil:
 			if ctx.Err() == nil {
