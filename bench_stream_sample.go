@@ -16,10 +16,12 @@ const (
 	sampleDuplicates = 100   // one event of so many comes twice
 	sampleItems      = 20_000
 	sampleSlots      = 40 // categories, ten brands to each
+	sampleList       = 8  // items of a list that is shown
 )
 
-// shopSample is a busy shop: sessions of some events that run side by side, skewed items, mostly views, and beacons that
-// send again what they sent already.
+// shopSample is a busy shop: sessions of some events that run side by side, skewed items, mostly views, some searches, dwell
+// times and lists with the clicks on them, so that every feature has something to count, and beacons that send again what they
+// sent already.
 type shopSample struct {
 	rng      *rand.Rand
 	items    *rand.Zipf
@@ -77,24 +79,47 @@ func (s *shopSample) next() *event.Event {
 	if s.rng.IntN(sampleSession) == 0 {
 		s.running[slot] = s.arrive()
 	}
+	at := s.at.Truncate(time.Millisecond)
+	e := &event.Event{
+		EventID: event.NewID(s.at), Site: event.DefaultSite, OccurredAt: at, ReceivedAt: at,
+		AnonymousID: fmt.Sprintf("v%07d", visit.visitor), SessionID: fmt.Sprintf("s%08x", visit.session),
+		Items: []event.Item{s.item()}, UserAgentFamily: "Chrome", Device: "desktop",
+	}
+	s.act(e)
+	return e
+}
+
+// item draws one of the shop's items.
+func (s *shopSample) item() event.Item {
 	item := s.items.Uint64()
 	price := float64(item%9000)/100 + 1
 	category := int(item % sampleSlots)
-	kind := event.ViewItem
+	return event.Item{ItemID: fmt.Sprintf("sku-%05d", item), Price: &price, ItemCategory: fmt.Sprintf("cat-%d", category),
+		ItemBrand: fmt.Sprintf("b-%d", category*10+int(item/sampleSlots)%10)}
+}
+
+// act draws what a visitor does with an item.
+func (s *shopSample) act(e *event.Event) {
 	switch chance := s.rng.IntN(100); {
 	case chance < 2:
-		kind = event.Purchase
+		e.Type = event.Purchase
 	case chance < 10:
-		kind = event.AddToCart
+		e.Type = event.AddToCart
+	case chance < 15:
+		place := int32(s.rng.IntN(sampleList))
+		e.Type, e.Rec = event.SelectItem, &event.Rec{RecID: "r", Placement: "home", Index: &place}
 	case chance < 20:
-		kind = event.SelectItem
-	}
-	at := s.at.Truncate(time.Millisecond)
-	return &event.Event{
-		EventID: event.NewID(s.at), Site: event.DefaultSite, Type: kind, OccurredAt: at, ReceivedAt: at,
-		AnonymousID: fmt.Sprintf("v%07d", visit.visitor), SessionID: fmt.Sprintf("s%08x", visit.session),
-		Items: []event.Item{{ItemID: fmt.Sprintf("sku-%05d", item), Price: &price, ItemCategory: fmt.Sprintf("cat-%d", category),
-			ItemBrand: fmt.Sprintf("b-%d", category*10+int(item/sampleSlots)%10)}},
-		UserAgentFamily: "Chrome", Device: "desktop",
+		e.Type, e.Rec = event.ViewItemList, &event.Rec{RecID: "r", Placement: "home"}
+		for place := range int32(sampleList) {
+			shown := event.Item{ItemID: s.item().ItemID, Index: &place}
+			e.Items = append(e.Items[:place], shown)
+		}
+	case chance < 25:
+		e.Type, e.Items, e.SearchTerm = event.Search, nil, fmt.Sprintf("term %d", s.rng.IntN(500))
+	case chance < 40:
+		shown := int64(s.rng.IntN(60_000))
+		e.Type, e.Engagement = event.Engage, &event.Engagement{VisibleMs: shown, FocusedMs: shown / 2}
+	default:
+		e.Type = event.ViewItem
 	}
 }
