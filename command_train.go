@@ -23,7 +23,7 @@ func newSupervisor(cfg *Config, store *control.Store, log *slog.Logger, metrics 
 		return nil, fmt.Errorf("find own program: %w", err)
 	}
 	return trainer.NewSupervisor(trainer.SupervisorConfig{
-		Control: store, Process: trainer.Process{Exe: exe}, Lake: cfg.shared("lake"), LakeCatalog: cfg.catalogPlace(), Registry: cfg.shared("models"),
+		Control: store, Process: trainer.Process{Exe: exe}, Lake: cfg.shared("lake"), LakeCatalog: cfg.catalogPlace(), LakeREST: cfg.restCatalog(), Registry: cfg.shared("models"),
 		Log: telemetry.Component(log, "trainer"), Metrics: metrics,
 	})
 }

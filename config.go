@@ -127,6 +127,8 @@ func defaults() map[string]any {
 		"kafka.retention":          "168h",
 		"control.dsn":              "",
 		"lake.catalog":             "",
+		"lake.catalog_token":       "",
+		"lake.warehouse":           "",
 		"lake.retention.events":    0,
 		"lake.retention.exposures": 0,
 		"bucket":                   "",

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/sqldb"
+	"github.com/millrace/millrace/lake"
 )
 
 // KafkaConfig is the cluster that roles on several machines meet on.
@@ -38,8 +39,10 @@ type ControlConfig struct {
 
 // LakeConfig is the lake's catalog, and how long it keeps rows.
 type LakeConfig struct {
-	Catalog   string          `koanf:"catalog"` // PostgreSQL, like control.dsn, which it defaults to
-	Retention RetentionConfig `koanf:"retention"`
+	Catalog      string          `koanf:"catalog"`       // PostgreSQL, like control.dsn, which it defaults to, or the URL of an Iceberg REST catalog
+	CatalogToken string          `koanf:"catalog_token"` // for a REST catalog
+	Warehouse    string          `koanf:"warehouse"`     // of a REST catalog that has several
+	Retention    RetentionConfig `koanf:"retention"`
 }
 
 // RetentionConfig says how many days a table of the lake keeps, counted back from its newest; 0 keeps all. What is dropped can
@@ -91,7 +94,7 @@ var requirements = []requirement{
 
 // sharedKeys begin the keys that say where the shared worlds are, embeddedKeys those of what only `up` brings along.
 var (
-	sharedKeys   = []string{"kafka.", "control.", "lake.catalog", "bucket", "s3.", "online."}
+	sharedKeys   = []string{"kafka.", "control.", "lake.catalog", "lake.warehouse", "bucket", "s3.", "online."}
 	embeddedKeys = []string{"broker.", "kafka_listen", "demo."}
 )
 
@@ -148,13 +151,27 @@ func (c *Config) checkCluster(check func(ok bool, format string, args ...any)) {
 	check(c.Kafka.TLS || c.Kafka.TLSCA == "", "kafka.tls_ca is set, but kafka.tls is not")
 	check(c.Online.TLS || c.Online.TLSCA == "", "online.tls_ca is set, but online.tls is not")
 	for key, dsn := range map[string]string{"control.dsn": c.Control.DSN, "lake.catalog": c.Lake.Catalog} {
+		if key == "lake.catalog" && lake.IsRESTCatalog(dsn) {
+			continue
+		}
 		_, err := url.Parse(dsn)
 		check(dsn == "" || err == nil && sqldb.IsURL(dsn), "%s: use postgres://USER:PASSWORD@HOST/DATABASE, with %%XX for what a URL cannot hold", key)
 	}
+	checkRESTCatalog(c.Lake, check)
 	check(c.Lake.Catalog == "" || c.Control.DSN != "", "lake.catalog is set, but control.dsn is not: roles need both, or control.dsn alone")
 	check(c.Kafka.Partitions >= 1 && c.Kafka.Partitions <= 10_000, "kafka.partitions %d: use 1 to 10000", c.Kafka.Partitions)
 	check(c.Kafka.Replication >= 0 && c.Kafka.Replication <= 100, "kafka.replication %d: use the number of copies, or 0 for the brokers' default", c.Kafka.Replication)
 	check(c.Kafka.Retention >= time.Hour, "kafka.retention %s: use 1h or more", c.Kafka.Retention)
+}
+
+// checkRESTCatalog is the part of Validate that is about a catalog behind the Iceberg REST API.
+func checkRESTCatalog(c LakeConfig, check func(ok bool, format string, args ...any)) {
+	if !lake.IsRESTCatalog(c.Catalog) {
+		check(c.CatalogToken == "" && c.Warehouse == "", "lake.catalog_token or lake.warehouse is set, but lake.catalog is no http:// or https:// URL")
+		return
+	}
+	at, err := url.Parse(c.Catalog)
+	check(err == nil && at.Host != "" && at.User == nil, "lake.catalog: use https://HOST/PATH, the part before /v1, and lake.catalog_token for what it asks for")
 }
 
 // require reports every key that is missing for what a role or command needs.
@@ -207,6 +224,11 @@ func (c *Config) catalogPlace() string {
 	return c.Control.DSN
 }
 
+// restCatalog is what a REST catalog wants to know.
+func (c *Config) restCatalog() lake.RESTCatalog {
+	return lake.RESTCatalog{Token: c.Lake.CatalogToken, Warehouse: c.Lake.Warehouse}
+}
+
 // shown is a key's value as it may be printed.
 func (c *Config) shown(key string) any {
 	value := c.values[key]
@@ -214,7 +236,7 @@ func (c *Config) shown(key string) any {
 	switch {
 	case !ok || text == "":
 		return value
-	case strings.HasSuffix(key, ".password"), strings.HasSuffix(key, ".secret_key"), key == "erasure.key":
+	case strings.HasSuffix(key, ".password"), strings.HasSuffix(key, ".secret_key"), key == "erasure.key", key == "lake.catalog_token":
 		return "(hidden)"
 	case key == "control.dsn" || key == "lake.catalog":
 		return withoutPassword(text)

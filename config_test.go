@@ -80,7 +80,8 @@ func TestConfigOfAStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := []string{"MILLRACE_BUCKET=s3://shop/some/prefix/", "MILLRACE_S3__ENDPOINT=https://store:8333", "MILLRACE_S3__REGION=eu-1",
-		"MILLRACE_S3__ACCESS_KEY=me", "MILLRACE_S3__SECRET_KEY_FILE=" + secret, "MILLRACE_S3__PATH_STYLE=true"}
+		"MILLRACE_S3__ACCESS_KEY=me", "MILLRACE_S3__SECRET_KEY_FILE=" + secret, "MILLRACE_S3__PATH_STYLE=true",
+		"MILLRACE_CONTROL__DSN=postgres://db/m", "MILLRACE_LAKE__CATALOG=https://catalog/api", "MILLRACE_LAKE__CATALOG_TOKEN=hush", "MILLRACE_LAKE__WAREHOUSE=w"}
 	cfg, err := loadConfig("", env, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -91,6 +92,9 @@ func TestConfigOfAStore(t *testing.T) {
 	}
 	if got := cfg.shared("").Location("state"); got != "s3://shop/some/prefix/state" {
 		t.Errorf("states are in %s", got)
+	}
+	if rest := cfg.restCatalog(); cfg.catalogPlace() != "https://catalog/api" || rest.Token != "hush" || rest.Warehouse != "w" {
+		t.Errorf("the catalog is %s, %+v", cfg.catalogPlace(), rest)
 	}
 	var printed strings.Builder
 	if err := (&app{stdout: &printed}).printConfig(cfg); err != nil {
@@ -127,6 +131,8 @@ func TestConfigMistakes(t *testing.T) {
 		"bad broker":          {env: []string{"MILLRACE_KAFKA__BROKERS=kafka"}, want: "kafka.brokers"},
 		"catalog alone":       {env: []string{"MILLRACE_LAKE__CATALOG=postgres://db/m"}, want: "control.dsn"},
 		"bad retention":       {env: []string{"MILLRACE_LAKE__RETENTION__EVENTS=-1"}, want: "lake.retention.events"},
+		"token alone":         {env: []string{"MILLRACE_LAKE__CATALOG_TOKEN=hush"}, want: "lake.catalog is no http"},
+		"catalog with a user": {env: []string{"MILLRACE_CONTROL__DSN=postgres://db/m", "MILLRACE_LAKE__CATALOG=https://me:hush@catalog"}, want: "lake.catalog_token"},
 		"other scheme":        {env: []string{"MILLRACE_BUCKET=gs://shop"}, want: "s3://NAME/PREFIX"},
 		"no bucket name":      {env: []string{"MILLRACE_BUCKET=s3:///lake"}, want: "NAME is that of a bucket"},
 		"hidden prefix":       {env: []string{"MILLRACE_BUCKET=s3://shop/.lake"}, want: "segments"},

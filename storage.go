@@ -69,12 +69,12 @@ func openLake(ctx context.Context, cfg *Config, known *control.Store) (*lake.Lak
 		place.Dir = cfg.path(scratchDir)
 	}
 	opened, err := lake.Open(ctx, lake.Config{
-		Dir: place.Dir, S3: place.S3, Catalog: cfg.catalogPlace(),
+		Dir: place.Dir, S3: place.S3, Catalog: cfg.catalogPlace(), REST: cfg.restCatalog(),
 		Retention: lake.Retention{EventDays: cfg.Lake.Retention.Events, ExposureDays: cfg.Lake.Retention.Exposures},
 		Erased:    known.Ledger,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w%s", err, ifShared(cfg, "check bucket and lake.catalog"))
+		return nil, fmt.Errorf("%w%s", err, ifShared(cfg, "check bucket, lake.catalog and, for a REST catalog, lake.catalog_token and lake.warehouse"))
 	}
 	return opened, nil
 }

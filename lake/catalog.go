@@ -2,141 +2,68 @@ package lake
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"path"
+	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/apache/iceberg-go/table"
 	"github.com/google/uuid"
-
-	"github.com/millrace/millrace/internal/sqldb"
 )
 
 // catalogName is the catalog's name inside the database; engines that open it ask for it.
 const catalogName = "millrace"
 
-// catalog is an Iceberg SQL catalog: the two tables of the Iceberg JDBC catalog specification (schema V1), in SQLite or
-// PostgreSQL, so that pyiceberg, Spark and others can open the same database. It is our own because a commit must be durable in the order
-// data, manifests, metadata, pointer, which the library's catalog leaves to the file system, and because the pointer
-// moves here only from exactly the metadata version that a transaction was built on. The library's catalog checks the
-// snapshot only, so two commits that move fences but add no rows could overwrite each other.
-type catalog struct {
-	db    *sqldb.DB
-	files files
-}
-
 // errNoTable reports that the catalog does not know a table.
 var errNoTable = errors.New("no such table in the catalog")
 
-const catalogSchema = `
-CREATE TABLE IF NOT EXISTS iceberg_tables (
-	catalog_name VARCHAR NOT NULL,
-	table_namespace VARCHAR NOT NULL,
-	table_name VARCHAR NOT NULL,
-	iceberg_type VARCHAR,
-	metadata_location VARCHAR,
-	previous_metadata_location VARCHAR,
-	PRIMARY KEY (catalog_name, table_namespace, table_name));
-CREATE TABLE IF NOT EXISTS iceberg_namespace_properties (
-	catalog_name VARCHAR NOT NULL,
-	namespace VARCHAR NOT NULL,
-	property_key VARCHAR NOT NULL,
-	property_value VARCHAR,
-	PRIMARY KEY (catalog_name, namespace, property_key));`
-
-// openCatalog opens the catalog database, a file or a URL, and creates what is missing in it. Writers of several processes
-// meet here.
-func openCatalog(ctx context.Context, place string, in files) (*catalog, error) {
-	db, err := sqldb.Open(ctx, place)
-	if err != nil {
-		return nil, fmt.Errorf("open catalog: %w", err)
-	}
-	err = db.Alone(ctx, func(tx *sqldb.Tx) error {
-		if _, err := tx.ExecContext(ctx, catalogSchema); err != nil {
-			return err
-		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO iceberg_namespace_properties VALUES (?, ?, 'exists', 'true') ON CONFLICT DO NOTHING`, catalogName, Namespace)
-		return err
-	})
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("create catalog: %w", err), db.Close())
-	}
-	return &catalog{db: db, files: in}, nil
+// catalog knows which version of each table is the current one.
+type catalog interface {
+	// pointer returns the current metadata location of a table, or errNoTable.
+	pointer(ctx context.Context, ident table.Identifier) (string, error)
+	// create registers a new table; it is no error when another process has just done so.
+	create(ctx context.Context, ident table.Identifier, meta table.Metadata) error
+	// load returns the current version of a table. known, if not nil, is returned again when it still is the current one.
+	load(ctx context.Context, ident table.Identifier, known *table.Table) (*table.Table, error)
+	// version is one version of a table as a catalog for the library's transactions: a commit through it succeeds only if
+	// the table still is at this version, and whatever else it did, was not done. An error that is not table.ErrCommitFailed
+	// leaves open whether the commit happened.
+	version(meta table.Metadata, at string) table.CatalogIO
+	close() error
 }
 
-func (c *catalog) close() error {
-	c.files.close()
-	return c.db.Close()
-}
-
-// pointer returns the current metadata location of a table, or errNoTable.
-func (c *catalog) pointer(ctx context.Context, ident table.Identifier) (string, error) {
-	var at sql.NullString
-	err := c.db.QueryRowContext(ctx, `SELECT metadata_location FROM iceberg_tables WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?`,
-		catalogName, ident[0], ident[1]).Scan(&at)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", fmt.Errorf("%s: %w", strings.Join(ident, "."), errNoTable)
+// openCatalog opens a catalog of the lake's files: by its REST API, or in a database.
+func openCatalog(ctx context.Context, cfg Config, in files) (catalog, error) {
+	switch {
+	case IsRESTCatalog(cfg.Catalog):
+		return openRESTCatalog(ctx, cfg, in)
+	case cfg.Catalog == "":
+		return openSQLCatalog(ctx, filepath.Join(cfg.Dir, "catalog.db"), in)
 	}
-	if err != nil {
-		return "", fmt.Errorf("read catalog: %w", err)
-	}
-	return at.String, nil
-}
-
-// create registers a new table; it is no error when another process has just done so.
-func (c *catalog) create(ctx context.Context, ident table.Identifier, meta table.Metadata) error {
-	at, err := c.stage(ctx, meta, 0)
-	if err != nil {
-		return err
-	}
-	_, err = c.db.ExecContext(ctx, `INSERT INTO iceberg_tables (catalog_name, table_namespace, table_name, iceberg_type, metadata_location)
-		VALUES (?, ?, ?, 'TABLE', ?) ON CONFLICT DO NOTHING`, catalogName, ident[0], ident[1], at)
-	if err != nil {
-		return fmt.Errorf("create table %s: %w", strings.Join(ident, "."), err)
-	}
-	return nil
-}
-
-// maxLoadTries bounds how often a reader starts again because the version it has just looked up was deleted under it.
-const maxLoadTries = 5
-
-// load returns the current version of a table. known, if not nil, is returned again when it still is the current one.
-func (c *catalog) load(ctx context.Context, ident table.Identifier, known *table.Table) (*table.Table, error) {
-	var lastErr error
-	for range maxLoadTries {
-		at, err := c.pointer(ctx, ident)
-		if err != nil {
-			return nil, err
-		}
-		if known != nil && known.MetadataLocation() == at {
-			return known, nil
-		}
-		t, err := table.NewFromLocation(ctx, ident, at, forIceberg(c.files), &version{catalog: c})
-		if errors.Is(err, fs.ErrNotExist) {
-			lastErr = fmt.Errorf("read metadata of %s: %w", strings.Join(ident, "."), err)
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read metadata of %s: %w", strings.Join(ident, "."), err)
-		}
-		return c.pin(t.Metadata(), at, ident), nil
-	}
-	return nil, lastErr
+	return openSQLCatalog(ctx, cfg.Catalog, in)
 }
 
 // pin binds a table to the version it was read at.
-func (c *catalog) pin(meta table.Metadata, at string, ident table.Identifier) *table.Table {
-	return table.New(ident, meta, at, forIceberg(c.files), &version{catalog: c, meta: meta, at: at})
+func pin(c catalog, in files, ident table.Identifier, meta table.Metadata, at string) *table.Table {
+	return table.New(ident, meta, at, forIceberg(in), c.version(meta, at))
+}
+
+// withExpiry adds to a commit that expired snapshots go out of the result. The list of snapshots is written anew by every
+// commit, so it is kept short here, where it costs no version of its own.
+func withExpiry(meta table.Metadata, updates []table.Update) []table.Update {
+	// The table's own clock, so that a table that was left alone for a while does not forget what is read right now.
+	now := time.UnixMilli(meta.LastUpdatedMillis())
+	expired := expiredSnapshots(meta.Snapshots(), pinnedSnapshots(meta), now)
+	if len(expired) == 0 {
+		return updates
+	}
+	return append(slices.Clone(updates), table.NewRemoveSnapshotsUpdate(expired, false))
 }
 
 // stage writes a version of the metadata durably under a fresh name and returns its location.
-func (c *catalog) stage(ctx context.Context, meta table.Metadata, number int) (string, error) {
+func stage(ctx context.Context, in files, meta table.Metadata, number int) (string, error) {
 	at := fmt.Sprintf("%s/metadata/%05d-%s.metadata.json", meta.Location(), number, uuid.New())
 	var text []byte
 	var err error
@@ -148,74 +75,8 @@ func (c *catalog) stage(ctx context.Context, meta table.Metadata, number int) (s
 	if err != nil {
 		return "", fmt.Errorf("encode metadata: %w", err)
 	}
-	if err := writeFile(ctx, c.files, at, text); err != nil {
+	if err := writeFile(ctx, in, at, text); err != nil {
 		return "", fmt.Errorf("write metadata: %w", err)
 	}
 	return at, nil
-}
-
-// version is one version of one table as a catalog for the library's transactions: a commit through it succeeds only if
-// the table still is at this version.
-type version struct {
-	*catalog
-	meta table.Metadata
-	at   string
-}
-
-var _ table.CatalogIO = (*version)(nil)
-
-// LoadTable returns the table's current version.
-func (v *version) LoadTable(ctx context.Context, ident table.Identifier) (*table.Table, error) {
-	return v.load(ctx, ident, nil)
-}
-
-// CommitTable applies the updates to this version, takes expired snapshots out of the result and moves the pointer. The
-// list of snapshots is written anew by every commit, so it is kept short here, where it costs no version of its own. An
-// error that is not table.ErrCommitFailed leaves open whether the commit happened.
-func (v *version) CommitTable(ctx context.Context, ident table.Identifier, reqs []table.Requirement, updates []table.Update) (table.Metadata, string, error) {
-	for _, r := range reqs {
-		if err := r.Validate(v.meta); err != nil {
-			return nil, "", fmt.Errorf("%w: %w", table.ErrCommitFailed, err)
-		}
-	}
-	// The table's own clock, so that a table that was left alone for a while does not forget what is read right now.
-	now := time.UnixMilli(v.meta.LastUpdatedMillis())
-	if expired := expiredSnapshots(v.meta.Snapshots(), pinnedSnapshots(v.meta), now); len(expired) > 0 {
-		updates = append(slices.Clone(updates), table.NewRemoveSnapshotsUpdate(expired, false))
-	}
-	next, err := table.UpdateTableMetadata(v.meta, updates, v.at)
-	if err != nil {
-		return nil, "", fmt.Errorf("%w: apply updates: %w", table.ErrCommitFailed, err)
-	}
-	number, err := metadataNumber(v.at)
-	if err != nil {
-		return nil, "", err
-	}
-	at, err := v.stage(ctx, next, number+1)
-	if err != nil {
-		return nil, "", err
-	}
-	res, err := v.db.ExecContext(ctx, `UPDATE iceberg_tables SET metadata_location = ?, previous_metadata_location = ?
-		WHERE catalog_name = ? AND table_namespace = ? AND table_name = ? AND metadata_location = ?`,
-		at, v.at, catalogName, ident[0], ident[1], v.at)
-	if err != nil {
-		return nil, "", fmt.Errorf("move table pointer: %w", err)
-	}
-	moved, err := res.RowsAffected()
-	if err != nil {
-		return nil, "", fmt.Errorf("move table pointer: %w", err)
-	}
-	if moved == 0 {
-		return nil, "", fmt.Errorf("%w: %s is no longer at %s", table.ErrCommitFailed, strings.Join(ident, "."), path.Base(v.at))
-	}
-	return next, at, nil
-}
-
-// metadataNumber reads the running number that begins the name of a metadata file.
-func metadataNumber(at string) (int, error) {
-	var n int
-	if _, err := fmt.Sscanf(path.Base(at), "%d-", &n); err != nil {
-		return 0, fmt.Errorf("metadata file %q has no version number", at)
-	}
-	return n, nil
 }

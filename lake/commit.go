@@ -208,7 +208,7 @@ func (l *Lake) commitOnce(ctx context.Context, spec tableSpec, t *table.Table, i
 		return err
 	}
 	l.drop(spec, t, done)
-	l.remember(spec, l.catalog.pin(done.Metadata(), done.MetadataLocation(), spec.ident()))
+	l.remember(spec, pin(l.catalog, l.files, spec.ident(), done.Metadata(), done.MetadataLocation()))
 	return nil
 }
 

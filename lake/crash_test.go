@@ -247,7 +247,7 @@ func runWriter(t *testing.T, cfg Config, commits int) (ended bool, err error) {
 // configText hands a configuration to another process.
 func configText(t *testing.T, cfg Config) string {
 	t.Helper()
-	text, err := json.Marshal(handedConfig{cfg.Dir, cfg.S3, cfg.Catalog})
+	text, err := json.Marshal(handedConfig{cfg.Dir, cfg.S3, cfg.Catalog, cfg.REST})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,13 +260,14 @@ func configFrom(t *testing.T, text string) Config {
 	if err := json.Unmarshal([]byte(text), &cfg); err != nil {
 		t.Fatal(err)
 	}
-	return Config{Dir: cfg.Dir, S3: cfg.S3, Catalog: cfg.Catalog}
+	return Config{Dir: cfg.Dir, S3: cfg.S3, Catalog: cfg.Catalog, REST: cfg.REST}
 }
 
 type handedConfig struct {
 	Dir     string
 	S3      *objstore.S3Config
 	Catalog string
+	REST    RESTCatalog
 }
 
 func writeUntilKilled(t *testing.T, cfg Config) {

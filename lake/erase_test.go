@@ -107,7 +107,7 @@ func pinVersion(t *testing.T, l *Lake, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := &version{catalog: l.catalog, meta: current.Metadata(), at: current.MetadataLocation()}
+	at := l.catalog.version(current.Metadata(), current.MetadataLocation())
 	_, _, err = at.CommitTable(t.Context(), spec.ident(), nil, []table.Update{
 		table.NewSetSnapshotRefUpdate(name, current.CurrentSnapshot().SnapshotID, table.TagRef, 0, 0, 0)})
 	if err != nil {

@@ -202,10 +202,10 @@ func (e *eraser) dropVersions(ctx context.Context) (there map[string]storedFile,
 		}
 		// The commit moves the table in any case: nothing that is under way can refer to what lies around now.
 		updates = append(updates, table.NewSetPropertiesUpdate(iceberg.Properties{forgottenProperty: time.Now().UTC().Format(time.RFC3339Nano)}))
-		base := &version{catalog: l.catalog, meta: meta, at: before.MetadataLocation()}
+		base := l.catalog.version(meta, before.MetadataLocation())
 		meta, at, err := base.CommitTable(ctx, e.spec.ident(), nil, updates)
 		if err == nil {
-			after := l.catalog.pin(meta, at, e.spec.ident())
+			after := pin(l.catalog, l.files, e.spec.ident(), meta, at)
 			l.remember(e.spec, after)
 			e.done.Snapshots = len(old)
 			return there, l.removeDropped(ctx, after, dropped)

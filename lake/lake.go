@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -25,9 +24,11 @@ type Config struct {
 	// S3 holds the tables instead, where it is not nil. Dir then only takes what is too much for memory while it is
 	// sorted or uploaded; it may be another one each time, and empty is the system's for temporary files.
 	S3 *objstore.S3Config
-	// Catalog is the database that holds the catalog: the URL of one in PostgreSQL, or the path of one in SQLite. Empty means
-	// catalog.db below Dir, which a lake in S3 cannot have.
+	// Catalog is where the catalog is: the URL of a database in PostgreSQL, the path of one in SQLite, or the http:// or
+	// https:// URL of an Iceberg REST catalog. Empty means catalog.db below Dir, which a lake in S3 cannot have.
 	Catalog string
+	// REST is what a REST catalog wants to know beside its address.
+	REST RESTCatalog
 	// Retention says how long Maintain and Expire keep rows.
 	Retention Retention
 	// Erased reads the ledger of erased people, as of the call. Landing filters by it what a table asks to be filtered, and scans
@@ -42,7 +43,7 @@ type Config struct {
 type Lake struct {
 	files     files
 	scratch   string // a local directory
-	catalog   *catalog
+	catalog   catalog
 	retention Retention
 	erased    func(ctx context.Context) (*erasure.Ledger, error) // nil: nobody was
 	allocator memory.Allocator
@@ -75,11 +76,7 @@ func Open(ctx context.Context, cfg Config) (*Lake, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open lake: %w", err)
 	}
-	place := cfg.Catalog
-	if place == "" {
-		place = filepath.Join(cfg.Dir, "catalog.db")
-	}
-	cat, err := openCatalog(ctx, place, in)
+	cat, err := openCatalog(ctx, cfg, in)
 	if err != nil {
 		in.close()
 		return nil, fmt.Errorf("open lake: %w", err)

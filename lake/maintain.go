@@ -175,10 +175,10 @@ func (l *Lake) commitExpiry(ctx context.Context, spec tableSpec, now time.Time) 
 		if len(expired) == 0 {
 			return 0, nil
 		}
-		at := &version{catalog: l.catalog, meta: before.Metadata(), at: before.MetadataLocation()}
+		at := l.catalog.version(before.Metadata(), before.MetadataLocation())
 		meta, location, err := at.CommitTable(ctx, spec.ident(), nil, []table.Update{table.NewRemoveSnapshotsUpdate(expired, false)})
 		if err == nil {
-			after := l.catalog.pin(meta, location, spec.ident())
+			after := pin(l.catalog, l.files, spec.ident(), meta, location)
 			l.drop(spec, before, after)
 			l.remember(spec, after)
 			return len(expired), nil

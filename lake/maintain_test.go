@@ -159,7 +159,7 @@ func TestMaintainKeepsTags(t *testing.T) {
 		t.Fatal(err)
 	}
 	tagged := current.CurrentSnapshot().SnapshotID
-	at := &version{catalog: l.catalog, meta: current.Metadata(), at: current.MetadataLocation()}
+	at := l.catalog.version(current.Metadata(), current.MetadataLocation())
 	tag := table.NewSetSnapshotRefUpdate("trained", tagged, table.TagRef, 0, 0, 0)
 	if _, _, err := at.CommitTable(t.Context(), spec.ident(), nil, []table.Update{tag}); err != nil {
 		t.Fatal(err)
@@ -225,11 +225,11 @@ func ageSnapshots(t *testing.T, l *Lake, spec tableSpec, by time.Duration) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at, err := l.catalog.stage(t.Context(), aged, 1000)
+	at, err := stage(t.Context(), l.files, aged, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.catalog.db.ExecContext(t.Context(), `UPDATE iceberg_tables SET metadata_location = ? WHERE table_name = ?`, at, spec.name); err != nil {
+	if _, err := l.catalog.(*sqlCatalog).db.ExecContext(t.Context(), `UPDATE iceberg_tables SET metadata_location = ? WHERE table_name = ?`, at, spec.name); err != nil {
 		t.Fatal(err)
 	}
 }

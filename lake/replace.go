@@ -77,7 +77,7 @@ func (l *Lake) tryChange(ctx context.Context, spec tableSpec, c change, lastErr 
 		return false, err
 	}
 	l.drop(spec, t, after)
-	l.remember(spec, l.catalog.pin(after.Metadata(), after.MetadataLocation(), spec.ident()))
+	l.remember(spec, pin(l.catalog, l.files, spec.ident(), after.Metadata(), after.MetadataLocation()))
 	return true, nil
 }
 

@@ -48,11 +48,12 @@ const (
 
 // ChildRequest is what a training process is asked to do.
 type ChildRequest struct {
-	Config      Config         `json:"config"`
-	Lake        objstore.Place `json:"lake"`
-	LakeCatalog string         `json:"lake_catalog,omitempty"` // as lake.Config.Catalog; it may hold a password
-	Registry    objstore.Place `json:"registry"`
-	Erased      *Erased        `json:"erased,omitempty"`
+	Config      Config           `json:"config"`
+	Lake        objstore.Place   `json:"lake"`
+	LakeCatalog string           `json:"lake_catalog,omitempty"` // as lake.Config.Catalog; it may hold a password
+	LakeREST    lake.RESTCatalog `json:"lake_rest"`
+	Registry    objstore.Place   `json:"registry"`
+	Erased      *Erased          `json:"erased,omitempty"`
 }
 
 // Erased is the ledger of erased people as a training process gets it: rows that are still in the lake are left out. It holds the
@@ -125,7 +126,7 @@ func trainOver(ctx context.Context, req ChildRequest, report func(Progress)) (re
 	if err != nil {
 		return Result{}, err
 	}
-	l, err := lake.Open(ctx, lake.Config{Dir: req.Lake.Dir, S3: req.Lake.S3, Catalog: req.LakeCatalog, Erased: req.Erased.ledger})
+	l, err := lake.Open(ctx, lake.Config{Dir: req.Lake.Dir, S3: req.Lake.S3, Catalog: req.LakeCatalog, REST: req.LakeREST, Erased: req.Erased.ledger})
 	if err != nil {
 		return Result{}, err
 	}

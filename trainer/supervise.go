@@ -14,6 +14,7 @@ import (
 
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/objstore"
+	"github.com/millrace/millrace/lake"
 )
 
 const (
@@ -36,6 +37,7 @@ type SupervisorConfig struct {
 	Process     Process // its Progress is set by the Supervisor
 	Lake        objstore.Place
 	LakeCatalog string // as lake.Config.Catalog
+	LakeREST    lake.RESTCatalog
 	Registry    objstore.Place
 	Log         *slog.Logger          // nil discards
 	Metrics     prometheus.Registerer // nil keeps them private
@@ -159,7 +161,7 @@ func (s *Supervisor) spawn(ctx context.Context, req Request, jobID string) (Resu
 	group.Go(func() error { return s.updateRow(rowCtx, jobID, latest) })
 	group.Go(func() (err error) {
 		defer childEnded()
-		result, err = Spawn(groupCtx, process, ChildRequest{Config: req.Config, Lake: s.cfg.Lake, LakeCatalog: s.cfg.LakeCatalog, Registry: s.cfg.Registry,
+		result, err = Spawn(groupCtx, process, ChildRequest{Config: req.Config, Lake: s.cfg.Lake, LakeCatalog: s.cfg.LakeCatalog, LakeREST: s.cfg.LakeREST, Registry: s.cfg.Registry,
 			Erased: newErased(erased)})
 		return err
 	})
