@@ -48,8 +48,16 @@ func catalogKinds() []catalogKind {
 	}
 }
 
-// onEachStore runs a test on every kind of lake; fresh configures a new one.
+// onEachStore runs a test on every kind of lake, all at once, because faults are mostly waited for; fresh configures a new one.
 func onEachStore(t *testing.T, test func(t *testing.T, fresh func() Config)) {
+	onOneStoreAfterTheOther(t, func(t *testing.T, fresh func() Config) {
+		t.Parallel()
+		test(t, fresh)
+	})
+}
+
+// onOneStoreAfterTheOther is onEachStore for a test that nothing may run beside.
+func onOneStoreAfterTheOther(t *testing.T, test func(t *testing.T, fresh func() Config)) {
 	for i, kind := range catalogKinds() {
 		t.Run("local/"+kind.name, func(t *testing.T) {
 			catalog := kind.start(t)

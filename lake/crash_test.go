@@ -137,7 +137,9 @@ func crashingWriter(ctx context.Context, cfg Config, s sampler, count *writerCou
 
 // Three writers that all believe they own every partition, on one catalog, failing at every step of a commit: nothing is
 // lost and nothing lands twice.
-func TestConcurrentCrashingWriters(t *testing.T) { onEachStore(t, testConcurrentCrashingWriters) }
+func TestConcurrentCrashingWriters(t *testing.T) { // counts goroutines
+	onOneStoreAfterTheOther(t, testConcurrentCrashingWriters)
+}
 
 func testConcurrentCrashingWriters(t *testing.T, fresh func() Config) {
 	cfg := fresh()
