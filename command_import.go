@@ -118,7 +118,7 @@ func (a *app) importEvents(ctx context.Context, cfg *Config, ic importer.Config,
 	producer := kafka.NewProducer(client, kafka.ProducerConfig{})
 	return alongside(ctx, producer.Run, func(ctx context.Context) error {
 		im, err := importer.New(ic, importer.Deps{
-			Producer: tracker.Patient{Gate: tracker.Gate{Producer: producer, Intake: ledger}}, Ledger: ledger, Out: a.stderr, Terminal: isTerminal(a.stderr),
+			Producer: tracker.Patient{Gate: tracker.Gate{Producer: producer, Intake: ledger}}, Ledger: ledger, Erased: ledger, Out: a.stderr, Terminal: isTerminal(a.stderr),
 			Drain: func(ctx context.Context) error { return running.call(ctx, adminDrain, nil, nil) },
 		})
 		if err != nil {

@@ -121,6 +121,19 @@ func TestEraseUser(t *testing.T) {
 		}
 	}
 	check("erased")
+	// What comes late by the API, or from a file of last year, stays out.
+	late := `{"type":"view_item","item_id":"shoe-1","user_id":"anna@shop.example","anonymous_id":"anna-phone","occurred_at":"2026-01-01T00:00:00Z"}`
+	if status, text := p.asked(t, http.MethodPost, "/v1/events", keys.SecretKey, late); status != http.StatusAccepted || !strings.Contains(text, `"dropped":1`) {
+		t.Errorf("a late event: %d %s", status, text)
+	}
+	old := filepath.Join(t.TempDir(), "old.csv")
+	if err := os.WriteFile(old, []byte("user_id,item_id,occurred_at\nanna@shop.example,shoe-1,2020-01-01T00:00:00Z\ncarl,shoe-1,2020-01-01T00:00:00Z\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if stdout, stderr, exit := runProgram(t, "import", "events", old, "--type", "view_item", "--json", "--data-dir", dir); exit != exitDone || !strings.Contains(stdout, `"erased":1`) {
+		t.Errorf("import: exit %d, %s %s", exit, stdout, stderr)
+	}
+	check("after late events and an import")
 	for _, id := range []string{"anna@shop.example", "anna-phone"} {
 		findOnDisk(t, dir, id)
 	}

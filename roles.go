@@ -140,7 +140,7 @@ func (s *system) buildRoles(ctx context.Context) (err error) {
 
 func (s *system) newTracker() (*tracker.Tracker, error) {
 	return tracker.New(tracker.Config{}, tracker.Deps{
-		Keys: s.control, Producer: tracker.Gate{Producer: s.producer, Intake: s.control}, Metrics: s.metrics, Log: telemetry.Component(s.log, "tracker"),
+		Keys: s.control, Ledgers: s.control, Producer: tracker.Gate{Producer: s.producer, Intake: s.control}, Metrics: s.metrics, Log: telemetry.Component(s.log, "tracker"),
 	})
 }
 

@@ -3,8 +3,6 @@ package stream
 import (
 	"context"
 	"errors"
-	"math"
-	"slices"
 
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/erasure"
@@ -81,9 +79,7 @@ func (a *applier) leaves(e *event.Event) bool {
 		return false
 	}
 	a.left++
-	if e.UserID != "" && e.AnonymousID != "" {
-		a.noteLink(e)
-	}
+	a.noteLink(e)
 	return true
 }
 
@@ -94,16 +90,11 @@ type lateLink struct {
 }
 
 // noteLink notes the browser of an event that is left out, if it is the first to link it to its user: it comes late, from a device
-// that was offline or a file, and what the browser did before under no name is to be erased, too.
+// that was offline or a file.
 func (a *applier) noteLink(e *event.Event) {
-	ledger, at := a.erased(), e.OccurredAt.UnixMilli()
-	if e.Clock == event.ClockLogical {
-		at = math.MinInt64
-	}
-	for _, id := range ledger.CoveredBy(erasure.KindUser, e.Site, e.UserID, at) {
-		if !slices.Contains(ledger.CoveredBy(erasure.KindLinked, e.Site, e.AnonymousID, at), id) {
-			a.links = append(a.links, lateLink{id, ledger.Hash(erasure.KindLinked, e.Site, e.AnonymousID)})
-		}
+	ledger := a.erased()
+	for _, id := range ledger.NewLinks(erasure.EventRow(e)) {
+		a.links = append(a.links, lateLink{id, ledger.Hash(erasure.KindLinked, e.Site, e.AnonymousID)})
 	}
 }
 

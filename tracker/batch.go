@@ -1,10 +1,12 @@
 package tracker
 
 import (
+	"context"
 	"net/http"
 	"time"
 
 	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/erasure"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
 )
@@ -34,6 +36,7 @@ type batch struct {
 	ids          []string // of records
 	rejected     []verdict
 	dropped      int // by the visitor's consent
+	erased       int // because their person was erased after they happened
 	propsDropped int
 }
 
@@ -42,8 +45,20 @@ func recordHeaders() []kafka.Header {
 	return []kafka.Header{{Key: event.HeaderSchema, Value: []byte(event.Schema)}}
 }
 
+// erased is who was erased. The collector keeps them out of the log as well as it can; the stream does so for certain.
+func (t *Tracker) erased(ctx context.Context) *erasure.Ledger {
+	if t.deps.Ledgers == nil {
+		return nil
+	}
+	ledger, err := t.deps.Ledgers.Erased(ctx)
+	if err != nil && t.outages.allow(t.deps.Now()) {
+		t.deps.Log.WarnContext(ctx, "the ledger of erased people cannot be read; the stream leaves their events out", "error", err)
+	}
+	return ledger
+}
+
 // admit decides every event of a request alone.
-func (t *Tracker) admit(req event.Request, v visit) batch {
+func (t *Tracker) admit(req event.Request, v visit, erased *erasure.Ledger) batch {
 	b := batch{
 		site: v.site, records: make([]kafka.Record, 0, len(req.Raw)), ids: make([]string, 0, len(req.Raw)),
 		rejected: []verdict{},
@@ -62,6 +77,10 @@ func (t *Tracker) admit(req event.Request, v visit) batch {
 		}
 		if p != nil {
 			b.rejected = append(b.rejected, verdict{Index: i, Problem: *p})
+			continue
+		}
+		if erased.Stops(erasure.EventRow(e)) {
+			b.erased++
 			continue
 		}
 		value, err := event.Marshal(e)

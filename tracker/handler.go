@@ -27,7 +27,7 @@ const (
 type answer struct {
 	Accepted   int       `json:"accepted"`
 	Duplicates int       `json:"duplicates"`
-	Dropped    int       `json:"dropped,omitempty"` // refused by the visitor's own consent: not kept, not to be sent again
+	Dropped    int       `json:"dropped,omitempty"` // by the visitor's own consent, or of a person who was erased since: not kept, not to be sent again
 	Rejected   []verdict `json:"rejected"`
 }
 
@@ -56,12 +56,12 @@ func (t *Tracker) handleEvents(w http.ResponseWriter, r *http.Request) {
 		t.refuse(w, r, requestProblem(err))
 		return
 	}
-	batch := t.admit(req, t.visit(r, key))
+	batch := t.admit(req, t.visit(r, key), t.erased(r.Context()))
 	if !t.store(w, r, &batch) {
 		return
 	}
 	ans := answer{
-		Accepted: len(batch.records), Dropped: batch.dropped, Rejected: batch.rejected,
+		Accepted: len(batch.records), Dropped: batch.dropped + batch.erased, Rejected: batch.rejected,
 		Duplicates: t.recent.add(batch.site, batch.ids),
 	}
 	t.metrics.count(batch, ans)

@@ -12,6 +12,7 @@ type metrics struct {
 	duplicates   prometheus.Counter
 	rejected     *prometheus.CounterVec
 	dropped      prometheus.Counter
+	erased       prometheus.Counter
 	propsDropped prometheus.Counter
 	refused      *prometheus.CounterVec
 	seconds      prometheus.Histogram
@@ -28,6 +29,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "millrace_events_rejected_total", Help: "Events refused with a verdict, by code.",
 		}, []string{"reason"}),
 		dropped:      counter("millrace_events_without_consent_total", "Events dropped because the visitor refused analytics."),
+		erased:       counter("millrace_events_erased_total", "Events dropped because their person was erased after they happened."),
 		propsDropped: counter("millrace_event_props_dropped_total", "Entries of props beyond the limits."),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_event_requests_refused_total", Help: "Whole requests refused, by problem type.",
@@ -37,7 +39,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
 		}),
 	}
-	for _, c := range []prometheus.Collector{m.accepted, m.duplicates, m.rejected, m.dropped, m.propsDropped, m.refused, m.seconds} {
+	for _, c := range []prometheus.Collector{m.accepted, m.duplicates, m.rejected, m.dropped, m.erased, m.propsDropped, m.refused, m.seconds} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register collector metrics: %w", err)
 		}
@@ -48,7 +50,8 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 func (m *metrics) count(b batch, ans answer) {
 	m.accepted.Add(float64(ans.Accepted))
 	m.duplicates.Add(float64(ans.Duplicates))
-	m.dropped.Add(float64(ans.Dropped))
+	m.dropped.Add(float64(b.dropped))
+	m.erased.Add(float64(b.erased))
 	m.propsDropped.Add(float64(b.propsDropped))
 	for _, v := range ans.Rejected {
 		m.rejected.WithLabelValues(v.Code).Inc()

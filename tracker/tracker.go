@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/erasure"
 	"github.com/millrace/millrace/internal/kafka"
 )
 
@@ -45,8 +46,15 @@ type Producer interface {
 	Produce(ctx context.Context, records []kafka.Record) error
 }
 
-// Deps is what the collector stands on. Now is the wall clock; nil means time.Now.
+// Ledgers tells who was erased; *control.Store does.
+type Ledgers interface {
+	Erased(ctx context.Context) (*erasure.Ledger, error)
+}
+
+// Deps is what the collector stands on. Now is the wall clock; nil means time.Now. Ledgers may be nil: the stream leaves out who
+// was erased in any case.
 type Deps struct {
+	Ledgers  Ledgers
 	Keys     Keys
 	Producer Producer
 	Metrics  prometheus.Registerer

@@ -17,53 +17,60 @@ type erasedPeople struct {
 
 // Ledger is everybody who was erased, as of this call, nil while that is nobody. One that has not changed is not read again.
 func (s *Store) Ledger(ctx context.Context) (*erasure.Ledger, error) {
-	sequence, _, err := readLedgerRow(ctx, s.db)
+	sequence, check, err := readLedgerRow(ctx, s.db)
 	if err != nil {
 		return nil, wrapLedger(err)
 	}
 	if last := s.ledger.Load(); last.Sequence() == sequence {
 		return last, nil
 	}
-	people, err := s.loadErased(ctx)
-	if err != nil {
-		return nil, err
+	switch {
+	case s.erasureKey == nil:
+		return nil, wrapLedger(ErrNoErasureKey)
+	case check != s.erasureKey.Check():
+		return nil, wrapLedger(ErrOtherErasureKey)
 	}
-	s.ledger.Store(people.all)
-	return people.all, nil
+	var entries []erasure.Entry
+	err = s.db.InTx(ctx, func(tx *sqldb.Tx) (err error) { // entries and sequence of one moment
+		if sequence, _, err = readLedgerRow(ctx, tx); err == nil {
+			entries, err = readEntries(ctx, tx)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, wrapLedger(err)
+	}
+	read := erasure.NewLedger(*s.erasureKey, sequence, entries)
+	s.ledger.Store(read)
+	return read, nil
+}
+
+// Erased is Ledger, at most CacheAge old, and at once what this process has requested.
+func (s *Store) Erased(ctx context.Context) (*erasure.Ledger, error) {
+	people, err := s.erased.get(ctx)
+	return people.all, err
 }
 
 // Forgotten are the erased people of whom the online store may still have something, which nobody may show any more. The
-// answer is at most CacheAge old, and at once what this process has requested.
+// answer is as old as that of Erased.
 func (s *Store) Forgotten(ctx context.Context) (*erasure.Ledger, error) {
 	people, err := s.erased.get(ctx)
 	return people.forgotten, err
 }
 
-// loadErased reads the ledger.
+// loadErased reads the ledger, and which erasures have not left the step rebuilding.
 func (s *Store) loadErased(ctx context.Context) (people erasedPeople, err error) {
-	sequence, check, err := readLedgerRow(ctx, s.db)
-	if err != nil || sequence == 0 {
-		return people, wrapLedger(err)
+	if people.all, err = s.Ledger(ctx); err != nil || people.all == nil {
+		return people, err
 	}
-	switch {
-	case s.erasureKey == nil:
-		return people, wrapLedger(ErrNoErasureKey)
-	case check != s.erasureKey.Check():
-		return people, wrapLedger(ErrOtherErasureKey)
-	}
-	var entries []erasure.Entry
-	open := make(map[string]bool)
-	err = s.db.InTx(ctx, func(tx *sqldb.Tx) (err error) { // entries and sequence of one moment
-		clear(open)
-		if sequence, _, err = readLedgerRow(ctx, tx); err == nil {
-			entries, err = readEntries(ctx, tx, open)
-		}
-		return err
-	})
+	list, err := s.UnfinishedErasures(ctx)
 	if err != nil {
-		return people, wrapLedger(err)
+		return people, err
 	}
-	people.all = erasure.NewLedger(*s.erasureKey, sequence, entries)
+	open := make(map[string]bool)
+	for _, e := range list {
+		open[e.ID] = e.Step.Before(ErasureRewriting)
+	}
 	if len(open) > 0 {
 		people.forgotten = people.all.Of(func(id string) bool { return open[id] })
 	}
@@ -77,9 +84,8 @@ func wrapLedger(err error) error {
 	return fmt.Errorf("read ledger of erasures: %w", err)
 }
 
-// readEntries reads all entries, and which erasures have not left the step rebuilding.
-func readEntries(ctx context.Context, tx *sqldb.Tx, open map[string]bool) (entries []erasure.Entry, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT i.site, i.kind, i.hash, i.erasure, i.until, e.step FROM erased_identities i JOIN erasures e ON e.id = i.erasure`)
+func readEntries(ctx context.Context, tx *sqldb.Tx) (entries []erasure.Entry, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT site, kind, hash, erasure, until FROM erased_identities`)
 	if err != nil {
 		return nil, err
 	}
@@ -88,17 +94,14 @@ func readEntries(ctx context.Context, tx *sqldb.Tx, open map[string]bool) (entri
 		var e erasure.Entry
 		var text string
 		var until int64
-		var step ErasureStep
-		if err := rows.Scan(&e.Site, &e.Kind, &text, &e.Erasure, &until, &step); err != nil {
+		if err := rows.Scan(&e.Site, &e.Kind, &text, &e.Erasure, &until); err != nil {
 			return nil, err
 		}
 		if e.Hash, err = erasure.ParseHash(text); err != nil {
 			return nil, err
 		}
 		e.Until = fromMillis(until)
-		if entries = append(entries, e); step.Before(ErasureRewriting) {
-			open[e.Erasure] = true
-		}
+		entries = append(entries, e)
 	}
 	return entries, rows.Err()
 }

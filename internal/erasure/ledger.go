@@ -16,6 +16,8 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"hash"
+	"math"
+	"slices"
 	"sync"
 	"time"
 )
@@ -159,6 +161,28 @@ func (l *Ledger) CoveredBy(kind Kind, site, id string, at int64) (erasures []str
 	}
 	return erasures
 }
+
+// NewLinks lists the erasures whose user a row names in a browser that they do not know to be the user's: what the browser did
+// before under no name is theirs, too.
+func (l *Ledger) NewLinks(r Row) (erasures []string) {
+	if l == nil || r.User == "" || r.Browser == "" {
+		return nil
+	}
+	at := r.At
+	if r.Timeless {
+		at = math.MinInt64
+	}
+	for _, id := range l.CoveredBy(KindUser, r.Site, r.User, at) {
+		if !slices.Contains(l.CoveredBy(KindLinked, r.Site, r.Browser, at), id) {
+			erasures = append(erasures, id)
+		}
+	}
+	return erasures
+}
+
+// Stops reports whether a row should not be written into the log at all: it belongs to somebody erased and says nothing new.
+// Where it does, the stream hears of it and leaves it out.
+func (l *Ledger) Stops(r Row) bool { return l.Covers(r) && len(l.NewLinks(r)) == 0 }
 
 // Of is the part of the ledger that belongs to some erasures.
 func (l *Ledger) Of(wanted func(erasure string) bool) *Ledger {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/erasure"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/history"
 	"github.com/millrace/millrace/internal/kafka"
@@ -57,8 +58,14 @@ func (im *Importer) events(ctx context.Context, path string) (Summary, error) {
 		return sum, err
 	}
 	sum.StartedAt, sum.LogicalClock, sum.UnusedColumns = ledger.StartedAt, b.logical(), b.unused(s.columns)
+	var erased *erasure.Ledger
+	if im.deps.Erased != nil {
+		if erased, err = im.deps.Erased.Erased(ctx); err != nil {
+			return sum, err
+		}
+	}
 	p := &pass{
-		im: im, builder: b, ledger: ledger, sum: &sum, from: ledger.NextRow,
+		im: im, erased: erased, builder: b, ledger: ledger, sum: &sum, from: ledger.NextRow,
 		ids:     newIdentity(im.cfg.Site),
 		rejects: &rejectFile{path: rejectPath(im.cfg.RejectDir, path, s.digest)},
 		bar:     newProgress(im.deps.Out, im.deps.Terminal, filepath.Base(path), s.rows, im.deps.Now),
@@ -111,6 +118,7 @@ func (im *Importer) begin(ctx context.Context, b *builder, format history.Format
 // from: identities depend on the rows before, and reject file and summary then speak of the whole file.
 type pass struct {
 	im      *Importer
+	erased  *erasure.Ledger
 	builder *builder
 	ledger  control.ImportProgress
 	from    int64 // the first row that is not acknowledged
@@ -150,8 +158,7 @@ func (p *pass) take(row history.Row, bad *history.RowError, send bool) error {
 		p.pending++
 	}
 	if bad != nil {
-		p.sum.Rejected++
-		return p.rejects.add(bad.Line, bad.Err.Error(), nil)
+		return p.reject(bad.Line, bad.Err.Error(), nil)
 	}
 	id, err := p.ids.next(row)
 	if err != nil {
@@ -163,8 +170,11 @@ func (p *pass) take(row history.Row, bad *history.RowError, send bool) error {
 		value, reason = encode(e)
 	}
 	if reason != nil {
-		p.sum.Rejected++
-		return p.rejects.add(row.Line, reason.Error(), &row)
+		return p.reject(row.Line, reason.Error(), &row)
+	}
+	if p.erased.Stops(erasure.EventRow(e)) {
+		p.sum.Erased++
+		return nil
 	}
 	p.sum.see(e.OccurredAt)
 	if !send {
@@ -180,6 +190,20 @@ func (p *pass) take(row history.Row, bad *history.RowError, send bool) error {
 		Headers:   []kafka.Header{{Key: event.HeaderSchema, Value: []byte(event.Schema)}},
 	})
 	return nil
+}
+
+// reject counts a bad row and keeps it, unless any of its words names somebody erased.
+func (p *pass) reject(line int64, reason string, row *history.Row) error {
+	text, err := rowText(row)
+	if err != nil {
+		return err
+	}
+	if p.erased.Mentions([]byte(text)) {
+		p.sum.Erased++
+		return nil
+	}
+	p.sum.Rejected++
+	return p.rejects.add(line, reason, row)
 }
 
 func encode(e *event.Event) ([]byte, error) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/erasure"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/history"
 	"github.com/millrace/millrace/internal/kafka"
@@ -58,12 +59,18 @@ type Config struct {
 	DrainRows int               // 0 means the constant DrainRows
 }
 
-// Deps are what an import uses. Drain, if not nil, returns when everything that was acknowledged has left the log for
+// Ledgers tells who was erased; *control.Store does.
+type Ledgers interface {
+	Erased(ctx context.Context) (*erasure.Ledger, error)
+}
+
+// Deps are what an import uses. Erased, if not nil, says whose rows are left out. Drain, if not nil, returns when everything that was acknowledged has left the log for
 // good; it is called after every DrainRows rows and at the end. Out gets the progress (nil: nobody), as a bar if it is a
 // terminal.
 type Deps struct {
 	Producer Producer
 	Ledger   Ledger
+	Erased   Ledgers
 	Drain    func(ctx context.Context) error
 	Log      *slog.Logger
 	Now      func() time.Time

@@ -8,14 +8,15 @@ import (
 	"github.com/millrace/millrace/internal/control"
 )
 
-// Summary says what an import of events did. Rows = Added + Resumed + Rejected unless the file was AlreadyImported.
+// Summary says what an import of events did. Rows = Added + Resumed + Rejected + Erased unless the file was AlreadyImported.
 type Summary struct {
 	File            string    `json:"file"`
 	Site            string    `json:"site"`
-	Rows            int64     `json:"rows"`     // of the file, bad ones included
-	Added           int64     `json:"added"`    // rows that this run sent
-	Resumed         int64     `json:"resumed"`  // rows that an interrupted run had sent before
-	Rejected        int64     `json:"rejected"` // bad rows, in RejectFile with reasons
+	Rows            int64     `json:"rows"`             // of the file, bad ones included
+	Added           int64     `json:"added"`            // rows that this run sent
+	Resumed         int64     `json:"resumed"`          // rows that an interrupted run had sent before
+	Rejected        int64     `json:"rejected"`         // bad rows, in RejectFile with reasons
+	Erased          int64     `json:"erased,omitempty"` // rows of people who were erased: left out
 	RejectFile      string    `json:"reject_file,omitempty"`
 	AlreadyImported bool      `json:"already_imported"`
 	First           time.Time `json:"first,omitzero"` // occurred_at of the oldest and newest event
@@ -53,6 +54,9 @@ func (s Summary) String() string {
 	}
 	if s.Rejected > 0 {
 		fmt.Fprintf(&b, "\n  %d of %d rows rejected, with reasons in %s", s.Rejected, s.Rows, s.RejectFile)
+	}
+	if s.Erased > 0 {
+		fmt.Fprintf(&b, "\n  %d rows left out: they belong to people who were erased", s.Erased)
 	}
 	if !s.First.IsZero() {
 		fmt.Fprintf(&b, "\n  from %s to %s", stamp(s.First), stamp(s.Last))
