@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/millrace/millrace/internal/erasure"
 	"github.com/millrace/millrace/internal/feature"
 	"github.com/millrace/millrace/internal/onlinestore"
 )
@@ -129,7 +130,15 @@ func (v *visitors) read(ctx context.Context, partial onlinestore.Partial) (*feat
 	if errors.Is(err, feature.ErrVersion) {
 		return nil, false, nil
 	}
-	return profile, err == nil, wrap(err, "read a profile")
+	if err != nil {
+		return nil, false, wrap(err, "read a profile")
+	}
+	// The browsers of an erased user are found later; until then their profiles say whose they are.
+	forgotten, err := v.control.Forgotten(ctx)
+	if _, gone := forgotten.Until(erasure.Row{Site: partial.Site, User: profile.UserID}); gone {
+		return nil, false, err
+	}
+	return profile, err == nil, err
 }
 
 // wrap adds context to an error that may be nil.

@@ -384,3 +384,42 @@ func TestEraseSeveral(t *testing.T) {
 		}
 	}
 }
+
+// nobodyAssigned gives a process no partition.
+type nobodyAssigned struct{}
+
+func (nobodyAssigned) Run(ctx context.Context, _ kafka.Handler) error {
+	<-ctx.Done()
+	return nil
+}
+
+// A process that has states of partitions which went to another one removes them when somebody is erased: the other makes new ones.
+func TestEraseStatesLeftBehind(t *testing.T) {
+	h, tr := erasingHouse(t), newTraffic(26)
+	s := h.start()
+	h.produce(tr.next(150)...)
+	s.drain()
+	s.halt()
+	left := filepath.Join(h.dir, h.stateName)
+	if len(Held(left)[event.TopicEvents]) != testPartitions {
+		t.Fatalf("the first process has %v", Held(left))
+	}
+	owner := h.run(h.streamIn(filepath.Join(h.dir, "owner")))
+	h.assigner = nobodyAssigned{}
+	h.erases = false
+	idle := h.stream()
+	idle.deps.Ledgers = h.control
+	h.run(idle)
+	e, err := h.control.RequestErasure(t.Context(), erased)
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner.finished(h, e.ID)
+	for len(Held(left)[event.TopicEvents]) > 0 {
+		if err := pause(t.Context(), 10*time.Millisecond); err != nil {
+			t.Fatalf("states are left behind: %v", Held(left))
+		}
+	}
+	owner.drain()
+	verify(t, owner.Stream)
+}

@@ -63,6 +63,11 @@ func (s *Stream) handleEvents(ctx context.Context, number int32, commit func(nex
 // ownPartition opens the state of a partition and works until ctx ends or the topic's next epoch begins (errOtherEpoch).
 func (s *Stream) ownPartition(ctx context.Context, number int32, commit func(next int64)) (err error) {
 	id := partitionID{event.TopicEvents, number}
+	leave, err := s.takePlace(ctx, number)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	catchUp := s.deps.CatchUp.Begin()
 	defer catchUp.End()
 	opened := sync.OnceFunc(s.sweeper.opens())

@@ -70,6 +70,9 @@ func (s *Stream) rebuildOpen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.removeLeft(want); err != nil {
+		return err
+	}
 	due := s.outdated(want)
 	if len(due) == 0 {
 		return nil

@@ -152,6 +152,8 @@ type Stream struct {
 	mu      sync.Mutex
 	running bool                 // Run runs: states belong to its partitions
 	open    map[int32]*partition // partitions of the events topic that this process owns now
+	places  map[int32]bool       // partitions whose directory somebody here works in
+	tidied  int64                // generation before which no state is left of partitions that others own
 	marker  string               // of the online store, as seen last; "" before the first look
 }
 
@@ -191,7 +193,7 @@ func New(cfg Config, deps Deps) (*Stream, error) {
 	deps.Online = online
 	s := &Stream{cfg: cfg, deps: deps, log: deps.Logger, cache: state.NewCache(cfg.CacheBytes), fetches: kafka.NewBudget(fetchBytes),
 		progress: newProgress(), drainTimeout: defaultDrainTimeout, restores: newRestores(), builds: make(chan struct{}, concurrentBuilds),
-		rebuildPoll: defaultRebuildPoll, markerPoll: defaultMarkerPoll, closeEvery: closeInterval, growSettle: defaultGrowSettle, now: time.Now, open: make(map[int32]*partition)}
+		rebuildPoll: defaultRebuildPoll, markerPoll: defaultMarkerPoll, closeEvery: closeInterval, growSettle: defaultGrowSettle, now: time.Now, open: make(map[int32]*partition), places: make(map[int32]bool)}
 	s.sweeper = newSweeper()
 	s.landing = newLanding(deps.Lake, cfg, s.progress, s.log)
 	var err error
