@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"reflect"
 	"testing"
+
+	"github.com/millrace/millrace/internal/objstore/s3test"
 )
 
 // readersEnv names the Python environment with the other engines; `make test-setup` makes it.
@@ -76,6 +78,17 @@ func TestReaders(t *testing.T) {
 	for engine, arguments := range map[string][]string{"DuckDB": metadata, "pyiceberg": {catalog}, "Polars": metadata} {
 		t.Run(engine, func(t *testing.T) { checkReader(t, python, engine, arguments, want) })
 	}
+}
+
+// TestReadersOfS3 is the same for a lake in a store, which another engine reads by its S3 client.
+func TestReadersOfS3(t *testing.T) {
+	python := readersPython(t)
+	s3 := s3test.Start(t).Config("some/lake")
+	catalog := filepath.Join(t.TempDir(), "catalog.db")
+	l := landUnderCrashes(t, Config{Dir: t.TempDir(), S3: &s3, Catalog: catalog})
+	want := lakeFigures(t, l)
+	compact(t, l)
+	checkReader(t, python, "A lake in S3", []string{"catalog=sqlite:///" + catalog, "endpoint=" + s3.Endpoint, "access_key=" + s3.AccessKey, "secret_key=" + s3.SecretKey}, want)
 }
 
 // metadataArguments are what `millrace lake info` tells an engine without a catalog.
