@@ -8,12 +8,14 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/objstore/s3test"
 )
 
 // lander lands rows of one partition and day, one file a commit.
@@ -100,16 +102,25 @@ func testCompactCrashing(t *testing.T, fresh func() Config) {
 	writer.check(t, writer.lake)
 }
 
-// compactorEnv makes the test binary a process that compacts the lake in this directory.
+// compactorEnv makes the test binary a process that compacts the lake that this configures, in JSON.
 const compactorEnv = "MILLRACE_TEST_LAKE_COMPACTOR"
 
 // TestKilledCompactions kills real processes at ten points of a compaction, with SIGKILL, while a writer lands.
 func TestKilledCompactions(t *testing.T) {
-	if dir := os.Getenv(compactorEnv); dir != "" {
-		compactUntilKilled(t, dir)
+	if text := os.Getenv(compactorEnv); text != "" {
+		compactUntilKilled(t, configFrom(t, text))
 		return
 	}
-	cfg := Config{Dir: t.TempDir()}
+	t.Run("local", func(t *testing.T) { testKilledCompactions(t, Config{Dir: t.TempDir()}) })
+	t.Run("s3", func(t *testing.T) {
+		store := s3test.Start(t)
+		s3 := store.Config("lake")
+		store.Faults.Set(49, s3Faults)
+		testKilledCompactions(t, Config{Dir: t.TempDir(), S3: &s3, Catalog: filepath.Join(t.TempDir(), "catalog.db")})
+	})
+}
+
+func testKilledCompactions(t *testing.T, cfg Config) {
 	l := openLake(t, cfg)
 	writer := &lander{lake: l, sampler: newSampler(48)}
 	kills := 0
@@ -139,8 +150,7 @@ func TestKilledCompactions(t *testing.T) {
 	writer.check(t, l)
 	t.Logf("%d processes were killed", kills)
 	// What the killed ones have left behind is swept, and nothing else.
-	ageFiles(t, l, time.Now().Add(-2*orphanAge))
-	if _, _, err := l.sweep(t.Context(), eventsSpec(t), time.Now()); err != nil {
+	if _, _, err := l.sweep(t.Context(), eventsSpec(t), time.Now().Add(2*orphanAge)); err != nil {
 		t.Fatal(err)
 	}
 	checkDirectory(t, l, eventsSpec(t))
@@ -149,7 +159,7 @@ func TestKilledCompactions(t *testing.T) {
 // runCompactor runs a process that compacts and kills it after so many steps; killed is false when it ended before.
 func runCompactor(t *testing.T, cfg Config, steps int) (killed bool, err error) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledCompactions$")
-	cmd.Env = append(os.Environ(), compactorEnv+"="+cfg.Dir)
+	cmd.Env = append(os.Environ(), compactorEnv+"="+configText(t, cfg))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return false, err
@@ -178,8 +188,8 @@ func runCompactor(t *testing.T, cfg Config, steps int) (killed bool, err error) 
 	return false, err
 }
 
-func compactUntilKilled(t *testing.T, dir string) {
-	l := openLakeAt(t, dir)
+func compactUntilKilled(t *testing.T, cfg Config) {
+	l := openLake(t, cfg)
 	l.hook = func(string) error {
 		fmt.Println("step")
 		return nil
