@@ -23,12 +23,20 @@ func (a *app) usersCommand() *cobra.Command {
 	return cmd
 }
 
-// userArgument checks who is named and makes the body of a call of it.
-func userArgument(site, id string) ([]byte, error) {
+// aboutUser runs f with a process that owns the stream's part of the installation, and the body of a call about a person.
+func (a *app) aboutUser(ctx context.Context, site, id string, f func(ctx context.Context, running adminClient, body []byte) error) error {
 	if _, err := erasure.ParseWho(site, id); err != nil {
-		return nil, usageError{fmt.Errorf("%q is neither a user_id nor anonymous:ID of a browser, or --site is none: %w", id, err)}
+		return usageError{fmt.Errorf("%q is neither a user_id nor anonymous:ID of a browser, or --site is none: %w", id, err)}
 	}
-	return json.Marshal(userRequest{Site: site, ID: id})
+	body, err := json.Marshal(userRequest{Site: site, ID: id})
+	if err != nil {
+		return err
+	}
+	cfg, err := a.installed(roleStream.needs())
+	if err != nil {
+		return err
+	}
+	return a.withRunning(ctx, cfg, roleStream, func(ctx context.Context, running adminClient) error { return f(ctx, running, body) })
 }
 
 func (a *app) eraseCommand(site *string) *cobra.Command {
@@ -41,17 +49,10 @@ func (a *app) eraseCommand(site *string) *cobra.Command {
 			"`millrace features rebuild`, for one person or for many at once, and ends with a certificate of what every store held.",
 		Args: exactArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			body, err := userArgument(*site, args[0])
-			if err != nil {
-				return err
-			}
-			cfg, err := a.installed(roleStream.needs())
-			if err != nil {
-				return err
-			}
-			return a.withRunning(cmd.Context(), cfg, roleStream, func(ctx context.Context, running adminClient) error {
+			return a.aboutUser(cmd.Context(), *site, args[0], func(ctx context.Context, running adminClient, body []byte) error {
 				var e control.Erasure
-				if err := running.call(ctx, adminErase, body, &e); err != nil {
+				err := running.call(ctx, adminErase, body, &e)
+				if err != nil {
 					return fmt.Errorf("erase: %w", err)
 				}
 				if wait {
@@ -136,16 +137,8 @@ func (a *app) verifyErasedCommand(site *string) *cobra.Command {
 			"are no finding, because nobody can say what they mean.",
 		Args: exactArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			body, err := userArgument(*site, args[0])
-			if err != nil {
-				return err
-			}
-			cfg, err := a.installed(roleStream.needs())
-			if err != nil {
-				return err
-			}
 			var report stream.PersonReport
-			err = a.withRunning(cmd.Context(), cfg, roleStream, func(ctx context.Context, running adminClient) error {
+			err := a.aboutUser(cmd.Context(), *site, args[0], func(ctx context.Context, running adminClient, body []byte) error {
 				return running.call(ctx, adminVerifyErased, body, &report)
 			})
 			if err != nil {
@@ -194,15 +187,7 @@ func (a *app) exportUserCommand(site *string) *cobra.Command {
 		Short: "Print everything that is held about a user, or a browser as anonymous:ID, as one JSON object",
 		Args:  exactArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			body, err := userArgument(*site, args[0])
-			if err != nil {
-				return err
-			}
-			cfg, err := a.installed(roleStream.needs())
-			if err != nil {
-				return err
-			}
-			return a.withRunning(cmd.Context(), cfg, roleStream, func(ctx context.Context, running adminClient) error {
+			return a.aboutUser(cmd.Context(), *site, args[0], func(ctx context.Context, running adminClient, body []byte) error {
 				return running.copy(ctx, adminExport, body, a.stdout)
 			})
 		},
