@@ -26,12 +26,15 @@ test: test-setup test-go test-bugs test-data ## every suite; a suite whose tool 
 test-setup: ## fetch what the suites drive: browser driver, Kafka artefacts, other readers of the lake
 	@sh scripts/test-setup.sh
 
-test-go: ## everything but the real histories and the planted bugs, under the race detector
-	MILLRACE_TEST_DATA= $(GO) test -race -timeout 20m -skip '^TestSimulationNoticesBugs$$' ./...
+# Whether a bug is noticed, or a kill survived, does not hang on the race detector, which would make the hundreds of
+# schedules and restarts five to ten times slower; the same code runs under it in the other tests.
+KILLS := ^(TestSimulationNoticesBugs|TestCompactCrashing|TestKilledCompactions|TestEraseKilled)$$
 
-# Whether a bug is noticed does not hang on the race detector, which would make the hundreds of schedules ten times slower.
-test-bugs: ## the simulation of the stream must notice each bug that is planted into it
-	$(GO) test -timeout 20m -count=1 -run '^TestSimulationNoticesBugs$$' ./stream
+test-go: ## everything but the real histories, the planted bugs and the long series of kills, under the race detector
+	MILLRACE_TEST_DATA= $(GO) test -race -timeout 20m -skip '$(KILLS)' ./...
+
+test-bugs: ## the simulation of the stream must notice each bug that is planted into it; kills of compactions and erasures
+	$(GO) test -timeout 20m -count=1 -run '$(KILLS)' ./stream ./lake
 
 # The race detector makes the searches over real histories ten times slower and finds nothing there that it does not
 # find on the planted ones, so these run without it.
