@@ -138,6 +138,22 @@ func (h *house) startMortal(at step, nth int) *running {
 	return s
 }
 
+// dieAt runs a stream that dies the nth time that it comes to a step of its own.
+func (h *house) dieAt(at string, nth int) {
+	h.t.Helper()
+	reaper := &reaper{at: step(at), left: nth}
+	ctx, kill := context.WithCancel(h.t.Context())
+	defer kill()
+	reaper.kill = kill
+	mortal := h.stream()
+	mortal.hook = func(s string) error { return reaper.pass(step(s)) }
+	_ = mortal.Run(ctx)
+	mortal.Close()
+	if !reaper.dead {
+		h.t.Fatalf("the process never came to %q", at)
+	}
+}
+
 // TestKilledAnywhere kills the stream between every pair of effects, several times over one history, and asks after a last
 // start: every event in the lake exactly once, and features equal to what the events give.
 func TestKilledAnywhere(t *testing.T) {

@@ -324,16 +324,7 @@ func killErasure(t *testing.T, at string) {
 	}
 	h.produce(tr.next(50)...)
 
-	reaper := &reaper{at: step(at), left: 1}
-	ctx, kill := context.WithCancel(t.Context())
-	reaper.kill = kill
-	mortal := h.stream()
-	mortal.hook = func(s string) error { return reaper.pass(step(s)) }
-	_ = mortal.Run(ctx)
-	mortal.Close()
-	if !reaper.dead {
-		t.Fatalf("the process never came to %q", at)
-	}
+	h.dieAt(at, 1)
 	s = h.start()
 	h.produce(tr.next(50)...)
 	s.drain()

@@ -219,16 +219,7 @@ func killRebuild(t *testing.T, at string, nth int, byCommand bool) {
 	}
 	h.produce(tr.next(50)...)
 
-	reaper := &reaper{at: step(at), left: nth}
-	ctx, kill := context.WithCancel(t.Context())
-	reaper.kill = kill
-	mortal := h.stream()
-	mortal.hook = func(s string) error { return reaper.pass(step(s)) }
-	_ = mortal.Run(ctx)
-	mortal.Close()
-	if !reaper.dead {
-		t.Fatalf("the process never came to %q", at)
-	}
+	h.dieAt(at, nth)
 	s = h.start()
 	h.produce(tr.next(50)...)
 	s.rebuilt(generation)

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -183,6 +184,35 @@ func testErasureRace(t *testing.T, a, b *Store) {
 			if !slices.ContainsFunc(ledger.Entries(), func(e erasure.Entry) bool { return e.Hash == want }) {
 				t.Fatalf("user-%d-%d is missing", i, n)
 			}
+		}
+	}
+}
+
+// A model is not reproducible once rows that it was trained on are gone from the lake: not by an erasure that found none there,
+// that has not come to the lake yet, or that was over before.
+func TestNotReproducibleSince(t *testing.T) {
+	t.Parallel()
+	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	held := func(rows int) json.RawMessage {
+		return fmt.Appendf(nil, `{"before":{"lake events":%d,"states":9}}`, rows)
+	}
+	gone := Erasure{ID: "gone", Step: ErasureDone, Certificate: held(3), FinishedAt: noon}
+	for _, c := range []struct {
+		name     string
+		erasures []Erasure
+		trained  time.Time
+		want     string
+	}{
+		{"trained before", []Erasure{gone}, noon.Add(-time.Hour), "gone"},
+		{"trained after", []Erasure{gone}, noon.Add(time.Hour), ""},
+		{"nothing was in the lake", []Erasure{{ID: "x", Step: ErasureDone, Certificate: held(0), FinishedAt: noon}}, noon.Add(-time.Hour), ""},
+		{"not looked yet", []Erasure{{ID: "x", Step: ErasureResolving}}, noon.Add(-time.Hour), ""},
+		{"the lake is still whole", []Erasure{{ID: "x", Step: ErasureRewriting, Certificate: held(3), UpdatedAt: noon}}, noon.Add(-time.Hour), ""},
+		{"the lake is done, the logs are not", []Erasure{{ID: "x", Step: ErasureTruncating, Certificate: held(3), UpdatedAt: noon}}, noon.Add(-time.Hour), "x"},
+		{"the first of several", []Erasure{gone, {ID: "later", Step: ErasureDone, Certificate: held(1), FinishedAt: noon.Add(time.Hour)}}, noon.Add(-time.Hour), "gone"},
+	} {
+		if got := NotReproducibleSince(c.erasures, c.trained); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}
 }
