@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -38,13 +39,14 @@ func (r *erasureRound) truncate(ctx context.Context) error {
 	return r.enter(ctx, control.ErasureProving)
 }
 
-// cut is what is to be deleted of a partition: everything before an offset. Records of others that would be lost are kept.
+// cut is what is to be deleted of a partition: everything from start up to, not including, an offset.
 type cut struct {
-	partition int32
-	before    int64
-	end       int64
-	kept      []kafka.Record
+	partition          int32
+	start, before, end int64
 }
+
+// keptBytes is how much is written again at once.
+const keptBytes = 4 << 20
 
 func (r *erasureRound) truncateTopic(ctx context.Context, topic string) error {
 	cuts, err := r.cuts(ctx, topic)
@@ -76,37 +78,26 @@ func (r *erasureRound) truncateTopic(ctx context.Context, topic string) error {
 }
 
 // cuts finds the last record of the people in each partition of a topic.
-func (r *erasureRound) cuts(ctx context.Context, topic string) ([]*cut, error) {
-	found := make(map[int32]*cut)
-	others := make(map[int32][]kafka.Record) // dead letters of others, up to the newest
+func (r *erasureRound) cuts(ctx context.Context, topic string) ([]cut, error) {
 	ranges, err := r.s.deps.Log.Offsets(ctx, topic)
 	if err != nil {
 		return nil, err
 	}
+	last := make(map[int32]int64)
 	records := newRecordRows()
 	err = r.s.eachRecordIn(ctx, topic, ranges, func(rec *kafka.Record) error {
-		if !records.covered(rec, r.ledger) {
-			if topic == event.TopicDead && !isFiller(rec) {
-				others[rec.Partition] = append(others[rec.Partition], ownRecord(rec))
-			}
-			return nil
+		if records.covered(rec, r.ledger) {
+			last[rec.Partition] = rec.Offset
 		}
-		found[rec.Partition] = &cut{partition: rec.Partition, before: rec.Offset + 1, end: ranges[rec.Partition].End}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	var cuts []*cut
-	for partition, c := range found {
-		for _, rec := range others[partition] {
-			if rec.Offset < c.before {
-				c.kept = append(c.kept, rec)
-			}
-		}
-		cuts = append(cuts, c)
+	var cuts []cut
+	for _, partition := range slices.Sorted(maps.Keys(last)) {
+		cuts = append(cuts, cut{partition, ranges[partition].Start, last[partition] + 1, ranges[partition].End})
 	}
-	slices.SortFunc(cuts, func(a, b *cut) int { return int(a.partition - b.partition) })
 	return cuts, nil
 }
 
@@ -121,15 +112,44 @@ func ownRecord(r *kafka.Record) kafka.Record {
 
 // keep writes once more what others have before the cut and cannot be told from elsewhere, the dead letters; and a filler where
 // the cut would empty the partition. A crash writes them again: a letter tells of its source.
-func (r *erasureRound) keep(ctx context.Context, topic string, c *cut) error {
-	records := c.kept
-	if c.before == c.end && len(records) == 0 {
-		records = append(records, kafka.Record{Topic: topic, Partition: c.partition, Time: time.Now(),
-			Headers: []kafka.Header{{Key: event.HeaderSchema, Value: []byte(FillerSchema)}}})
+func (r *erasureRound) keep(ctx context.Context, topic string, c cut) error {
+	kept, err := r.keepLetters(ctx, topic, c)
+	if err != nil || kept || c.before < c.end {
+		return err
 	}
-	if len(records) == 0 {
-		return nil
+	return r.writeAgain(ctx, []kafka.Record{{Topic: topic, Partition: c.partition, Time: time.Now(),
+		Headers: []kafka.Header{{Key: event.HeaderSchema, Value: []byte(FillerSchema)}}}})
+}
+
+// keepLetters writes the dead letters of others before the cut once more, and reports whether there are any.
+func (r *erasureRound) keepLetters(ctx context.Context, topic string, c cut) (kept bool, err error) {
+	if topic != event.TopicDead {
+		return false, nil
 	}
+	var letters []kafka.Record
+	bytes := 0
+	records := newRecordRows()
+	before := map[int32]kafka.OffsetRange{c.partition: {Start: c.start, End: c.before}}
+	err = r.s.eachRecordIn(ctx, topic, before, func(rec *kafka.Record) error {
+		if isFiller(rec) || records.covered(rec, r.ledger) {
+			return nil
+		}
+		kept = true
+		letters, bytes = append(letters, ownRecord(rec)), bytes+len(rec.Value)
+		if bytes < keptBytes {
+			return nil
+		}
+		full := letters
+		letters, bytes = nil, 0
+		return r.writeAgain(ctx, full)
+	})
+	if err == nil && len(letters) > 0 {
+		err = r.writeAgain(ctx, letters)
+	}
+	return kept, err
+}
+
+func (r *erasureRound) writeAgain(ctx context.Context, records []kafka.Record) error {
 	if err := produce(ctx, r.s.deps.Producer, r.s.log, records); err != nil {
 		return fmt.Errorf("write %d records again: %w", len(records), err)
 	}
