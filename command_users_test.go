@@ -87,9 +87,7 @@ func TestEraseUser(t *testing.T) {
 
 	dir := t.TempDir()
 	p, keys := visitedShop(t, dir)
-	if status, _ := p.asked(t, http.MethodGet, "/v1/users/anna@shop.example/features", keys.SecretKey, nil); status != http.StatusOK {
-		t.Fatalf("features before: %d", status)
-	}
+	p.awaitFeatures(t, keys, "anna@shop.example")
 	status, text := p.asked(t, http.MethodDelete, "/v1/users/anna@shop.example", keys.SecretKey, nil)
 	var job struct{ ID, Step string }
 	if err := json.Unmarshal([]byte(text), &job); err != nil || status != http.StatusAccepted || job.ID == "" {
@@ -155,6 +153,22 @@ func TestEraseUser(t *testing.T) {
 		t.Errorf("export of the erased: %d %s", status, text)
 	}
 	p.stop(t)
+}
+
+// awaitFeatures waits until something is known of a person: acknowledged events are published a moment later.
+func (p *program) awaitFeatures(t *testing.T, keys siteKeys, user string) {
+	t.Helper()
+	look := time.NewTicker(readyPoll)
+	defer look.Stop()
+	for deadline := time.Now().Add(startLimit); ; <-look.C {
+		status, text := p.asked(t, http.MethodGet, "/v1/users/"+user+"/features", keys.SecretKey, nil)
+		if status == http.StatusOK {
+			return
+		}
+		if status != http.StatusNotFound || time.Now().After(deadline) {
+			t.Fatalf("features of %s: %d %s", user, status, text)
+		}
+	}
 }
 
 // awaitErased waits until an erasure is done.
