@@ -17,7 +17,7 @@ import (
 
 func (a *app) lakeCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "lake", Short: "Look into the lake and tend it", Args: exactArgs(), RunE: showHelp}
-	cmd.AddCommand(a.lakeInfoCommand(), a.lakeCompactCommand(), a.lakeExpireCommand())
+	cmd.AddCommand(a.lakeInfoCommand(), a.lakeVerifyCommand(), a.lakeCompactCommand(), a.lakeExpireCommand(), a.lakeExportCommand(), a.lakeRollbackCommand())
 	return cmd
 }
 
@@ -56,7 +56,7 @@ func (a *app) withLake(ctx context.Context, use func(*lake.Lake) error) error {
 		return err
 	}
 	return a.withControl(ctx, func(known *control.Store) error {
-		store, err := openLake(ctx, cfg, known)
+		store, err := openLake(ctx, cfg, known, nil)
 		if err != nil {
 			return fmt.Errorf("open lake: %w", err)
 		}
@@ -113,8 +113,8 @@ func (a *app) lakeTaskCommand(task lakeTask) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: task.use, Short: task.short, Long: task.long, Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if table != "" && table != lake.TableEvents && table != lake.TableExposures {
-				return usageError{fmt.Errorf("--table %q: use %s or %s", table, lake.TableEvents, lake.TableExposures)}
+			if err := checkTable(table); err != nil {
+				return err
 			}
 			var result any
 			err := a.withControl(cmd.Context(), func(store *control.Store) error {
@@ -136,9 +136,21 @@ func (a *app) lakeTaskCommand(task lakeTask) *cobra.Command {
 			return w.Flush()
 		},
 	}
-	cmd.Flags().StringVar(&table, "table", "", "events or exposures (default both)")
+	addTableFlag(cmd, &table)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
+}
+
+func addTableFlag(cmd *cobra.Command, table *string) {
+	cmd.Flags().StringVar(table, "table", "", "events or exposures (default both)")
+}
+
+// checkTable refuses a name of no table; an empty one stands for all.
+func checkTable(name string) error {
+	if name != "" && name != lake.TableEvents && name != lake.TableExposures {
+		return usageError{fmt.Errorf("--table %q: use %s or %s", name, lake.TableEvents, lake.TableExposures)}
+	}
+	return nil
 }
 
 // tendPoll is how often a command looks whether another process has done with the lake.
@@ -162,15 +174,15 @@ func (a *app) whenTendable(ctx context.Context, store *control.Store, work func(
 	}
 }
 
-// compactLine is how often a compaction says how far it has come.
-const compactLine = 2 * time.Second
+// lakeLine is how often long work on the lake says how far it has come.
+const lakeLine = 2 * time.Second
 
 // compactProgress writes a line every few seconds.
 func compactProgress(to io.Writer) func(lake.CompactProgress) {
-	next := time.Now().Add(compactLine)
+	next := time.Now().Add(lakeLine)
 	return func(p lake.CompactProgress) {
 		if now := time.Now(); now.After(next) {
-			next = now.Add(compactLine)
+			next = now.Add(lakeLine)
 			fmt.Fprintf(to, "%s %s: %d of %d files, %d of %d MiB\n", p.Table, p.Day, p.Files, p.TotalFiles, p.Bytes>>20, p.TotalBytes>>20)
 		}
 	}

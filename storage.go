@@ -62,8 +62,9 @@ func openControl(ctx context.Context, cfg *Config) (*control.Store, error) {
 	return store, nil
 }
 
-// openLake opens the lake, which leaves out whoever the control store says was erased.
-func openLake(ctx context.Context, cfg *Config, known *control.Store) (*lake.Lake, error) {
+// openLake opens the lake, which leaves out whoever the control store says was erased. setBack is told of tables that were torn; nil
+// leaves them alone.
+func openLake(ctx context.Context, cfg *Config, known *control.Store, setBack func(lake.SetBack)) (*lake.Lake, error) {
 	place := cfg.shared("lake")
 	if place.S3 != nil {
 		place.Dir = cfg.path(scratchDir)
@@ -72,11 +73,18 @@ func openLake(ctx context.Context, cfg *Config, known *control.Store) (*lake.Lak
 		Dir: place.Dir, S3: place.S3, Catalog: cfg.catalogPlace(), REST: cfg.restCatalog(),
 		Retention: lake.Retention{EventDays: cfg.Lake.Retention.Events, ExposureDays: cfg.Lake.Retention.Exposures},
 		Erased:    known.Ledger,
+		SetBack:   setBack,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w%s", err, ifShared(cfg, "check bucket, lake.catalog and, for a REST catalog, lake.catalog_token and lake.warehouse"))
 	}
 	return opened, nil
+}
+
+// tellSetBack logs that a table of the lake was torn.
+func (s *storage) tellSetBack(b lake.SetBack) {
+	telemetry.Component(s.log, "lake").Error("a power cut or a faulty disk has torn the newest version of a table: it was set back to the newest whole one, "+
+		"and what Kafka still has of the rows after it lands again", "table", b.Table, "torn", b.From, "whole", b.To, "rows", b.Rows, "error", b.Why)
 }
 
 func openRegistry(ctx context.Context, cfg *Config) (*registry.Registry, error) {
@@ -134,7 +142,7 @@ func openStorage(ctx context.Context, cfg *Config, log *slog.Logger, n needs) (_
 		}
 	}
 	if n.has(needLake) {
-		if s.lake, err = openLake(ctx, cfg, s.control); err != nil {
+		if s.lake, err = openLake(ctx, cfg, s.control, s.tellSetBack); err != nil {
 			return nil, err
 		}
 	}

@@ -31,6 +31,9 @@ type catalog interface {
 	// the table still is at this version, and whatever else it did, was not done. An error that is not table.ErrCommitFailed
 	// leaves open whether the commit happened.
 	version(meta table.Metadata, at string) table.CatalogIO
+	// setBack puts a version that was not built on the current one in its place, whose metadata is at from; table.ErrCommitFailed
+	// where that is not the current one any more.
+	setBack(ctx context.Context, ident table.Identifier, from string, to table.Metadata) error
 	close() error
 }
 

@@ -169,6 +169,11 @@ func (c *restCatalog) version(meta table.Metadata, at string) table.CatalogIO {
 	return &restVersion{restCatalog: c, meta: meta, at: at}
 }
 
+// setBack implements catalog. The API builds every version on the current one.
+func (c *restCatalog) setBack(_ context.Context, ident table.Identifier, from string, _ table.Metadata) error {
+	return fmt.Errorf("only the catalog's server can set %s back from %s: register the table there with the metadata of an older version", strings.Join(ident, "."), path.Base(from))
+}
+
 // restVersion is one version of one table.
 type restVersion struct {
 	*restCatalog

@@ -158,20 +158,41 @@ func (v *sqlVersion) CommitTable(ctx context.Context, ident table.Identifier, re
 	if err != nil {
 		return nil, "", err
 	}
-	res, err := v.db.ExecContext(ctx, `UPDATE iceberg_tables SET metadata_location = ?, previous_metadata_location = ?
+	if err := v.move(ctx, ident, v.at, at); err != nil {
+		return nil, "", err
+	}
+	return next, at, nil
+}
+
+// move makes another version the current one, if from still is; table.ErrCommitFailed where it is not.
+func (c *sqlCatalog) move(ctx context.Context, ident table.Identifier, from, to string) error {
+	res, err := c.db.ExecContext(ctx, `UPDATE iceberg_tables SET metadata_location = ?, previous_metadata_location = ?
 		WHERE catalog_name = ? AND table_namespace = ? AND table_name = ? AND metadata_location = ?`,
-		at, v.at, catalogName, ident[0], ident[1], v.at)
+		to, from, catalogName, ident[0], ident[1], from)
 	if err != nil {
-		return nil, "", fmt.Errorf("move table pointer: %w", err)
+		return fmt.Errorf("move table pointer: %w", err)
 	}
 	moved, err := res.RowsAffected()
 	if err != nil {
-		return nil, "", fmt.Errorf("move table pointer: %w", err)
+		return fmt.Errorf("move table pointer: %w", err)
 	}
 	if moved == 0 {
-		return nil, "", fmt.Errorf("%w: %s is no longer at %s", table.ErrCommitFailed, strings.Join(ident, "."), path.Base(v.at))
+		return fmt.Errorf("%w: %s is no longer at %s", table.ErrCommitFailed, strings.Join(ident, "."), path.Base(from))
 	}
-	return next, at, nil
+	return nil
+}
+
+// setBack implements catalog.
+func (c *sqlCatalog) setBack(ctx context.Context, ident table.Identifier, from string, to table.Metadata) error {
+	number, err := metadataNumber(from)
+	if err != nil {
+		return err
+	}
+	at, err := stage(ctx, c.files, to, number+1)
+	if err != nil {
+		return err
+	}
+	return c.move(ctx, ident, from, at)
 }
 
 // metadataNumber reads the running number that begins the name of a metadata file.

@@ -33,6 +33,8 @@ type files interface {
 	canonical() func(location string) (string, error)
 	// checkPlace refuses a table whose recorded location is not here, with ErrMoved.
 	checkPlace(recorded, here string) error
+	// tears reports whether a power cut may leave only a part of a file.
+	tears() bool
 	// readAhead is how many bytes of a column are worth reading at a time from a file of so many bytes.
 	readAhead(bytes int64) int
 	close()

@@ -166,6 +166,9 @@ func (b bucketFiles) checkPlace(recorded, here string) error {
 
 func (b bucketFiles) close() { b.bucket.Close() }
 
+// tears implements files: a store has an object whole or not at all.
+func (bucketFiles) tears() bool { return false }
+
 func (b bucketFiles) readAhead(bytes int64) int {
 	if bytes > wholeBytes {
 		return bucketReadBytes

@@ -241,6 +241,9 @@ const readBufferBytes, minReadBufferBytes = 256 << 10, 4 << 10
 
 func (localFiles) close() {}
 
+// tears implements files: every file was synced, but disks forget what they have acknowledged.
+func (localFiles) tears() bool { return true }
+
 func (localFiles) readAhead(bytes int64) int {
 	return int(min(readBufferBytes, max(minReadBufferBytes, bytes/16)))
 }

@@ -34,6 +34,9 @@ type Config struct {
 	// Erased reads the ledger of erased people, as of the call. Landing filters by it what a table asks to be filtered, and scans
 	// what is not erased yet. nil means that nobody was.
 	Erased func(ctx context.Context) (*erasure.Ledger, error)
+	// SetBack is told of each table that Open has set back to an older version, because the newest one was torn by a power cut or
+	// a faulty disk. Who lands sets it; where it is nil Open refuses such a table with ErrTorn, and looks less closely.
+	SetBack func(SetBack)
 	// Allocator gives the memory of Arrow record batches; nil means the Go heap.
 	Allocator memory.Allocator
 }
@@ -89,7 +92,7 @@ func Open(ctx context.Context, cfg Config) (*Lake, error) {
 		l.allocator = memory.DefaultAllocator
 	}
 	for _, spec := range tables() {
-		if err := l.openTable(ctx, spec); err != nil {
+		if err := l.openTable(ctx, spec, cfg.SetBack); err != nil {
 			return nil, errors.Join(fmt.Errorf("open lake table %s: %w", spec.name, err), cat.close())
 		}
 	}
@@ -124,8 +127,9 @@ func (l *Lake) Close() error {
 	return nil
 }
 
-// openTable creates the table if need be and refuses one that lies elsewhere or whose rows have no fence.
-func (l *Lake) openTable(ctx context.Context, spec tableSpec) error {
+// openTable creates the table if need be, sets it back where it is torn and somebody wants to be told, and refuses one that lies
+// elsewhere or whose rows have no fence.
+func (l *Lake) openTable(ctx context.Context, spec tableSpec, setBack func(SetBack)) error {
 	at, err := l.catalog.pointer(ctx, spec.ident())
 	if errors.Is(err, errNoTable) {
 		meta, err := spec.metadata(l.tableLocation(spec))
@@ -140,8 +144,16 @@ func (l *Lake) openTable(ctx context.Context, spec tableSpec) error {
 	} else if err := l.files.checkPlace(tableOf(at), l.tableLocation(spec)); err != nil { // before the metadata is looked for there
 		return err
 	}
+	if setBack != nil && l.files.tears() {
+		if err := l.ensureWhole(ctx, spec, setBack); err != nil {
+			return err
+		}
+	}
 	t, err := l.current(ctx, spec)
 	if err != nil {
+		if broken(ctx, err) && l.files.tears() {
+			err = fmt.Errorf("%w: %w. Start the stream role, or `up`: it sets the table back to the newest version that is whole", ErrTorn, err)
+		}
 		return err
 	}
 	if err := l.files.checkPlace(t.Location(), l.tableLocation(spec)); err != nil {

@@ -1,0 +1,281 @@
+package lake
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/apache/iceberg-go"
+
+	"github.com/millrace/millrace/internal/erasure"
+	"github.com/millrace/millrace/internal/event"
+)
+
+const (
+	tornCommits = 6
+	tornRows    = 20 // of each
+)
+
+// damages are what a power cut makes of a file.
+var damages = map[string]func(text []byte) []byte{
+	"lost":  nil,
+	"empty": func([]byte) []byte { return nil },
+	"cut":   func(text []byte) []byte { return text[:len(text)/2] },
+	"half zeros": func(text []byte) []byte {
+		return append(slices.Clone(text[:len(text)/2]), make([]byte, len(text)-len(text)/2)...)
+	},
+}
+
+// newestFiles are the files that the last commit of a landing has made, by what they are.
+func newestFiles(t *testing.T, l *Lake) map[string]string {
+	t.Helper()
+	current, err := l.current(t.Context(), eventsSpec(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := current.CurrentSnapshot()
+	manifests, err := s.Manifests(icebergFiles{t.Context(), l.files})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]string{"metadata": current.MetadataLocation(), "manifest list": s.ManifestList}
+	for _, m := range manifests {
+		if m.SnapshotID() == s.SnapshotID {
+			out["manifest"] = m.FilePath()
+		}
+	}
+	err = manifestEntries(t.Context(), l.files, s, func(f iceberg.DataFile, broughtBy int64) error {
+		if broughtBy == s.SnapshotID {
+			out["data file"] = f.FilePath()
+		}
+		return nil
+	})
+	if err != nil || len(out) != 4 {
+		t.Fatalf("newest files %v: %v", out, err)
+	}
+	return out
+}
+
+func damage(t *testing.T, at string, how func([]byte) []byte) {
+	t.Helper()
+	path, err := localPath(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err == nil && how == nil {
+		err = os.Remove(path)
+	} else if err == nil {
+		err = os.WriteFile(path, how(text), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tornLake lands a few commits and closes the lake. The landings are what Kafka still holds.
+func tornLake(t *testing.T, dir string, commits int) (landings []Landing, newest map[string]string) {
+	t.Helper()
+	l, err := Open(t.Context(), Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSampler(71)
+	for i := range commits {
+		in := s.landEvents(0, i*tornRows, tornRows)
+		inDay(in, testStart)
+		if err := l.Commit(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+		landings = append(landings, in)
+	}
+	newest = newestFiles(t, l)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return landings, newest
+}
+
+// openTorn opens a lake as a writer does and returns what that was told.
+func openTorn(t *testing.T, cfg Config) (*Lake, []SetBack) {
+	t.Helper()
+	var told []SetBack
+	cfg.SetBack = func(s SetBack) { told = append(told, s) }
+	return openLake(t, cfg), told
+}
+
+// landAgain lands what is behind the fence, as a writer does that goes on from there, and wants every row once.
+func landAgain(t *testing.T, l *Lake, landings []Landing, fence int) {
+	t.Helper()
+	next, err := l.Next(t.Context(), TableEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := next[FenceKey{event.TopicEvents, 1, 0}].Next; got != int64(fence) {
+		t.Fatalf("the fence is at %d, want %d", got, fence)
+	}
+	for _, in := range landings[fence/tornRows:] {
+		if err := l.Commit(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	checkOffsets(t, l, []int{len(landings) * tornRows})
+}
+
+// TestTornVersion tears each kind of file of the newest version in each way: the table falls back to the version before, what
+// was lost lands again, and nothing is doubled.
+func TestTornVersion(t *testing.T) {
+	for _, kind := range []string{"metadata", "manifest list", "manifest", "data file"} {
+		for name, how := range damages {
+			t.Run(kind+" "+name, func(t *testing.T) {
+				t.Parallel()
+				dir := t.TempDir()
+				landings, newest := tornLake(t, dir, tornCommits)
+				damage(t, newest[kind], how)
+				if kind == "metadata" {
+					if _, err := Open(t.Context(), Config{Dir: dir}); !errors.Is(err, ErrTorn) {
+						t.Errorf("opened by a reader: %v", err)
+					}
+				}
+				l, told := openTorn(t, Config{Dir: dir})
+				if len(told) != 1 || told[0].Table != TableEvents || told[0].Why == nil || told[0].Rows != (tornCommits-1)*tornRows {
+					t.Fatalf("told %+v", told)
+				}
+				landAgain(t, l, landings, (tornCommits-1)*tornRows)
+			})
+		}
+	}
+}
+
+// A page in the middle of a data file whose size and end are right is found by its checksum.
+func TestTornPage(t *testing.T) {
+	dir := t.TempDir()
+	landings, newest := tornLake(t, dir, tornCommits)
+	damage(t, newest["data file"], func(text []byte) []byte {
+		clear(text[len(text)/4 : len(text)/4+64])
+		return text
+	})
+	l, told := openTorn(t, Config{Dir: dir})
+	if len(told) != 1 {
+		t.Fatalf("told %+v", told)
+	}
+	landAgain(t, l, landings, (tornCommits-1)*tornRows)
+}
+
+// Where several of the newest files are torn the table goes back as far as it has to.
+func TestTornVersions(t *testing.T) {
+	dir := t.TempDir()
+	landings, newest := tornLake(t, dir, tornCommits-2)
+	damage(t, newest["data file"], damages["cut"])
+	l, err := Open(t.Context(), Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSampler(72)
+	for i := tornCommits - 2; i < tornCommits; i++ {
+		in := s.landEvents(0, i*tornRows, tornRows)
+		inDay(in, testStart)
+		if err := l.Commit(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+		landings = append(landings, in)
+	}
+	newest = newestFiles(t, l)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	damage(t, newest["metadata"], damages["half zeros"])
+	l, told := openTorn(t, Config{Dir: dir})
+	if len(told) != 1 || told[0].Rows != (tornCommits-3)*tornRows {
+		t.Fatalf("told %+v", told)
+	}
+	landAgain(t, l, landings, (tornCommits-3)*tornRows)
+}
+
+// Nothing is changed where no version is whole, and where the table is.
+func TestTornBeyondRepair(t *testing.T) {
+	dir := t.TempDir()
+	_, newest := tornLake(t, dir, 1)
+	damage(t, newest["metadata"], damages["cut"])
+	zero := ""
+	l := localFiles{dir}
+	err := l.list(t.Context(), l.location(Namespace, TableEvents, "metadata"), func(f storedFile) error {
+		if n, err := metadataNumber(f.location); err == nil && n == 0 {
+			zero = f.location
+		}
+		return nil
+	})
+	if err != nil || zero == "" {
+		t.Fatalf("first version %q: %v", zero, err)
+	}
+	path, err := localPath(zero)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damage(t, zero, damages["empty"])
+	_, err = Open(t.Context(), Config{Dir: dir, SetBack: func(s SetBack) { t.Errorf("set back: %+v", s) }})
+	if !errors.Is(err, ErrTorn) {
+		t.Fatalf("opened without a whole version: %v", err)
+	}
+	// With its first version whole again the table starts from nothing.
+	if err := os.WriteFile(path, first, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again, told := openTorn(t, Config{Dir: dir})
+	if len(told) != 1 || told[0].Rows != 0 {
+		t.Fatalf("told %+v", told)
+	}
+	if next, err := again.Next(t.Context(), TableEvents); err != nil || len(next) != 0 {
+		t.Errorf("fences of an empty table: %v, %v", next, err)
+	}
+	if _, told := openTorn(t, Config{Dir: dir}); len(told) != 0 {
+		t.Errorf("a whole table was set back: %+v", told)
+	}
+}
+
+// A fall behind the last step of an erasure brings nothing of the person back, keeps the mark, and leaves no snapshot that
+// maintenance cannot read.
+func TestTornAfterErasure(t *testing.T) {
+	ledger := erasedPerson(3)
+	cfg := Config{Dir: t.TempDir(), Erased: func(context.Context) (*erasure.Ledger, error) { return ledger, nil }}
+	l, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	events, exposures := erasable(t, l, 7)
+	if _, err := l.Erase(t.Context(), ledger); err != nil {
+		t.Fatal(err)
+	}
+	current, err := l.current(t.Context(), eventsSpec(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	damage(t, current.MetadataLocation(), damages["cut"])
+	l, told := openTorn(t, cfg)
+	if len(told) != 1 {
+		t.Fatalf("told %+v", told)
+	}
+	checkErased(t, l, events, exposures)
+	again, err := l.current(t.Context(), eventsSpec(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mark, err := erasedSequence(again.Properties(), erasedProperty); err != nil || mark != 3 {
+		t.Errorf("the mark is %d, %v", mark, err)
+	}
+	if _, _, err := liveManifests(again.Metadata(), icebergFiles{t.Context(), l.files}); err != nil {
+		t.Errorf("a snapshot cannot be read: %v", err)
+	}
+	if _, err := l.Expire(t.Context(), TableEvents, testStart); err != nil {
+		t.Errorf("expire: %v", err)
+	}
+}
