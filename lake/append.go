@@ -30,9 +30,12 @@ func (c column) appendRows(b array.Builder, r *leafReader, n, kept int, keep []b
 	if !ok {
 		return fmt.Errorf("builder of a list column is a %T", b)
 	}
-	add, err := appender(list.ValueBuilder(), r)
-	if err != nil {
-		return err
+	add := func(int) { list.ValueBuilder().AppendNull() }
+	if !r.absent {
+		var err error
+		if add, err = appender(list.ValueBuilder(), r); err != nil {
+			return err
+		}
 	}
 	return r.lists(n, func(row int, entry listEntry, value int) {
 		switch {

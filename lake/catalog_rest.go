@@ -257,7 +257,11 @@ func (v *restVersion) withSnapshot(ctx context.Context, updates []table.Update) 
 	if slices.ContainsFunc(updates, func(u table.Update) bool { return u.Action() == table.UpdateAddSnapshot }) {
 		return updates, nil
 	}
-	schema := v.meta.CurrentSchema().ID
+	after, err := table.UpdateTableMetadata(v.meta, updates, v.at)
+	if err != nil {
+		return nil, fmt.Errorf("%w: apply updates: %w", table.ErrCommitFailed, err)
+	}
+	schema := after.CurrentSchema().ID // which the commit may change
 	next := &table.Snapshot{
 		SnapshotID: rand.Int64N(1<<62) + 1, SequenceNumber: v.meta.LastSequenceNumber() + 1,
 		TimestampMs: max(time.Now().UnixMilli(), v.meta.LastUpdatedMillis()), SchemaID: &schema,

@@ -15,6 +15,7 @@ type column struct {
 	path string // as asked for: "user_id", "rec.rec_id", "items.item_id"
 	id   int    // Iceberg field id of the leaf, by which it is found in every file
 	list bool
+	in   int            // field id of the list's element, which is the leaf or has it inside
 	typ  arrow.DataType // of a value
 }
 
@@ -36,7 +37,7 @@ func resolveColumn(schema *iceberg.Schema, path string) (column, error) {
 			if c.list {
 				return column{}, fmt.Errorf("column %s: a list within a list can be read with whole rows only", path)
 			}
-			c.list, c.id, at = true, list.ElementID, list.Element
+			c.list, c.id, c.in, at = true, list.ElementID, list.ElementID, list.Element
 		}
 	}
 	typ, ok := arrowType(at)
@@ -89,27 +90,35 @@ type leaf struct {
 	maxDef  byte // definition level of a value that is present
 	listDef byte // definition level from which a list has an element; 0 where there is no list
 	kind    parquet.Kind
+	absent  bool // it is another leaf of the same list, whose elements all lack the column
 }
 
-// findLeaf looks the column up in a file by its field id; ok is false when the file is older than the column.
+// findLeaf looks the column up in a file by its field id; ok is false when the file is older than the column. Where it is older
+// than a column inside a list, the list's other leaves tell how many elements lack it.
 func (c column) findLeaf(file *parquet.File) (l leaf, ok bool, err error) {
-	var walk func(node *parquet.Column, listDef byte)
-	walk = func(node *parquet.Column, listDef byte) {
+	var walk func(node *parquet.Column, listDef byte, inList bool)
+	walk = func(node *parquet.Column, listDef byte, inList bool) {
 		if node.Repeated() {
 			listDef = byte(node.MaxDefinitionLevel())
 		}
-		if node.Leaf() && node.ID() == c.id {
-			l, ok = leaf{index: node.Index(), maxDef: byte(node.MaxDefinitionLevel()), listDef: listDef, kind: node.Type().Kind()}, true
-			if node.MaxRepetitionLevel() > 1 || (node.MaxRepetitionLevel() == 1) != c.list {
-				err = fmt.Errorf("column %s has repetition level %d in the file", c.path, node.MaxRepetitionLevel())
+		inList = inList || c.list && node.ID() == c.in
+		if node.Leaf() {
+			here := leaf{index: node.Index(), maxDef: byte(node.MaxDefinitionLevel()), listDef: listDef, kind: node.Type().Kind(), absent: node.ID() != c.id}
+			switch level := node.MaxRepetitionLevel(); {
+			case here.absent && inList && level == 1 && !ok:
+				l, ok = here, true
+			case !here.absent && (level > 1 || (level == 1) != c.list):
+				err = fmt.Errorf("column %s has repetition level %d in the file", c.path, level)
+			case !here.absent:
+				l, ok = here, true
 			}
 		}
 		for _, child := range node.Columns() {
-			walk(child, listDef)
+			walk(child, listDef, inList)
 		}
 	}
-	walk(file.Root(), 0)
-	if err == nil && ok && l.kind != parquetKind(c.typ) {
+	walk(file.Root(), 0, false)
+	if err == nil && ok && !l.absent && l.kind != parquetKind(c.typ) {
 		err = fmt.Errorf("column %s is a %s in the file and a %s in the table", c.path, l.kind, c.typ)
 	}
 	return l, ok, err

@@ -24,9 +24,6 @@ const (
 	stepChanged      = "changed"       // the catalog has moved, the caller has not been told
 )
 
-// errNewerColumns means that a newer version of Millrace has added columns, which this one would leave out of what it merges.
-var errNewerColumns = errors.New("the table has columns that this version does not know")
-
 // errRowsLost means that a job has read other rows than the manifests say its files have. Nothing was replaced.
 var errRowsLost = errors.New("the files of a compaction do not have the rows that the table counts")
 

@@ -24,7 +24,7 @@ func (c *compactor) sortOrder(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := c.knowsColumns(t.Schema()); err != nil {
+	if err := c.spec.knowsColumns(t.Schema()); err != nil {
 		return 0, err
 	}
 	fields := make([]table.SortField, len(sortedColumns))
@@ -73,27 +73,6 @@ func findOrder(t *table.Table, want table.SortOrder) (id int, ok bool) {
 		}
 	}
 	return 0, false
-}
-
-func (c *compactor) knowsColumns(have *iceberg.Schema) error {
-	own, err := icebergSchema(c.spec.file)
-	if err != nil {
-		return err
-	}
-	known, err := iceberg.IndexByID(own)
-	if err != nil {
-		return fmt.Errorf("index schema: %w", err)
-	}
-	columns, err := iceberg.IndexByID(have)
-	if err != nil {
-		return fmt.Errorf("index schema: %w", err)
-	}
-	for id, column := range columns {
-		if _, ok := known[id]; !ok {
-			return fmt.Errorf("%w: %s (field %d)", errNewerColumns, column.Name, id)
-		}
-	}
-	return nil
 }
 
 // mergeManifests merges the small manifests of a table when there are more than a few, and returns how many there are then.

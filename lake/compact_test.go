@@ -308,15 +308,7 @@ func TestCompactRefusesNewerColumns(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	current, err := l.current(t.Context(), eventsSpec(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	tx := current.NewTransaction()
-	if err := tx.UpdateSchema(true, false).AddColumn([]string{"mood"}, current.Schema().Field(0).Type, "", false, nil).Commit(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tx.Commit(t.Context()); err != nil {
+	if err := addMood(t.Context(), l); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := l.Compact(t.Context(), CompactRequest{Table: TableEvents}); !errors.Is(err, errNewerColumns) {

@@ -79,7 +79,7 @@ func (e *eraser) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := (&compactor{lake: e.lake, spec: e.spec}).knowsColumns(t.Schema()); err != nil {
+	if err := e.spec.knowsColumns(t.Schema()); err != nil {
 		return err
 	}
 	if e.columns, err = newIdentities(e.spec, t.Schema()); err != nil {
@@ -133,6 +133,9 @@ func (e *eraser) rewrite(ctx context.Context) error {
 	for range maxErasePasses {
 		t, err := e.lake.current(ctx, e.spec)
 		if err != nil {
+			return err
+		}
+		if err := e.spec.knowsColumns(t.Schema()); err != nil { // again: a newer version may have begun to land meanwhile
 			return err
 		}
 		files, err := liveFiles(ctx, t)

@@ -73,8 +73,11 @@ var ErrNoFence = errors.New("the table holds rows but no landed positions")
 // copy whose metadata still names the files of the original.
 var ErrMoved = errors.New("the lake is not where it was made")
 
-// Open opens the lake in cfg.Dir and creates its tables where they do not exist.
-func Open(ctx context.Context, cfg Config) (*Lake, error) {
+// Open opens the lake in cfg.Dir, creates its tables where they do not exist, and adds the columns that a table of an older
+// version lacks.
+func Open(ctx context.Context, cfg Config) (*Lake, error) { return open(ctx, cfg, tables()) }
+
+func open(ctx context.Context, cfg Config, specs []tableSpec) (*Lake, error) {
 	in, err := openFiles(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open lake: %w", err)
@@ -91,7 +94,7 @@ func Open(ctx context.Context, cfg Config) (*Lake, error) {
 	if l.allocator == nil {
 		l.allocator = memory.DefaultAllocator
 	}
-	for _, spec := range tables() {
+	for _, spec := range specs {
 		if err := l.openTable(ctx, spec, cfg.SetBack); err != nil {
 			return nil, errors.Join(fmt.Errorf("open lake table %s: %w", spec.name, err), cat.close())
 		}
@@ -127,8 +130,8 @@ func (l *Lake) Close() error {
 	return nil
 }
 
-// openTable creates the table if need be, sets it back where it is torn and somebody wants to be told, and refuses one that lies
-// elsewhere or whose rows have no fence.
+// openTable creates the table if need be, sets it back where it is torn and somebody wants to be told, refuses one that lies
+// elsewhere, whose rows have no fence or whose columns are not ours, and adds columns that it lacks.
 func (l *Lake) openTable(ctx context.Context, spec tableSpec, setBack func(SetBack)) error {
 	at, err := l.catalog.pointer(ctx, spec.ident())
 	if errors.Is(err, errNoTable) {
@@ -167,7 +170,7 @@ func (l *Lake) openTable(ctx context.Context, spec tableSpec, setBack func(SetBa
 		return fmt.Errorf("%w: %d rows and no property %s<epoch>.<topic>.<partition>; landing would not know where to continue. "+
 			"Restore the table's properties from a backup, or roll the table back to a version that has them", ErrNoFence, rows, fencePrefix)
 	}
-	return nil
+	return l.evolve(ctx, spec)
 }
 
 func (l *Lake) tableLocation(spec tableSpec) string { return l.files.location(Namespace, spec.name) }

@@ -15,10 +15,11 @@ import (
 // processor's cache a few columns at a time.
 const scanBatchRows = 8192
 
-// Scan yields the matching rows as Arrow record batches of the requested columns, in no order that may be relied on. A column is a dotted path to a leaf, at most one list on the way:
-// "user_id", "rec.rec_id", or "items.item_id", which becomes a list column; no columns means every flat column outside
-// structs. A batch is released when the loop goes on: Retain it to keep it. Batches are never empty. An error ends the
-// scan.
+// Scan yields the matching rows as Arrow record batches of the requested columns, in no order that may be relied on. A column is
+// a dotted path to a leaf, at most one list on the way: "user_id", "rec.rec_id", or "items.item_id", which becomes a list column;
+// no columns means every flat column outside structs. A row of a file that is older than a column has null there; one inside a
+// list then has as many nulls as the list has elements. A batch is released when the loop goes on: Retain it to keep it. Batches are never
+// empty. An error ends the scan.
 //
 // Only the pages of the wanted columns are decoded, one page a column at a time, so memory does not grow with the table.
 func (l *Lake) Scan(ctx context.Context, req ScanRequest) iter.Seq2[arrow.Record, error] {

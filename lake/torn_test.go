@@ -194,6 +194,31 @@ func TestTornVersions(t *testing.T) {
 	landAgain(t, l, landings, (tornCommits-3)*tornRows)
 }
 
+// A table that is set back to before it got the columns of today gets them again.
+func TestTornBeforeEvolution(t *testing.T) {
+	cfg, s := Config{Dir: t.TempDir()}, newSampler(72)
+	older := openOlder(t, cfg)
+	if err := older.Commit(t.Context(), s.landEvents(0, 0, tornRows)); err != nil {
+		t.Fatal(err)
+	}
+	evolved, err := openLake(t, cfg).current(t.Context(), eventsSpec(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	damage(t, evolved.MetadataLocation(), damages["cut"])
+	l, told := openTorn(t, cfg)
+	if len(told) != 1 || told[0].Table != TableEvents {
+		t.Errorf("told of %+v", told)
+	}
+	if lines := columnIDs(t, l); !slices.Equal(lines, columnIDs(t, openTestLake(t))) {
+		t.Errorf("the table has\n%v", lines)
+	}
+	if err := l.Commit(t.Context(), s.landEvents(0, tornRows, tornRows)); err != nil {
+		t.Fatal(err)
+	}
+	checkSound(t, l)
+}
+
 // Nothing is changed where no version is whole, and where the table is.
 func TestTornBeyondRepair(t *testing.T) {
 	dir := t.TempDir()
