@@ -1,0 +1,246 @@
+package lake
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/internal/erasure"
+	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/objstore/s3test"
+)
+
+// testLog is a log whose records are always the same, whoever reads them how often: what stands at an offset of a partition
+// follows from these and the seed.
+type testLog struct {
+	Seed       uint64
+	Partitions int32
+	Records    int // of each partition, of events and of exposures
+	// Repeats is below which offset some events are sent again: with another offset, and on the same day, but never on the last.
+	Repeats int
+}
+
+func (g testLog) sampler(kind, partition, offset int) sampler {
+	return sampler{rand.New(rand.NewPCG(g.Seed, uint64(kind)<<48|uint64(partition)<<32|uint64(offset)))}
+}
+
+// event is a record of events; some are those of erasedPerson.
+func (g testLog) event(partition int32, offset int) EventRow {
+	at := Position{Topic: event.TopicEvents, Epoch: 1, Partition: partition, Offset: int64(offset)}
+	s := g.sampler(0, int(partition), offset)
+	if offset > 0 && offset < g.Repeats && s.IntN(6) == 0 {
+		if first := g.event(partition, s.IntN(offset)); first.Event.ReceivedAt.Before(testStart.Add(48 * time.Hour)) {
+			return EventRow{Event: first.Event, At: at}
+		}
+	}
+	row := EventRow{Event: s.event(int(partition)*1_000_000 + offset), At: at}
+	withAnna(s, Landing{Events: []EventRow{row}})
+	return row
+}
+
+// exposure is a record of exposures.
+func (g testLog) exposure(partition int32, offset int) ExposureRow {
+	s := g.sampler(1, int(partition), offset)
+	row := ExposureRow{
+		Exposure: s.exposure(int(partition)*1_000_000 + offset),
+		At:       Position{Topic: event.TopicExposures, Epoch: 1, Partition: partition, Offset: int64(offset)},
+	}
+	withAnna(s, Landing{Exposures: []ExposureRow{row}})
+	return row
+}
+
+// land lands the log from where the lake stands, some records of each partition at a time.
+func (g testLog) land(ctx context.Context, l *Lake, random sampler) error {
+	for {
+		in, err := g.next(ctx, l, random)
+		if err != nil || len(in.Fences) == 0 {
+			return err
+		}
+		if err := l.Commit(ctx, in); err != nil {
+			return err
+		}
+	}
+}
+
+// next is the next landing, without a fence when everything has landed.
+func (g testLog) next(ctx context.Context, l *Lake, random sampler) (in Landing, err error) {
+	for _, spec := range tables() {
+		next, err := l.Next(ctx, spec.name)
+		if err != nil {
+			return in, err
+		}
+		for p := range g.Partitions {
+			from := int(next[FenceKey{spec.topic, 1, p}].Next)
+			to := min(g.Records, from+1+random.IntN(12))
+			if from == to {
+				continue
+			}
+			in.Fences = append(in.Fences, Fence{Topic: spec.topic, Epoch: 1, Partition: p, From: int64(from), Next: int64(to)})
+			for offset := from; offset < to; offset++ {
+				if spec.name == TableEvents {
+					in.Events = append(in.Events, g.event(p, offset))
+				} else {
+					in.Exposures = append(in.Exposures, g.exposure(p, offset))
+				}
+			}
+		}
+	}
+	return in, nil
+}
+
+// rows are the rows of all records, in order, as the tables of today have them.
+func (g testLog) rows(t *testing.T) (events []eventRow, exposures []exposureRow) {
+	t.Helper()
+	for p := range g.Partitions {
+		for offset := range g.Records {
+			events, exposures = append(events, eventRow{}), append(exposures, exposureRow{})
+			if err := errors.Join(events[len(events)-1].fill(g.event(p, offset)), exposures[len(exposures)-1].fill(g.exposure(p, offset))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return events, exposures
+}
+
+// landerEnv makes the test binary a process that lands a log, as this says in JSON.
+const landerEnv = "MILLRACE_TEST_LAKE_LANDER"
+
+// landerTask is what such a process is to do.
+type landerTask struct {
+	Lake   string // as configText
+	Log    testLog
+	Seed   uint64
+	Older  bool // it is the older version
+	Filter bool // it knows whom the tests erase
+}
+
+// landUntilKilled says each step that it takes, so that it can be killed there.
+func landUntilKilled(t *testing.T, text string) {
+	var task landerTask
+	if err := json.Unmarshal([]byte(text), &task); err != nil {
+		t.Fatal(err)
+	}
+	cfg := configFrom(t, task.Lake)
+	if task.Filter {
+		ledger := erasedPerson(1)
+		cfg.Erased = func(context.Context) (*erasure.Ledger, error) { return ledger, nil }
+	}
+	start := openLake
+	if task.Older {
+		start = openOlder
+	}
+	l := start(t, cfg)
+	l.hook = func(string) error {
+		fmt.Println("step")
+		return nil
+	}
+	if err := task.Log.land(t.Context(), l, newSampler(task.Seed)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// landThroughKills lands a log by processes that are killed with SIGKILL, each at a random step of its first commits, and by a
+// last one that is not.
+func landThroughKills(t *testing.T, task landerTask, kills int) {
+	t.Helper()
+	random := newSampler(task.Seed)
+	for n := range kills {
+		task.Seed = random.Uint64()
+		if killed, err := runLander(t, task, 1+random.IntN(9)); err != nil || !killed {
+			t.Fatalf("process %d of %d was not killed: %v", n+1, kills, err)
+		}
+	}
+	if killed, err := runLander(t, task, -1); err != nil || killed {
+		t.Fatalf("the last process was killed: %t, %v", killed, err)
+	}
+}
+
+// runLander runs a process that lands and kills it after so many steps, at whatever it is doing then.
+func runLander(t *testing.T, task landerTask, steps int) (killed bool, err error) {
+	text, err := json.Marshal(task)
+	if err != nil {
+		return false, err
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTenCrashes$")
+	cmd.Env = append(os.Environ(), landerEnv+"="+string(text))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return false, err
+	}
+	if err := cmd.Start(); err != nil {
+		return false, err
+	}
+	lines := bufio.NewScanner(out)
+	rest := ""
+	for lines.Scan() {
+		if lines.Text() != "step" {
+			rest += lines.Text() + "\n"
+			continue
+		}
+		if steps--; steps == 0 {
+			if err := cmd.Process.Kill(); err != nil {
+				return false, err
+			}
+		}
+	}
+	if _, err := io.Copy(io.Discard, out); err != nil {
+		return false, err
+	}
+	var exit *exec.ExitError
+	err = cmd.Wait()
+	if errors.As(err, &exit) && !exit.Exited() {
+		return true, nil
+	}
+	if err != nil {
+		err = fmt.Errorf("%w\n%s", err, rest)
+	}
+	return false, err
+}
+
+// TestTenCrashes: of two lakes of the same records one is landed in order by a process that lives, the other by processes of
+// which ten are killed, and both have the same rows, which are those of the log.
+func TestTenCrashes(t *testing.T) {
+	if text := os.Getenv(landerEnv); text != "" {
+		landUntilKilled(t, text)
+		return
+	}
+	for _, seed := range []uint64{1, 2} {
+		t.Run(fmt.Sprint("local/", seed), func(t *testing.T) { testTenCrashes(t, Config{Dir: t.TempDir()}, Config{Dir: t.TempDir()}, seed) })
+	}
+	t.Run("s3", func(t *testing.T) {
+		store := s3test.Start(t)
+		store.Faults.Set(3, s3Faults)
+		place := func(prefix string) Config {
+			cfg := store.Config(prefix)
+			return Config{Dir: t.TempDir(), S3: &cfg, Catalog: t.TempDir() + "/catalog.db"}
+		}
+		testTenCrashes(t, place("ordered"), place("crashed"), 3)
+	})
+}
+
+func testTenCrashes(t *testing.T, inOrder, crashed Config, seed uint64) {
+	t.Parallel()
+	log := testLog{Seed: seed, Partitions: 3, Records: 120, Repeats: 120}
+	ordered := openLake(t, inOrder)
+	if err := log.land(t.Context(), ordered, newSampler(seed)); err != nil {
+		t.Fatal(err)
+	}
+	landThroughKills(t, landerTask{Lake: configText(t, crashed), Log: log, Seed: seed}, 10)
+	events, exposures := log.rows(t)
+	want := map[string]figures{TableEvents: figuresOf(events), TableExposures: figuresOf(exposures)}
+	if got := lakeFigures(t, ordered); !reflect.DeepEqual(got, want) {
+		t.Errorf("landed in order the lake has\n%+v, the log\n%+v", got, want)
+	}
+	if got := lakeFigures(t, openLake(t, crashed)); !reflect.DeepEqual(got, want) {
+		t.Errorf("landed through crashes the lake has\n%+v, the log\n%+v", got, want)
+	}
+}
