@@ -3,11 +3,12 @@ package lake
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/internal/objstore/s3test"
@@ -21,62 +22,60 @@ func readersPython(t *testing.T) string {
 	t.Helper()
 	python := filepath.Join(os.Getenv(readersEnv), "bin", "python")
 	if _, err := os.Stat(python); os.Getenv(readersEnv) == "" || err != nil {
-		missing := t.Skipf
-		if os.Getenv("CI") == "true" {
-			missing = t.Fatalf
-		}
-		missing("no other engines: set %s to a virtual environment with lake/readers/requirements.txt (make test-setup)", readersEnv)
+		missing(t, "no other engines: set %s to a virtual environment with lake/readers/requirements.txt (make test-setup)", readersEnv)
 	}
 	return python
 }
 
-// landUnderCrashes lands events and exposures of several days, with a fault at every third step on the way: each commit
-// is repeated until it is through.
-func landUnderCrashes(t *testing.T, cfg Config) *Lake {
+// needSpark is the same for what Spark wants besides.
+func needSpark(t *testing.T) {
 	t.Helper()
-	l := openLake(t, cfg)
-	steps := 0
-	l.hook = func(string) error {
-		if steps++; steps%3 == 0 {
-			return errFault
-		}
-		return nil
+	if _, err := exec.LookPath("java"); err != nil {
+		missing(t, "no Spark: it runs on a Java runtime of version 17 or newer")
 	}
-	s := newSampler(21)
-	for n := range 6 {
-		in := s.landEvents(int32(n%2), n/2*40, 40)
-		shown := s.landExposures(int32(n%2), n/2*10, 10)
-		in.Exposures, in.Fences = shown.Exposures, append(in.Fences, shown.Fences...)
-		err := l.Commit(t.Context(), in)
-		for ; errors.Is(err, errFault); err = l.Commit(t.Context(), in) {
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	if _, err := os.Stat(filepath.Join(os.Getenv(readersEnv), "spark", "pom.xml")); err != nil {
+		missing(t, "no Spark: Maven has not fetched the packages of lake/readers/pom.xml (make test-setup)")
 	}
-	l.hook = nil
-	return l
 }
 
-// TestReaders runs what docs/readers.md tells users to paste, on one lake with everything in it, compacted files beside landed
-// ones: every engine has to read exactly the rows that Millrace has read before the compaction. It fails when metadata,
-// statistics or files are not what the standard says.
+func missing(t *testing.T, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
+// smallSpark is the environment in which Spark starts soon on a small machine and leaves nothing elsewhere. What it runs is over
+// before the second compiler of its virtual machine is worth its time.
+func smallSpark() string {
+	return `PYSPARK_SUBMIT_ARGS=--master local[1] --driver-memory 1g --driver-java-options "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"` +
+		" --conf spark.ui.enabled=false --conf spark.ui.showConsoleProgress=false" +
+		" --conf spark.jars.ivy=" + filepath.Join(os.Getenv(readersEnv), "spark") + " pyspark-shell"
+}
+
+// TestReaders runs what docs/readers.md tells users to paste, on one lake with everything in it: every engine has to read exactly
+// the rows that were sent and not erased, and so does Millrace. It fails when metadata, statistics or files are not what the
+// standard says.
 func TestReaders(t *testing.T) {
 	python := readersPython(t)
-	l := landUnderCrashes(t, Config{Dir: t.TempDir()})
-	want := lakeFigures(t, l)
-	if want[TableEvents].Rows != 6*40 || want[TableExposures].Rows != 6*10 {
-		t.Fatalf("the lake has %d events and %d exposures", want[TableEvents].Rows, want[TableExposures].Rows)
+	l, log := livedLake(t, Config{Dir: t.TempDir()}, 21)
+	want := livedFigures(t, log)
+	if got := lakeFigures(t, l); !reflect.DeepEqual(got, want) {
+		t.Fatalf("Millrace reads\n%+v, sent were\n%+v", got, want)
 	}
-	for name, done := range compact(t, l) {
-		if done.FilesWritten == 0 {
-			t.Errorf("no files of %s were merged", name)
-		}
-	}
+	checkSound(t, l)
 	metadata := metadataArguments(t, l)
-	catalog := "catalog=sqlite:///" + filepath.Join(l.scratch, "catalog.db")
-	for engine, arguments := range map[string][]string{"DuckDB": metadata, "pyiceberg": {catalog}, "Polars": metadata} {
-		t.Run(engine, func(t *testing.T) { checkReader(t, python, engine, arguments, want) })
+	catalog := filepath.Join(l.scratch, "catalog.db")
+	for engine, arguments := range map[string][]string{
+		"DuckDB": metadata, "pyiceberg": {"catalog=sqlite:///" + catalog}, "Polars": metadata, "Spark": {"catalog=jdbc:sqlite:" + catalog},
+	} {
+		t.Run(engine, func(t *testing.T) {
+			if engine == "Spark" {
+				needSpark(t)
+			}
+			checkReader(t, python, engine, arguments, want)
+		})
 	}
 }
 
@@ -85,9 +84,11 @@ func TestReadersOfS3(t *testing.T) {
 	python := readersPython(t)
 	s3 := s3test.Start(t).Config("some/lake")
 	catalog := filepath.Join(t.TempDir(), "catalog.db")
-	l := landUnderCrashes(t, Config{Dir: t.TempDir(), S3: &s3, Catalog: catalog})
-	want := lakeFigures(t, l)
-	compact(t, l)
+	l, log := livedLake(t, Config{Dir: t.TempDir(), S3: &s3, Catalog: catalog}, 22)
+	want := livedFigures(t, log)
+	if got := lakeFigures(t, l); !reflect.DeepEqual(got, want) {
+		t.Fatalf("Millrace reads\n%+v, sent were\n%+v", got, want)
+	}
 	checkReader(t, python, "A lake in S3", []string{"catalog=sqlite:///" + catalog, "endpoint=" + s3.Endpoint, "access_key=" + s3.AccessKey, "secret_key=" + s3.SecretKey}, want)
 }
 
@@ -108,6 +109,7 @@ func metadataArguments(t *testing.T, l *Lake) []string {
 func checkReader(t *testing.T, python, engine string, arguments []string, want map[string]figures) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), python, append([]string{"readers/figures.py", "../docs/readers.md", engine}, arguments...)...)
+	cmd.Env = append(os.Environ(), smallSpark())
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
 	out, err := cmd.Output()
@@ -120,6 +122,32 @@ func checkReader(t *testing.T, python, engine string, arguments []string, want m
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%s reads\n%+v, Millrace\n%+v", engine, got, want)
+	}
+}
+
+// TestSparkPackages: the page lets Spark fetch what the set-up of these tests has fetched, made for the version that is tested.
+func TestSparkPackages(t *testing.T) {
+	read := func(name string) string {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	page, pom, versions := read("../docs/readers.md"), read("readers/pom.xml"), read("readers/requirements.txt")
+	packages := regexp.MustCompile(`packages = "(.*)"`).FindStringSubmatch(page)
+	if packages == nil {
+		t.Fatal("the page names no packages")
+	}
+	for name := range strings.SplitSeq(packages[1], ",") {
+		parts := strings.Split(name, ":")
+		lines := regexp.MustCompile(`<groupId>` + parts[0] + `</groupId>\s*<artifactId>` + parts[1] + `</artifactId>\s*<version>` + parts[2] + `</version>`)
+		if !lines.MatchString(pom) {
+			t.Errorf("the page lets Spark fetch %s, which readers/pom.xml does not", name)
+		}
+	}
+	if spark := regexp.MustCompile(`pyspark==(\d+\.\d+)`).FindStringSubmatch(versions); spark == nil || !strings.Contains(packages[1], "iceberg-spark-runtime-"+spark[1]+"_") {
+		t.Errorf("pyspark is %q, the packages are %s", spark, packages[1])
 	}
 }
 

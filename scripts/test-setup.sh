@@ -1,6 +1,7 @@
 #!/bin/sh
 # Fetches what the suites drive but the product does not need: playwright-core (the browser suites) and the Apache Kafka
-# artefacts (the real-Kafka suite), and the engines that read the lake (the readers' suite). A missing tool is one clear line here and a skipped suite later; with CI=true it fails.
+# artefacts (the real-Kafka suite), and the engines that read the lake, with the packages of Spark (the readers' suite). A missing
+# tool is one clear line here and a skipped suite later; with CI=true it fails.
 set -eu
 missing() {
 	if [ "${CI:-}" = true ]; then echo "test set-up: $1" >&2; exit 1; fi
@@ -36,8 +37,18 @@ if ! cmp -s lake/readers/requirements.txt "$MILLRACE_READERS/requirements.txt"; 
 		rm -rf "$MILLRACE_READERS"
 		python3 -m venv "$MILLRACE_READERS" &&
 			"$MILLRACE_READERS/bin/pip" install -q --disable-pip-version-check -r lake/readers/requirements.txt &&
-			cp lake/readers/requirements.txt "$MILLRACE_READERS/" || missing "pip could not install DuckDB, pyiceberg and Polars"
+			cp lake/readers/requirements.txt "$MILLRACE_READERS/" || missing "pip could not install DuckDB, pyiceberg, Polars and Spark"
 	else
 		missing "python3-venv is missing (install it for the suite of the lake's other readers)"
+	fi
+fi
+
+# Spark looks for its packages in Maven's own repository first, so its tests need no network.
+if ! cmp -s lake/readers/pom.xml "$MILLRACE_READERS/spark/pom.xml"; then
+	if command -v mvn >/dev/null 2>&1 && command -v java >/dev/null 2>&1; then
+		mvn -q -B -f lake/readers/pom.xml dependency:resolve && mkdir -p "$MILLRACE_READERS/spark" &&
+			cp lake/readers/pom.xml "$MILLRACE_READERS/spark/" || missing "Maven could not fetch the Iceberg runtime of Spark"
+	else
+		missing "mvn or java is missing (install a JDK 17 and Maven for Spark, one of the lake's readers)"
 	fi
 fi

@@ -1,0 +1,84 @@
+package lake
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/millrace/millrace/internal/erasure"
+)
+
+// The life of a lake, in offsets of each partition.
+const (
+	livedOlder    = 48 // landed by the older version, which lacks columns
+	livedRepeats  = 96 // merged, after which nothing is sent again
+	livedErased   = 144
+	livedToTheEnd = 192 // landed after somebody was erased, late events of that person among them
+)
+
+// livedLake is a lake with everything in it: landed under kills by an older version and by today's, compacted by processes that
+// were killed and one that was not, with somebody erased, and landed on under kills.
+func livedLake(t *testing.T, cfg Config, seed uint64) (*Lake, testLog) {
+	t.Helper()
+	log := testLog{Seed: seed, Partitions: 2, Repeats: livedRepeats}
+	land := func(records, kills int, as landerTask) {
+		log.Records = records
+		as.Lake, as.Log, as.Seed = configText(t, cfg), log, seed+uint64(records)
+		landThroughKills(t, as, kills)
+	}
+	land(livedOlder, 3, landerTask{Older: true})
+	land(livedRepeats, 3, landerTask{})
+	if killed, err := runCompactor(t, cfg, 5); err != nil || !killed {
+		t.Fatalf("the compaction was not killed: %v", err)
+	}
+	l := openLake(t, cfg)
+	for name, done := range compact(t, l) {
+		if done.FilesWritten == 0 || (name == TableEvents) != (done.Duplicates > 0) {
+			t.Errorf("the compaction did %+v", done)
+		}
+	}
+	land(livedErased, 2, landerTask{})
+	l.hook = func(step string) error {
+		if step == stepRewritten {
+			return errCrash
+		}
+		return nil
+	}
+	if _, err := l.Erase(t.Context(), erasedPerson(1)); !errors.Is(err, errCrash) {
+		t.Fatalf("the erasure was not broken off: %v", err)
+	}
+	l.hook = nil
+	if done, err := l.Erase(t.Context(), erasedPerson(1)); err != nil || done[0].Rows == 0 || done[1].Rows == 0 {
+		t.Fatalf("erased %+v (%v)", done, err)
+	}
+	land(livedToTheEnd, 2, landerTask{Filter: true})
+	return l, log
+}
+
+// livedFigures are those of what is to be in a lived lake, by the log alone.
+func livedFigures(t *testing.T, log testLog) map[string]figures {
+	t.Helper()
+	var events []eventRow
+	var exposures []exposureRow
+	ledger, seen := erasedPerson(1), make(map[string]bool)
+	for p := range log.Partitions {
+		for offset := range log.Records {
+			if r := log.event(p, offset); !ledger.Covers(erasure.EventRow(r.Event)) && !seen[r.Event.EventID] {
+				seen[r.Event.EventID] = true
+				if offset < livedOlder {
+					r = asOlder(r)
+				}
+				events = append(events, eventRow{})
+				if err := events[len(events)-1].fill(r); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if r := log.exposure(p, offset); !ledger.Covers(erasure.ExposureRow(r.Exposure)) {
+				exposures = append(exposures, exposureRow{})
+				if err := exposures[len(exposures)-1].fill(r); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	return map[string]figures{TableEvents: figuresOf(events), TableExposures: figuresOf(exposures)}
+}
