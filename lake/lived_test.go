@@ -20,23 +20,21 @@ const (
 func livedLake(t *testing.T, cfg Config, seed uint64) (*Lake, testLog) {
 	t.Helper()
 	log := testLog{Seed: seed, Partitions: 2, Repeats: livedRepeats}
-	land := func(records, kills int, as landerTask) {
+	land := func(records, kills int, as victim) {
 		log.Records = records
 		as.Lake, as.Log, as.Seed = configText(t, cfg), log, seed+uint64(records)
 		landThroughKills(t, as, kills)
 	}
-	land(livedOlder, 3, landerTask{Older: true})
-	land(livedRepeats, 3, landerTask{})
-	if killed, err := runCompactor(t, cfg, 5); err != nil || !killed {
-		t.Fatalf("the compaction was not killed: %v", err)
-	}
+	land(livedOlder, 3, victim{Older: true})
+	land(livedRepeats, 3, victim{})
+	victim{Lake: configText(t, cfg), Compact: true, Steps: 5}.run(t)
 	l := openLake(t, cfg)
 	for name, done := range compact(t, l) {
 		if done.FilesWritten == 0 || (name == TableEvents) != (done.Duplicates > 0) {
 			t.Errorf("the compaction did %+v", done)
 		}
 	}
-	land(livedErased, 2, landerTask{})
+	land(livedErased, 2, victim{})
 	l.hook = func(step string) error {
 		if step == stepRewritten {
 			return errCrash
@@ -50,7 +48,7 @@ func livedLake(t *testing.T, cfg Config, seed uint64) (*Lake, testLog) {
 	if done, err := l.Erase(t.Context(), erasedPerson(1)); err != nil || done[0].Rows == 0 || done[1].Rows == 0 {
 		t.Fatalf("erased %+v (%v)", done, err)
 	}
-	land(livedToTheEnd, 2, landerTask{Filter: true})
+	land(livedToTheEnd, 2, victim{Filter: true})
 	return l, log
 }
 

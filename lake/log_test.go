@@ -111,106 +111,117 @@ func (g testLog) rows(t *testing.T) (events []eventRow, exposures []exposureRow)
 	return events, exposures
 }
 
-// landerEnv makes the test binary a process that lands a log, as this says in JSON.
-const landerEnv = "MILLRACE_TEST_LAKE_LANDER"
+// victimEnv makes the test binary a process that is to be killed, at work that this says in JSON.
+const victimEnv = "MILLRACE_TEST_LAKE_VICTIM"
 
-// landerTask is what such a process is to do.
-type landerTask struct {
-	Lake   string // as configText
-	Log    testLog
-	Seed   uint64
-	Older  bool // it is the older version
-	Filter bool // it knows whom the tests erase
+// victim is such a process.
+type victim struct {
+	Lake    string // as configText
+	Log     testLog
+	Seed    uint64
+	Older   bool // it is the older version
+	Filter  bool // it knows whom the tests erase
+	Compact bool // instead of landing
+	// Steps is after how many steps of its commits it is killed, at whatever it is doing then; 0 is never.
+	Steps int
 }
 
-// landUntilKilled says each step that it takes, so that it can be killed there.
-func landUntilKilled(t *testing.T, text string) {
-	var task landerTask
-	if err := json.Unmarshal([]byte(text), &task); err != nil {
+// stepsAhead is how many steps further a victim goes before it waits: it is still killed in the midst of something, but not too
+// late, however busy the machine is.
+const stepsAhead = 3
+
+func workUntilKilled(t *testing.T, text string) {
+	var v victim
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
 		t.Fatal(err)
 	}
-	cfg := configFrom(t, task.Lake)
-	if task.Filter {
+	cfg := configFrom(t, v.Lake)
+	if v.Filter {
 		ledger := erasedPerson(1)
 		cfg.Erased = func(context.Context) (*erasure.Ledger, error) { return ledger, nil }
 	}
 	start := openLake
-	if task.Older {
+	if v.Older {
 		start = openOlder
 	}
 	l := start(t, cfg)
+	steps := 0
 	l.hook = func(string) error {
-		fmt.Println("step")
+		if steps++; steps == v.Steps {
+			fmt.Println(victimReady)
+		}
+		if v.Steps > 0 && steps == v.Steps+stepsAhead {
+			awaitKill()
+		}
 		return nil
 	}
-	if err := task.Log.land(t.Context(), l, newSampler(task.Seed)); err != nil {
+	if v.Compact {
+		compact(t, l)
+	} else if err := v.Log.land(t.Context(), l, newSampler(v.Seed)); err != nil {
 		t.Fatal(err)
+	}
+	if v.Steps > 0 {
+		fmt.Println(victimReady)
+		awaitKill()
+	}
+}
+
+// victimReady is what a process says when it wants to be killed.
+const victimReady = "now"
+
+// awaitKill waits until the process is killed, or nobody is there any more to do it.
+func awaitKill() { _, _ = io.Copy(io.Discard, os.Stdin) }
+
+// run runs the process until it is killed, or ends.
+func (v victim) run(t *testing.T) {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTenCrashes$")
+	cmd.Env = append(os.Environ(), victimEnv+"="+string(text))
+	hold, inErr := cmd.StdinPipe()
+	out, outErr := cmd.StdoutPipe()
+	if err := errors.Join(inErr, outErr, cmd.Start()); err != nil {
+		t.Fatal(err)
+	}
+	defer hold.Close()
+	said := ""
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if lines.Text() == victimReady {
+			if err := cmd.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		said += lines.Text() + "\n"
+	}
+	err = cmd.Wait()
+	var exit *exec.ExitError
+	if killed := errors.As(err, &exit) && !exit.Exited(); killed != (v.Steps > 0) || err != nil && !killed {
+		t.Fatalf("a process that was to be killed after %d steps ended with %v\n%s", v.Steps, err, said)
 	}
 }
 
 // landThroughKills lands a log by processes that are killed with SIGKILL, each at a random step of its first commits, and by a
 // last one that is not.
-func landThroughKills(t *testing.T, task landerTask, kills int) {
+func landThroughKills(t *testing.T, v victim, kills int) {
 	t.Helper()
-	random := newSampler(task.Seed)
-	for n := range kills {
-		task.Seed = random.Uint64()
-		if killed, err := runLander(t, task, 1+random.IntN(9)); err != nil || !killed {
-			t.Fatalf("process %d of %d was not killed: %v", n+1, kills, err)
-		}
+	random := newSampler(v.Seed)
+	for range kills {
+		v.Seed, v.Steps = random.Uint64(), 1+random.IntN(9)
+		v.run(t)
 	}
-	if killed, err := runLander(t, task, -1); err != nil || killed {
-		t.Fatalf("the last process was killed: %t, %v", killed, err)
-	}
-}
-
-// runLander runs a process that lands and kills it after so many steps, at whatever it is doing then.
-func runLander(t *testing.T, task landerTask, steps int) (killed bool, err error) {
-	text, err := json.Marshal(task)
-	if err != nil {
-		return false, err
-	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTenCrashes$")
-	cmd.Env = append(os.Environ(), landerEnv+"="+string(text))
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return false, err
-	}
-	if err := cmd.Start(); err != nil {
-		return false, err
-	}
-	lines := bufio.NewScanner(out)
-	rest := ""
-	for lines.Scan() {
-		if lines.Text() != "step" {
-			rest += lines.Text() + "\n"
-			continue
-		}
-		if steps--; steps == 0 {
-			if err := cmd.Process.Kill(); err != nil {
-				return false, err
-			}
-		}
-	}
-	if _, err := io.Copy(io.Discard, out); err != nil {
-		return false, err
-	}
-	var exit *exec.ExitError
-	err = cmd.Wait()
-	if errors.As(err, &exit) && !exit.Exited() {
-		return true, nil
-	}
-	if err != nil {
-		err = fmt.Errorf("%w\n%s", err, rest)
-	}
-	return false, err
+	v.Steps = 0
+	v.run(t)
 }
 
 // TestTenCrashes: of two lakes of the same records one is landed in order by a process that lives, the other by processes of
 // which ten are killed, and both have the same rows, which are those of the log.
 func TestTenCrashes(t *testing.T) {
-	if text := os.Getenv(landerEnv); text != "" {
-		landUntilKilled(t, text)
+	if text := os.Getenv(victimEnv); text != "" {
+		workUntilKilled(t, text)
 		return
 	}
 	for _, seed := range []uint64{1, 2} {
@@ -229,12 +240,12 @@ func TestTenCrashes(t *testing.T) {
 
 func testTenCrashes(t *testing.T, inOrder, crashed Config, seed uint64) {
 	t.Parallel()
-	log := testLog{Seed: seed, Partitions: 3, Records: 120, Repeats: 120}
+	log := testLog{Seed: seed, Partitions: 3, Records: 140, Repeats: 140}
 	ordered := openLake(t, inOrder)
 	if err := log.land(t.Context(), ordered, newSampler(seed)); err != nil {
 		t.Fatal(err)
 	}
-	landThroughKills(t, landerTask{Lake: configText(t, crashed), Log: log, Seed: seed}, 10)
+	landThroughKills(t, victim{Lake: configText(t, crashed), Log: log, Seed: seed}, 10)
 	events, exposures := log.rows(t)
 	want := map[string]figures{TableEvents: figuresOf(events), TableExposures: figuresOf(exposures)}
 	if got := lakeFigures(t, ordered); !reflect.DeepEqual(got, want) {
