@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/httpserver"
 )
 
@@ -22,10 +23,10 @@ func busyShop(b *testing.B) *house {
 	h.serving.catalogue.mu.Lock()
 	for i := range items {
 		price := float64(rng.IntN(100))
-		h.serving.catalogue.store(&Row{Site: testSite, Revision: 1, Item: Item{
+		h.serving.catalogue.store(&Row{CatalogueRow: event.CatalogueRow{Site: testSite, Revision: 1, CatalogueItem: Item{
 			ItemID: itemName(i), Title: fmt.Sprintf("Item %d", i), Categories: []string{fmt.Sprintf("c%d", i%40)}, Price: &price,
 			Currency: "EUR", Available: true, URL: "/p/" + itemName(i),
-		}})
+		}}})
 	}
 	h.serving.catalogue.mu.Unlock()
 	near := func(i int) string { return itemName((i + rng.IntN(60)) % items) }

@@ -2,7 +2,6 @@ package serving
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -12,23 +11,12 @@ import (
 	"github.com/millrace/millrace/internal/onlinestore"
 )
 
-// ItemSchema is the value of the schema header on records of the items topic.
-const ItemSchema = "item/1"
-
 // itemRowVersion is the version of catalogue rows in the online store: JSON of Row.
 const itemRowVersion = 1
 
-// Row is an item as it stands in the items topic and in the online store: the whole item with its place in the item's
-// history. A record changes the catalogue only where BaseRevision is the current revision (0 for an item without a
-// row); every node sees the records of an item in one order and so decides alike. Deleted keeps the place of an item
-// that may not be shown although events still name it.
+// Row is a row of the catalogue in force.
 type Row struct {
-	Site string `json:"site"`
-	Item
-	Revision     int64     `json:"revision"`
-	BaseRevision int64     `json:"base_revision"`
-	Deleted      bool      `json:"deleted,omitempty"`
-	UpdatedAt    time.Time `json:"updated_at"`
+	event.CatalogueRow
 
 	at place // of the record that brought it into force
 }
@@ -45,18 +33,15 @@ func (p place) before(o place) bool {
 
 // decodeStored reads a row as encodeRow wrote it.
 func decodeStored(value []byte) (*Row, error) {
-	row := new(Row)
-	if err := decodeExact(value, row); err != nil {
+	row, err := event.DecodeCatalogueRow(value)
+	if err != nil {
 		return nil, err
 	}
-	if row.Site == "" || row.ItemID == "" {
-		return nil, errors.New("it names no site or no item")
-	}
-	return row, nil
+	return &Row{CatalogueRow: row}, nil
 }
 
 // eligible reports whether the row's item may be shown at now.
-func (r *Row) eligible(now time.Time) bool { return !r.Deleted && r.Item.eligible(now) }
+func (r *Row) eligible(now time.Time) bool { return !r.Deleted && r.Eligible(now) }
 
 // Catalogue is the live catalogue of every site in memory. Its base is the online store, its changes come through the
 // items topic (follow.go), and its writers wait until their own change has come back that way (write.go).

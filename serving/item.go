@@ -33,25 +33,8 @@ const (
 	CodeConflict      = "conflict"        // other writers changed the item again and again meanwhile
 )
 
-// Item is one article of the catalogue. Price is in units of Currency (ISO 4217). Available is what decides whether it
-// may be recommended, until ExpiresAt. Of the items that share an ItemGroupID (the variants of one product) a list
-// shows one. Fields are the shop's own: scalars or lists of scalars, their numbers as the shop wrote them (json.Number).
-type Item struct {
-	ItemID      string         `json:"item_id"`
-	ItemGroupID string         `json:"item_group_id,omitempty"`
-	Title       string         `json:"title,omitempty"`
-	Categories  []string       `json:"categories,omitempty"`
-	Brand       string         `json:"brand,omitempty"`
-	Price       *float64       `json:"price,omitempty"`
-	Currency    string         `json:"currency,omitempty"`
-	Available   bool           `json:"available"`
-	URL         string         `json:"url,omitempty"`
-	ImageURL    string         `json:"image_url,omitempty"`
-	PublishedAt time.Time      `json:"published_at,omitzero"`
-	ExpiresAt   time.Time      `json:"expires_at,omitzero"`
-	Labels      []string       `json:"labels,omitempty"`
-	Fields      map[string]any `json:"fields,omitempty"`
-}
+// Item is one article of the catalogue.
+type Item = event.CatalogueItem
 
 // itemFields are the names that a row may hold. The last ones are written by the server; rows that were read from it
 // may come back with them, and they are not looked at.
@@ -60,14 +43,9 @@ var itemFields = []string{
 	"published_at", "expires_at", "labels", "fields", "revision", "updated_at", "source",
 }
 
-// eligible reports whether the item may be shown at now.
-func (it *Item) eligible(now time.Time) bool {
-	return it.Available && (it.ExpiresAt.IsZero() || now.Before(it.ExpiresAt))
-}
-
-// merge applies a JSON merge patch (RFC 7396): named fields replace, null clears, the others stay. Own fields merge one
-// level deep, as the RFC says. The receiver's lists and maps are replaced, never changed, because readers share them.
-func (it *Item) merge(patch map[string]json.RawMessage) *event.Problem {
+// mergeItem applies a JSON merge patch (RFC 7396): named fields replace, null clears, the others stay. Own fields merge one
+// level deep, as the RFC says. The item's lists and maps are replaced, never changed, because readers share them.
+func mergeItem(it *Item, patch map[string]json.RawMessage) *event.Problem {
 	for _, name := range slices.Sorted(maps.Keys(patch)) { // sorted: of two faults the same one is named each time
 		raw := patch[name]
 		var p *event.Problem

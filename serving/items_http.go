@@ -43,7 +43,7 @@ type itemAnswer struct {
 }
 
 func answerRow(row *Row) itemAnswer {
-	return itemAnswer{Item: row.Item, Revision: row.Revision, UpdatedAt: row.UpdatedAt, Source: fromCatalogue}
+	return itemAnswer{Item: row.CatalogueItem, Revision: row.Revision, UpdatedAt: row.UpdatedAt, Source: fromCatalogue}
 }
 
 // pathText reads what stands for {id} in a path, unescaped.

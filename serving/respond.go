@@ -161,7 +161,7 @@ func selectFields(names []string, row *Row, it *said) map[string]any {
 	selected := make(map[string]any, len(names))
 	item := viewOf(row, it)
 	for _, name := range names {
-		if value, ok := item.field(name); ok {
+		if value, ok := itemField(item, name); ok {
 			selected[name] = value
 		}
 	}
@@ -172,7 +172,7 @@ func selectFields(names []string, row *Row, it *said) map[string]any {
 func viewOf(row *Row, it *said) *Item {
 	switch {
 	case row != nil:
-		return &row.Item
+		return &row.CatalogueItem
 	case it == nil:
 		return &Item{Available: true}
 	}
@@ -183,8 +183,8 @@ func viewOf(row *Row, it *said) *Item {
 	return item
 }
 
-// field is one field of an item by its JSON name; ok is false where it is empty.
-func (it *Item) field(name string) (value any, ok bool) {
+// itemField is one field of an item by its JSON name; ok is false where it is empty.
+func itemField(it *Item, name string) (value any, ok bool) {
 	switch name {
 	case "item_id":
 		return it.ItemID, it.ItemID != ""

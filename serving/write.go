@@ -188,7 +188,7 @@ func (c *Catalogue) stage(site string, changes []change, report *UpsertReport) (
 
 // apply returns the row that a change makes of the current one, nil when nothing would differ.
 func (ch change) apply(site string, current *Row) (*Row, *event.Problem) {
-	row := &Row{Site: site, Item: Item{ItemID: ch.id, Available: true}}
+	row := &Row{CatalogueRow: event.CatalogueRow{Site: site, CatalogueItem: Item{ItemID: ch.id, Available: true}}}
 	live := current != nil && !current.Deleted
 	if current != nil {
 		row.BaseRevision = current.Revision
@@ -202,16 +202,16 @@ func (ch change) apply(site string, current *Row) (*Row, *event.Problem) {
 		}
 		return row, nil
 	case ch.kind == writePatch && current == nil && ch.said != nil:
-		row.Item = *ch.said
+		row.CatalogueItem = *ch.said
 	case ch.kind == writePatch && !live:
 		return nil, &event.Problem{Code: CodeUnknownItem, Detail: errNoRow.Error() + "; PUT creates one"}
 	case ch.kind != writeReplace && live:
-		row.Item = current.Item
+		row.CatalogueItem = current.CatalogueItem
 	}
-	if p := row.merge(ch.patch); p != nil {
+	if p := mergeItem(&row.CatalogueItem, ch.patch); p != nil {
 		return nil, p
 	}
-	if live && reflect.DeepEqual(row.Item, current.Item) {
+	if live && reflect.DeepEqual(row.CatalogueItem, current.CatalogueItem) {
 		return nil, nil
 	}
 	return row, nil
@@ -267,7 +267,7 @@ func (s *stagedWrite) record(writeID string) kafka.Record {
 		Topic: event.TopicItems, Partition: -1, Time: s.row.UpdatedAt,
 		Key: []byte(s.row.Site + ":" + s.row.ItemID), Value: s.value,
 		Headers: []kafka.Header{
-			{Key: event.HeaderSchema, Value: []byte(ItemSchema)},
+			{Key: event.HeaderSchema, Value: []byte(event.ItemSchema)},
 			{Key: headerWrite, Value: []byte(writeID)},
 		},
 	}

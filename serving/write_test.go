@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
 )
 
@@ -35,7 +36,7 @@ func (o *overtaken) Produce(ctx context.Context, records []kafka.Record) error {
 // row that came between is merged into, not overwritten.
 func TestOvertakenBulkKeepsItsOrder(t *testing.T) {
 	h := newHouse(t)
-	other := &Row{Site: testSite, Item: Item{ItemID: "x", Brand: "other", Available: true}, Revision: 1, UpdatedAt: noon}
+	other := &Row{CatalogueRow: event.CatalogueRow{Site: testSite, CatalogueItem: Item{ItemID: "x", Brand: "other", Available: true}, Revision: 1, UpdatedAt: noon}}
 	value, err := encodeRow(other)
 	h.must(err)
 	h.deps.Producer = &overtaken{Producer: h.deps.Producer, first: &stagedWrite{row: other, value: value}}
@@ -95,7 +96,7 @@ func TestLargeBulkGoesInRounds(t *testing.T) {
 	changes := make([]change, rows)
 	for i := range changes {
 		id := fmt.Sprint(i)
-		c.store(&Row{Site: testSite, Item: Item{ItemID: id, Fields: fields, Available: true}, Revision: 1})
+		c.store(&Row{CatalogueRow: event.CatalogueRow{Site: testSite, CatalogueItem: Item{ItemID: id, Fields: fields, Available: true}, Revision: 1}})
 		changes[i] = change{index: i, id: id, patch: map[string]json.RawMessage{"price": json.RawMessage("1")}}
 	}
 	var report UpsertReport
