@@ -142,15 +142,16 @@ func (a *app) lakeTaskCommand(task lakeTask) *cobra.Command {
 }
 
 func addTableFlag(cmd *cobra.Command, table *string) {
-	cmd.Flags().StringVar(table, "table", "", "events or exposures (default both)")
+	cmd.Flags().StringVar(table, "table", "", "events, exposures or items (default all)")
 }
 
 // checkTable refuses a name of no table; an empty one stands for all.
 func checkTable(name string) error {
-	if name != "" && name != lake.TableEvents && name != lake.TableExposures {
-		return usageError{fmt.Errorf("--table %q: use %s or %s", name, lake.TableEvents, lake.TableExposures)}
+	switch name {
+	case "", lake.TableEvents, lake.TableExposures, lake.TableItems:
+		return nil
 	}
-	return nil
+	return usageError{fmt.Errorf("--table %q: use %s, %s or %s", name, lake.TableEvents, lake.TableExposures, lake.TableItems)}
 }
 
 // tendPoll is how often a command looks whether another process has done with the lake.

@@ -41,7 +41,7 @@ func (a *app) lakeExportCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&e.scan.Table, "table", lake.TableEvents, "events or exposures")
+	flags.StringVar(&e.scan.Table, "table", lake.TableEvents, "events, exposures or items")
 	flags.StringVar(&e.format, "format", "", "parquet or jsonl (default: by the file's name)")
 	flags.StringVar(&e.scan.Site, "site", "", "only this site")
 	flags.StringVar(&e.from, "from", "", "only what happened at this time (RFC 3339) or later")
@@ -54,7 +54,7 @@ func (a *app) lakeExportCommand() *cobra.Command {
 
 func (e *lakeExport) parse(file string) error {
 	if e.scan.Table == "" {
-		return fmt.Errorf("--table: use %s or %s", lake.TableEvents, lake.TableExposures)
+		return fmt.Errorf("--table: use %s, %s or %s", lake.TableEvents, lake.TableExposures, lake.TableItems)
 	}
 	if err := checkTable(e.scan.Table); err != nil {
 		return err

@@ -25,7 +25,7 @@ func (a *app) lakeRollbackCommand() *cobra.Command {
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if table == "" {
-				return usageError{fmt.Errorf("name the table: --table %s or --table %s", lake.TableEvents, lake.TableExposures)}
+				return usageError{fmt.Errorf("name the table: --table %s, %s or %s", lake.TableEvents, lake.TableExposures, lake.TableItems)}
 			}
 			if err := checkTable(table); err != nil {
 				return err

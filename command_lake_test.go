@@ -55,12 +55,12 @@ func TestLakeCommands(t *testing.T) {
 	}
 	verify()
 	run("lake", "expire")
-	if len(done.Tables) != 2 {
+	if len(done.Tables) != 3 {
 		t.Errorf("expire did %+v", done)
 	}
 	p.stop(t)
 	run("lake", "compact")
-	if len(done.Tables) != 2 {
+	if len(done.Tables) != 3 {
 		t.Errorf("compact did %+v", done)
 	}
 	verify()

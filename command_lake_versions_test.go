@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -27,7 +28,7 @@ func runJSON(t *testing.T, dir string, out any, args ...string) (exit int) {
 func lakeSound(t *testing.T, dir string, rows int64) {
 	t.Helper()
 	var found struct{ Tables []lake.Verification }
-	if exit := runJSON(t, dir, &found, "lake", "verify"); exit != exitDone || len(found.Tables) != 2 || found.Tables[0].Rows != rows || !found.Tables[0].Sound() {
+	if exit := runJSON(t, dir, &found, "lake", "verify"); exit != exitDone || len(found.Tables) != 3 || found.Tables[0].Rows != rows || !found.Tables[0].Sound() {
 		t.Errorf("lake verify: exit %d, %+v", exit, found)
 	}
 }
@@ -155,4 +156,31 @@ func TestTornLake(t *testing.T) {
 		t.Errorf("nothing was said of it: %s", text)
 	}
 	p.stop(t)
+}
+
+// TestCatalogueLands changes an item by the API and finds its history in the lake.
+func TestCatalogueLands(t *testing.T) {
+	t.Setenv("MILLRACE_STREAM__COMMIT_INTERVAL", "100ms")
+	dir := t.TempDir()
+	p := startProgram(t, dir)
+	keys := p.keys(t)
+	for _, body := range []string{`{"title":"Shoe","price":50}`, `{"title":"Shoe","price":45.5,"fields":{"weight":1.50}}`} {
+		if status, text := p.asked(t, http.MethodPut, "/v1/items/shoe-1", keys.SecretKey, json.RawMessage(body)); status >= http.StatusBadRequest {
+			t.Fatalf("PUT: %d %s", status, text)
+		}
+	}
+	if status, text := p.asked(t, http.MethodDelete, "/v1/items/shoe-1", keys.SecretKey, nil); status >= http.StatusBadRequest {
+		t.Fatalf("DELETE: %d %s", status, text)
+	}
+	p.stop(t) // which lands what has not yet
+	stdout, stderr, exit := runProgram(t, "lake", "export", "-", "--table", "items", "--format", "jsonl", "--data-dir", dir)
+	lines := strings.Split(strings.TrimSpace(stdout), "\n")
+	if exit != exitDone || len(lines) != 3 {
+		t.Fatalf("exit %d, %d lines: %s %s", exit, len(lines), stdout, stderr)
+	}
+	for i, want := range []string{`"price":50,`, `"fields":{"weight":1.50},"revision":2,"base_revision":1`, `"revision":3,"base_revision":2,"deleted":true`} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no revision %d with %s in %s", i+1, want, stdout)
+		}
+	}
 }

@@ -22,6 +22,7 @@ import (
 type Landing struct {
 	Events    []EventRow
 	Exposures []ExposureRow
+	Items     []ItemRow
 	Fences    []Fence
 	Gaps      []Gap
 }
@@ -102,6 +103,11 @@ func (in Landing) check() error {
 	}
 	for i := range in.Exposures {
 		if err := covered(in.Exposures[i].At, TableExposures); err != nil {
+			return err
+		}
+	}
+	for i := range in.Items {
+		if err := covered(in.Items[i].At, TableItems); err != nil {
 			return err
 		}
 	}
@@ -238,11 +244,16 @@ func (l *Lake) writeFiles(ctx context.Context, spec tableSpec, in Landing, fence
 		slices.SortStableFunc(rows, func(a, b EventRow) int { return comparePositions(a.At, b.At) })
 		day := func(r EventRow) time.Time { return r.Event.ReceivedAt }
 		return writeByDay(ctx, l, spec, name, rows, day, EncodeEvents)
-	default:
+	case TableExposures:
 		rows := slices.Clone(in.Exposures)
 		slices.SortStableFunc(rows, func(a, b ExposureRow) int { return comparePositions(a.At, b.At) })
 		day := func(r ExposureRow) time.Time { return r.Exposure.ServedAt }
 		return writeByDay(ctx, l, spec, name, rows, day, EncodeExposures)
+	default:
+		rows := slices.Clone(in.Items)
+		slices.SortStableFunc(rows, func(a, b ItemRow) int { return comparePositions(a.At, b.At) })
+		day := func(r ItemRow) time.Time { return r.Item.UpdatedAt }
+		return writeByDay(ctx, l, spec, name, rows, day, EncodeItems)
 	}
 }
 

@@ -33,7 +33,7 @@ const maxCompactPasses = sizeClasses + 1
 
 // CompactRequest says what to compact. Progress, if not nil, is called after every file that was read.
 type CompactRequest struct {
-	Table    string // TableEvents or TableExposures; all when empty
+	Table    string // one of the tables; all when empty
 	Progress func(CompactProgress)
 }
 
@@ -163,10 +163,13 @@ func (c *compactor) job(ctx context.Context, files []liveFile, order int) error 
 	at := c.lake.dataLocation(c.spec, dayName(files[0].day), mergedName(files))
 	var read, written int64
 	err := encodeFile(ctx, c.lake.files, at, func(w io.Writer) (err error) {
-		if c.spec.name == TableEvents {
+		switch c.spec.name {
+		case TableEvents:
 			read, written, err = mergeRows(ctx, c, files, eventOrder, w)
-		} else {
+		case TableExposures:
 			read, written, err = mergeRows(ctx, c, files, exposureOrder, w)
+		default:
+			read, written, err = mergeRows(ctx, c, files, itemOrder, w)
 		}
 		return err
 	})

@@ -13,10 +13,6 @@ import (
 // merges them only when manifestMergeCount have piled up, and those of removed files not at all.
 const manifestsWorthMerging = 8
 
-// sortedColumns are what the rows of a compacted file are sorted by as far as Iceberg can say it: the user of rows without a
-// browser and the time within a profile come after.
-var sortedColumns = []string{"site", "anonymous_id"}
-
 // sortOrder returns the id of the sort order of compacted files, which the table gets if it has none yet, after checking
 // that this version knows all columns of the table.
 func (c *compactor) sortOrder(ctx context.Context) (int, error) {
@@ -27,8 +23,8 @@ func (c *compactor) sortOrder(ctx context.Context) (int, error) {
 	if err := c.spec.knowsColumns(t.Schema()); err != nil {
 		return 0, err
 	}
-	fields := make([]table.SortField, len(sortedColumns))
-	for i, name := range sortedColumns {
+	fields := make([]table.SortField, len(c.spec.sorted))
+	for i, name := range c.spec.sorted {
 		column, ok := t.Schema().FindFieldByName(name)
 		if !ok {
 			return 0, fmt.Errorf("no column %s to sort by", name)

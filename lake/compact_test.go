@@ -112,6 +112,44 @@ func infoOf(t *testing.T, l *Lake) map[string]TableInfo {
 	return out
 }
 
+// The history of the catalogue is merged like the rest, item by item, and nothing of it is a duplicate; retention leaves it alone.
+func TestCompactItems(t *testing.T) {
+	l, s := openLake(t, Config{Dir: t.TempDir(), Retention: Retention{EventDays: 1, ExposureDays: 1}}), newSampler(44)
+	for n := range classFiles + 2 {
+		in := s.landItems(0, n*10, 10)
+		for i, r := range in.Items {
+			r.Item.UpdatedAt = testStart.Add(time.Duration(n) * time.Second)
+			r.Item.Revision = int64(i % 2) // some of two writers at once
+		}
+		if err := l.Commit(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if done := compact(t, l)[TableItems]; done.FilesRead != classFiles+2 || done.Duplicates != 0 {
+		t.Errorf("done %+v", done)
+	}
+	spec, err := specByName(TableItems)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkSorted(t, l, spec, itemOrder)
+	if err := l.Commit(t.Context(), func() Landing {
+		in := s.landItems(0, 10*(classFiles+2), 1)
+		in.Items[0].Item.UpdatedAt = testStart.AddDate(1, 0, 0)
+		return in
+	}()); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Maintain(t.Context(), testStart.AddDate(1, 0, 1)); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	err = l.ScanItems(t.Context(), ScanRequest{}, func(ItemRow) error { n++; return nil })
+	if err != nil || n != 10*(classFiles+2)+1 {
+		t.Errorf("%d rows, %v", n, err)
+	}
+}
+
 // checkSorted reads every data file and compares the order of its rows, and that the table says so.
 func checkSorted[Row any](t *testing.T, l *Lake, spec tableSpec, order *rowOrder[Row]) {
 	t.Helper()

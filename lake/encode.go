@@ -22,6 +22,12 @@ type ExposureRow struct {
 	At       Position
 }
 
+// ItemRow is one record of the catalogue's history and the Kafka record it came from.
+type ItemRow struct {
+	Item *event.CatalogueRow
+	At   Position
+}
+
 // The portable Parquet profile: what DuckDB, Spark, pyarrow and older readers all decode the same way. Data pages v1,
 // zstd, dictionaries for columns of few distinct strings, PLAIN otherwise. LZ4 never: the library reads its own LZ4_RAW
 // back wrongly, without an error.
@@ -61,6 +67,11 @@ func EncodeEvents(w io.Writer, rows []EventRow) error {
 // EncodeExposures writes rows as one Parquet file of the exposures schema.
 func EncodeExposures(w io.Writer, rows []ExposureRow) error {
 	return encode(w, rows, (*exposureRow).fill)
+}
+
+// EncodeItems writes rows as one Parquet file of the items schema.
+func EncodeItems(w io.Writer, rows []ItemRow) error {
+	return encode(w, rows, (*catalogueRow).fill)
 }
 
 // encode converts and writes rows a chunk at a time.

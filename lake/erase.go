@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 
 	"github.com/apache/iceberg-go"
@@ -51,7 +52,7 @@ type Erasure struct {
 // a compaction under way may hold such rows: the caller holds MaintenanceLease.
 func (l *Lake) Erase(ctx context.Context, ledger *erasure.Ledger) ([]Erasure, error) {
 	var out []Erasure
-	for _, spec := range tables() {
+	for _, spec := range personalTables() {
 		e := &eraser{lake: l, spec: spec, ledger: ledger, clean: make(map[string]bool), done: Erasure{Table: spec.name}}
 		if err := e.run(ctx); err != nil {
 			return out, fmt.Errorf("erase from lake table %s: %w", spec.name, err)
@@ -59,6 +60,11 @@ func (l *Lake) Erase(ctx context.Context, ledger *erasure.Ledger) ([]Erasure, er
 		out = append(out, e.done)
 	}
 	return out, nil
+}
+
+// personalTables are those whose rows name people.
+func personalTables() []tableSpec {
+	return slices.DeleteFunc(tables(), func(s tableSpec) bool { return !s.people })
 }
 
 // MaintenanceLease is the lease under which one process at a time tends the lake.

@@ -132,7 +132,7 @@ func checkErased(t *testing.T, l *Lake, events, exposures map[Position]bool) {
 	if !maps.Equal(got, exposures) {
 		t.Errorf("%d exposures are left, want %d", len(got), len(exposures))
 	}
-	for _, spec := range tables() {
+	for _, spec := range personalTables() {
 		checkDisk(t, l, spec)
 	}
 }

@@ -50,7 +50,10 @@ func (l *Lake) ledger(ctx context.Context) (*erasure.Ledger, error) {
 }
 
 // unerased is the ledger that a scan of a table has to filter by; nil where every row of the table is known to be clean.
-func (l *Lake) unerased(ctx context.Context, t *table.Table) (*erasure.Ledger, error) {
+func (l *Lake) unerased(ctx context.Context, spec tableSpec, t *table.Table) (*erasure.Ledger, error) {
+	if !spec.people {
+		return nil, nil //nolint:nilnil // a nil ledger is the empty one
+	}
 	clean, err := erasedSequence(t.Properties(), cleanProperty)
 	if err != nil {
 		return nil, err

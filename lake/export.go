@@ -30,6 +30,10 @@ func (l *Lake) Export(ctx context.Context, req ScanRequest, format ExportFormat,
 		return exportRows(ctx, format, w, progress, (*exposureRow).fill, func(r ExposureRow) any { return r.Exposure }, func(ctx context.Context, yield func(ExposureRow) error) error {
 			return l.ScanExposures(ctx, req, yield)
 		})
+	case TableItems:
+		return exportRows(ctx, format, w, progress, (*catalogueRow).fill, func(r ItemRow) any { return r.Item }, func(ctx context.Context, yield func(ItemRow) error) error {
+			return l.ScanItems(ctx, req, yield)
+		})
 	}
 	_, err := specByName(req.Table)
 	return 0, err

@@ -65,6 +65,9 @@ func TestExport(t *testing.T) {
 	if n, err := l.Export(t.Context(), ScanRequest{Table: TableExposures}, ExportJSONL, &text, nil); err != nil || n != 30 || bytes.Count(text.Bytes(), []byte("\n")) != 30 {
 		t.Errorf("%d exposures, %v", n, err)
 	}
+	if n, err := l.Export(t.Context(), ScanRequest{Table: TableItems}, ExportJSONL, &text, nil); err != nil || n != 0 {
+		t.Errorf("%d items, %v", n, err)
+	}
 	if _, err := l.Export(t.Context(), req, "csv", &text, nil); err == nil {
 		t.Error("a format that there is not was taken")
 	}

@@ -31,6 +31,16 @@ func TestGoldenFiles(t *testing.T) {
 	var exposures []ExposureRow
 	readGolden(t, "exposures.v1", (*exposureRow).value, func(r ExposureRow) { exposures = append(exposures, r) })
 	compareGolden(t, "exposures.v1", exposures)
+	var items []ItemRow
+	readGolden(t, "items.v1", (*catalogueRow).value, func(r ItemRow) { items = append(items, r) })
+	got, err := json.Marshal(items)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile(filepath.Join("testdata", "items.v1.json"))
+	if err != nil || len(items) != goldenRows || !bytes.Equal(got, want) {
+		t.Errorf("items.v1: %d rows are not the committed text, in which numbers stand as they were written (%v)", len(items), err)
+	}
 }
 
 // A table of every published version can be opened: today's columns are its columns, and some that may be missing.
@@ -103,14 +113,18 @@ func writeGolden(t *testing.T) {
 	if err := EncodeExposures(&exposures, exposureRows); err != nil {
 		t.Fatal(err)
 	}
+	var items bytes.Buffer
+	itemRows := newSampler(2).landItems(4, 100, goldenRows).Items
 	eventsSchema, eventsErr := icebergSchema(parquet.SchemaOf(eventRow{}))
 	exposuresSchema, exposuresErr := icebergSchema(parquet.SchemaOf(exposureRow{}))
-	if err := errors.Join(eventsErr, exposuresErr); err != nil {
+	itemsSchema, itemsErr := icebergSchema(parquet.SchemaOf(catalogueRow{}))
+	if err := errors.Join(EncodeItems(&items, itemRows), eventsErr, exposuresErr, itemsErr); err != nil {
 		t.Fatal(err)
 	}
 	for name, content := range map[string]any{
-		"events.v1.schema.json": eventsSchema, "exposures.v1.schema.json": exposuresSchema,
+		"events.v1.schema.json": eventsSchema, "exposures.v1.schema.json": exposuresSchema, "items.v1.schema.json": itemsSchema,
 		"events.v1.parquet": events.Bytes(), "exposures.v1.parquet": exposures.Bytes(), "events.v1.json": eventRows, "exposures.v1.json": exposureRows,
+		"items.v1.parquet": items.Bytes(), "items.v1.json": itemRows,
 	} {
 		data, isFile := content.([]byte)
 		if !isFile {

@@ -26,7 +26,7 @@ func newIdentities(spec tableSpec, schema *iceberg.Schema) (i identities, err er
 		err = errors.Join(err, resolveErr)
 		return c
 	}
-	i = identities{site: one("site"), user: one("user_id"), browser: one("anonymous_id"), session: one("session_id"), time: one(spec.timeColumn())}
+	i = identities{site: one("site"), user: one("user_id"), browser: one("anonymous_id"), session: one("session_id"), time: one(spec.time)}
 	if i.hasClock = spec.name == TableEvents; i.hasClock {
 		i.clock = one("clock")
 	}

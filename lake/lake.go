@@ -202,7 +202,7 @@ func (l *Lake) remember(spec tableSpec, t *table.Table) {
 	l.known[spec.name] = t
 }
 
-// Next returns how far a table (TableEvents or TableExposures) has landed, partition by partition. From is not set. The
+// Next returns how far a table has landed, partition by partition. From is not set. The
 // map is empty before the first landing.
 func (l *Lake) Next(ctx context.Context, tableName string) (map[FenceKey]Fence, error) {
 	spec, err := specByName(tableName)

@@ -17,11 +17,11 @@ import (
 
 // ScanRequest says which rows to read. The zero value of every field but Table means "all".
 type ScanRequest struct {
-	Table string // TableEvents or TableExposures
+	Table string // TableEvents, TableExposures or TableItems
 	// Columns are the columns of Scan's record batches; see Scan. Row scans ignore it.
 	Columns []string
 	Site    string
-	// From and To bound occurred_at (events) or served_at (exposures): From <= t < To.
+	// From and To bound occurred_at (events), served_at (exposures) or updated_at (items): From <= t < To.
 	From, To time.Time
 	// SnapshotID reads an older version of the table; 0 reads the current one.
 	SnapshotID int64
@@ -59,14 +59,6 @@ func (f rowFilter) matches(site string, at int64) bool {
 	return (f.site == "" || f.site == site) && at >= f.from && at < f.to
 }
 
-// timeColumn is the column that From and To are about.
-func (s tableSpec) timeColumn() string {
-	if s.name == TableExposures {
-		return "served_at"
-	}
-	return "occurred_at"
-}
-
 // plan finds the files of a scan, in commit order, by partition and by the column bounds in the manifests.
 func (l *Lake) plan(ctx context.Context, req ScanRequest) (*plan, error) {
 	spec, err := specByName(req.Table)
@@ -77,7 +69,7 @@ func (l *Lake) plan(ctx context.Context, req ScanRequest) (*plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plan scan of %s: %w", req.Table, err)
 	}
-	erased, err := l.unerased(ctx, t)
+	erased, err := l.unerased(ctx, spec, t)
 	if err != nil {
 		return nil, fmt.Errorf("plan scan of %s: %w", req.Table, err)
 	}
@@ -95,7 +87,7 @@ func (l *Lake) plan(ctx context.Context, req ScanRequest) (*plan, error) {
 	if req.Site != "" {
 		conditions = append(conditions, iceberg.EqualTo(iceberg.Reference("site"), req.Site))
 	}
-	column := iceberg.Reference(spec.timeColumn())
+	column := iceberg.Reference(spec.time)
 	if !req.From.IsZero() {
 		p.filter.from = req.From.UnixMicro()
 		conditions = append(conditions, iceberg.GreaterThanEqual(column, iceberg.Timestamp(p.filter.from)))

@@ -5,17 +5,22 @@ import (
 	"time"
 )
 
-// Retention says for how many days a table keeps its rows; 0 means for ever.
+// Retention says for how many days a table keeps its rows; 0 means for ever. Items are always kept: the newest row of one that
+// has not changed for years is what the catalogue says of it.
 type Retention struct {
 	EventDays    int
 	ExposureDays int
 }
 
 func (r Retention) days(spec tableSpec) int {
-	if spec.name == TableExposures {
+	switch spec.name {
+	case TableEvents:
+		return r.EventDays
+	case TableExposures:
 		return r.ExposureDays
+	default:
+		return 0
 	}
-	return r.EventDays
 }
 
 // dropOldDays takes whole days out of a table that are past its retention, counted back from the newest day that it holds:

@@ -56,6 +56,19 @@ var exposureOrder = &rowOrder[exposureRow]{
 	},
 }
 
+// itemOrder keeps the history of an item together. Nothing of it is a duplicate: also a write that another one overtook is history.
+var itemOrder = &rowOrder[catalogueRow]{
+	profile: func(a, b *catalogueRow) int {
+		return cmp.Or(cmp.Compare(a.Site, b.Site), cmp.Compare(a.ItemID, b.ItemID))
+	},
+	id:     func(a, b *catalogueRow) int { return cmp.Compare(a.Revision, b.Revision) },
+	unique: true,
+	time:   func(r *catalogueRow) int64 { return r.UpdatedAt },
+	at: func(r *catalogueRow) Position {
+		return Position{Topic: r.KafkaTopic, Epoch: r.KafkaEpoch, Partition: r.KafkaPartition, Offset: r.KafkaOffset}
+	},
+}
+
 // profile is what names the profile of a row.
 type profile struct {
 	site            string

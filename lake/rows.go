@@ -46,6 +46,21 @@ func (l *Lake) ScanExposures(ctx context.Context, req ScanRequest, yield func(Ex
 	})
 }
 
+// ScanItems is ScanEvents for the history of the catalogue, which names nobody.
+func (l *Lake) ScanItems(ctx context.Context, req ScanRequest, yield func(ItemRow) error) error {
+	req.Table = TableItems
+	p, err := l.plan(ctx, req)
+	if err != nil {
+		return err
+	}
+	return scanRows(ctx, l.files, p, (*catalogueRow).value, func(r ItemRow) error {
+		if !p.filter.matches(r.Item.Site, r.Item.UpdatedAt.UnixMicro()) {
+			return nil
+		}
+		return yield(r)
+	})
+}
+
 // scanRows decodes the planned files, one after the other.
 func scanRows[Row, Out any](ctx context.Context, in files, p *plan, value func(*Row) (Out, error), yield func(Out) error) error {
 	for _, f := range p.files {

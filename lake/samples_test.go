@@ -1,6 +1,7 @@
 package lake
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -131,6 +132,26 @@ func (s sampler) exposure(id int) *event.Exposure {
 	return x
 }
 
+func (s sampler) item(id int) *event.CatalogueRow {
+	row := &event.CatalogueRow{
+		Site: []string{"default", "demo"}[s.IntN(2)], Revision: int64(id + 1), BaseRevision: int64(id), Deleted: s.yes(), UpdatedAt: s.time(),
+		CatalogueItem: event.CatalogueItem{
+			ItemID: fmt.Sprintf("item-%d", id/3), ItemGroupID: s.text(), Title: s.text(), Categories: s.words(), Brand: s.text(), Price: optional(s, s.number),
+			Currency: s.text(), Available: s.yes(), URL: s.text(), ImageURL: s.text(), Labels: s.words(),
+		},
+	}
+	if s.often() {
+		row.PublishedAt, row.ExpiresAt = s.time(), s.time()
+	}
+	for range s.IntN(3) {
+		if row.Fields == nil {
+			row.Fields = map[string]any{}
+		}
+		row.Fields[s.word()] = []any{"", "<b>", json.Number("1.50"), true, []any{"x", json.Number("2")}, nil}[s.IntN(6)]
+	}
+	return row
+}
+
 func (s sampler) words() []string {
 	var out []string
 	for range s.IntN(4) {
@@ -162,6 +183,15 @@ func (s sampler) landExposures(partition int32, from, n int) Landing {
 	for i := range n {
 		at := Position{Topic: event.TopicExposures, Epoch: 1, Partition: partition, Offset: int64(from + i)}
 		in.Exposures = append(in.Exposures, ExposureRow{Exposure: s.exposure(from + i), At: at})
+	}
+	return in
+}
+
+func (s sampler) landItems(partition int32, from, n int) Landing {
+	in := Landing{Fences: []Fence{{Topic: event.TopicItems, Epoch: 1, Partition: partition, From: int64(from), Next: int64(from + n)}}}
+	for i := range n {
+		at := Position{Topic: event.TopicItems, Epoch: 1, Partition: partition, Offset: int64(from + i)}
+		in.Items = append(in.Items, ItemRow{Item: s.item(from + i), At: at})
 	}
 	return in
 }

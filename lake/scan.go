@@ -80,11 +80,13 @@ func (l *Lake) newScanner(p *plan, paths []string) (*scanner, error) {
 	if s.site, err = resolveColumn(p.schema, "site"); err != nil {
 		return nil, err
 	}
-	if s.time, err = resolveColumn(p.schema, p.spec.timeColumn()); err != nil {
+	if s.time, err = resolveColumn(p.schema, p.spec.time); err != nil {
 		return nil, err
 	}
-	if s.who, err = newIdentities(p.spec, p.schema); err != nil {
-		return nil, err
+	if p.spec.people {
+		if s.who, err = newIdentities(p.spec, p.schema); err != nil {
+			return nil, err
+		}
 	}
 	s.builder = array.NewRecordBuilder(l.allocator, arrow.NewSchema(fields, nil))
 	return s, nil

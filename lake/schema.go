@@ -17,6 +17,7 @@ const (
 	Namespace      = "millrace"
 	TableEvents    = "events"
 	TableExposures = "exposures"
+	TableItems     = "items"
 )
 
 // tableSpec is what one table is made of.
@@ -25,23 +26,33 @@ type tableSpec struct {
 	topic   string          // the topic whose fences stand in the table
 	file    *parquet.Schema // the Parquet schema that new files are written with
 	day     string          // the timestamp column whose UTC day partitions the table
+	time    string          // the one that From and To of a scan are about
 	metrics []string        // the columns whose bounds are kept in the manifests, because scans prune by them
+	sorted  []string        // what the rows of a compacted file are sorted by, as far as Iceberg can say it
+	people  bool            // its rows name people
 }
 
 // dayPartitionField is the Iceberg id of the partition field; ids of partition fields begin at 1000.
 const dayPartitionField = 1000
 
 // tables lists every table. Exposures are partitioned by served_at: serving produces them as it serves, so served_at is
-// the record's time, as received_at is that of an event, and nothing is ever late.
+// the record's time, as received_at is that of an event, and nothing is ever late. So is updated_at of the catalogue.
 func tables() []tableSpec {
 	return []tableSpec{
 		{
-			name: TableEvents, topic: event.TopicEvents, file: parquet.SchemaOf(eventRow{}), day: "received_at",
+			name: TableEvents, topic: event.TopicEvents, file: parquet.SchemaOf(eventRow{}), day: "received_at", time: "occurred_at",
+			sorted: []string{"site", "anonymous_id"}, people: true,
 			metrics: []string{"event_id", "site", "type", "occurred_at", "received_at", "user_id", "is_bot", "kafka_epoch", "kafka_partition", "kafka_offset"},
 		},
 		{
-			name: TableExposures, topic: event.TopicExposures, file: parquet.SchemaOf(exposureRow{}), day: "served_at",
+			name: TableExposures, topic: event.TopicExposures, file: parquet.SchemaOf(exposureRow{}), day: "served_at", time: "served_at",
+			sorted: []string{"site", "anonymous_id"}, people: true,
 			metrics: []string{"rec_id", "site", "placement", "served_at", "user_id", "kafka_epoch", "kafka_partition", "kafka_offset"},
+		},
+		{
+			name: TableItems, topic: event.TopicItems, file: parquet.SchemaOf(catalogueRow{}), day: "updated_at", time: "updated_at",
+			sorted:  []string{"site", "item_id"},
+			metrics: []string{"item_id", "site", "updated_at", "revision", "kafka_epoch", "kafka_partition", "kafka_offset"},
 		},
 	}
 }

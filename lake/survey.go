@@ -17,11 +17,11 @@ type Survey struct {
 	Bounds int   // entries of manifests of any version whose bounds name them
 }
 
-// Survey looks through every row of every table, every file on the disk and every manifest for people in a ledger. It reads the
+// Survey looks through every row of every table that names people, every file on the disk and every manifest for people in a ledger. It reads the
 // columns that name somebody, of all of it.
 func (l *Lake) Survey(ctx context.Context, ledger *erasure.Ledger) ([]Survey, error) {
 	var out []Survey
-	for _, spec := range tables() {
+	for _, spec := range personalTables() {
 		found := Survey{Table: spec.name}
 		err := l.eachIdentity(ctx, spec, ledger, func(_ erasure.Row, covered bool) error {
 			if covered {

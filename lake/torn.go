@@ -85,7 +85,7 @@ func (l *Lake) setBack(ctx context.Context, spec tableSpec, torn string, to *tab
 	if err != nil {
 		return err
 	}
-	if ledger.Sequence() > mark {
+	if spec.people && ledger.Sequence() > mark {
 		props[erasedProperty] = strconv.FormatInt(ledger.Sequence(), 10)
 	}
 	updates := []table.Update{table.NewSetPropertiesUpdate(props)}

@@ -83,6 +83,24 @@ func invalid(e *event.Event) string {
 }
 
 // decodeExposure reads an exposures record.
+// decodeItem reads a record of the catalogue.
+func decodeItem(r *kafka.Record) (*event.CatalogueRow, *poison) {
+	row, err := event.DecodeCatalogueRow(r.Value)
+	if err != nil {
+		return nil, &poison{reasonFormat, err.Error()}
+	}
+	if err := event.CheckSite(row.Site); err != nil {
+		return nil, &poison{reasonInvalid, "site " + err.Error()}
+	}
+	if err := event.CheckID(row.ItemID); err != nil {
+		return nil, &poison{reasonInvalid, "item_id " + err.Error()}
+	}
+	if row.UpdatedAt.IsZero() {
+		return nil, &poison{reasonInvalid, "updated_at is missing"}
+	}
+	return &row, nil
+}
+
 func decodeExposure(r *kafka.Record) (*event.Exposure, *poison) {
 	if len(r.Value) == 0 {
 		return nil, &poison{reasonEmpty, "the record has no value"}

@@ -238,10 +238,14 @@ func (s *Stream) notLanded(ctx context.Context, topic string) (left int64, err e
 }
 
 func tableOf(topic string) string {
-	if topic == event.TopicExposures {
+	switch topic {
+	case event.TopicExposures:
 		return lake.TableExposures
+	case event.TopicItems:
+		return lake.TableItems
+	default:
+		return lake.TableEvents
 	}
-	return lake.TableEvents
 }
 
 // awaitStates returns when the state of every partition follows the running epoch and is published, wherever it is owned.

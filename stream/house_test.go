@@ -71,7 +71,7 @@ func newHouse(t *testing.T) *house {
 			t.Error(err)
 		}
 	})
-	for _, topic := range []string{event.TopicEvents, event.TopicExposures, event.TopicDead, event.TopicFeatures, event.TopicSessions} {
+	for _, topic := range []string{event.TopicEvents, event.TopicExposures, event.TopicItems, event.TopicDead, event.TopicFeatures, event.TopicSessions} {
 		kafkatest.Topic(t, h.client, topic, testPartitions)
 		if _, err := h.control.EnsureEpoch(t.Context(), topic, testPartitions, true); err != nil {
 			t.Fatal(err)

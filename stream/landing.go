@@ -49,6 +49,7 @@ type share struct {
 	hash       uint64
 	events     []lake.EventRow
 	exposures  []lake.ExposureRow
+	items      []lake.ItemRow
 	gaps       []lake.Gap
 	rows       int
 	bytes      int
@@ -88,6 +89,7 @@ func (l *landing) drop(key lake.FenceKey) {
 type handover struct {
 	events    []lake.EventRow
 	exposures []lake.ExposureRow
+	items     []lake.ItemRow
 	next      int64
 	hash      uint64
 	bytes     int
@@ -137,6 +139,12 @@ func (l *landing) take(key lake.FenceKey, s *share, h handover) {
 	for _, r := range h.exposures {
 		if r.At.Offset >= s.next {
 			s.exposures = append(s.exposures, r)
+			rows++
+		}
+	}
+	for _, r := range h.items {
+		if r.At.Offset >= s.next {
+			s.items = append(s.items, r)
 			rows++
 		}
 	}
@@ -219,6 +227,7 @@ func (l *landing) collect() (lake.Landing, map[lake.FenceKey]*share) {
 		}
 		in.Events = append(in.Events, s.events...)
 		in.Exposures = append(in.Exposures, s.exposures...)
+		in.Items = append(in.Items, s.items...)
 		in.Gaps = append(in.Gaps, s.gaps...)
 		in.Fences = append(in.Fences, lake.Fence{Topic: key.Topic, Epoch: key.Epoch, Partition: key.Partition,
 			From: s.from, Next: s.next, Hash: s.hash})
@@ -229,7 +238,7 @@ func (l *landing) collect() (lake.Landing, map[lake.FenceKey]*share) {
 
 // landed moves the shares behind what was committed and ends the turn. Rows that came meanwhile stay.
 func (l *landing) landed(in lake.Landing, shares map[lake.FenceKey]*share) {
-	events, exposures := countRows(in)
+	events, exposures, items := countRows(in)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, f := range in.Fences {
@@ -239,8 +248,9 @@ func (l *landing) landed(in lake.Landing, shares map[lake.FenceKey]*share) {
 		}
 		s.events = append([]lake.EventRow(nil), s.events[events[f.Key()]:]...)
 		s.exposures = append([]lake.ExposureRow(nil), s.exposures[exposures[f.Key()]:]...)
+		s.items = append([]lake.ItemRow(nil), s.items[items[f.Key()]:]...)
 		s.gaps = slices.DeleteFunc(slices.Clone(s.gaps), func(g lake.Gap) bool { return g.To <= f.Next })
-		rows := len(s.events) + len(s.exposures)
+		rows := len(s.events) + len(s.exposures) + len(s.items)
 		// Bytes are not known row by row; the average is near enough for a bound.
 		bytes := 0
 		if s.rows > 0 {
@@ -259,15 +269,21 @@ func (l *landing) landed(in lake.Landing, shares map[lake.FenceKey]*share) {
 	l.finish()
 }
 
-func countRows(in lake.Landing) (events, exposures map[lake.FenceKey]int) {
-	events, exposures = make(map[lake.FenceKey]int), make(map[lake.FenceKey]int)
+func countRows(in lake.Landing) (events, exposures, items map[lake.FenceKey]int) {
+	events, exposures, items = make(map[lake.FenceKey]int), make(map[lake.FenceKey]int), make(map[lake.FenceKey]int)
+	of := func(at lake.Position) lake.FenceKey {
+		return lake.FenceKey{Topic: at.Topic, Epoch: at.Epoch, Partition: at.Partition}
+	}
 	for _, r := range in.Events {
-		events[lake.FenceKey{Topic: r.At.Topic, Epoch: r.At.Epoch, Partition: r.At.Partition}]++
+		events[of(r.At)]++
 	}
 	for _, r := range in.Exposures {
-		exposures[lake.FenceKey{Topic: r.At.Topic, Epoch: r.At.Epoch, Partition: r.At.Partition}]++
+		exposures[of(r.At)]++
 	}
-	return events, exposures
+	for _, r := range in.Items {
+		items[of(r.At)]++
+	}
+	return events, exposures, items
 }
 
 // rewind drops what the shares hold and sends their partitions back, and ends the turn.

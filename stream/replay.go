@@ -188,6 +188,11 @@ func (l letter) original() (record kafka.Record, outcome, note string) {
 		if x, bad = decodeExposure(&original); bad == nil {
 			key = x.Site + ":" + x.RecID
 		}
+	case event.TopicItems:
+		var row *event.CatalogueRow
+		if row, bad = decodeItem(&original); bad == nil {
+			key = row.Site + ":" + row.ItemID
+		}
 	default:
 		return record, OutcomeForeign, "the letter does not say which of the stream's topics it came from"
 	}

@@ -37,7 +37,7 @@ import (
 const Group = "millrace.stream"
 
 // Topics are the topics that the group consumes.
-func Topics() []string { return []string{event.TopicEvents, event.TopicExposures} }
+func Topics() []string { return []string{event.TopicEvents, event.TopicExposures, event.TopicItems} }
 
 const (
 	// DefaultCommitInterval is how often landed rows are committed to the lake: often enough for a fresh lake on one
@@ -283,7 +283,9 @@ func (s *Stream) handleOnce(ctx context.Context, topic string, partition int32, 
 	case event.TopicEvents:
 		err = s.handleEvents(ctx, partition, commit)
 	case event.TopicExposures:
-		err = s.handleExposures(ctx, partition, commit)
+		err = s.handlePlain(ctx, exposuresTopic, partition, commit)
+	case event.TopicItems:
+		err = s.handlePlain(ctx, itemsTopic, partition, commit)
 	default:
 		return fmt.Errorf("assigned topic %s is not the stream's", topic)
 	}

@@ -81,7 +81,7 @@ func (s *Stream) logEnds(ctx context.Context) (map[lake.FenceKey]int64, error) {
 
 // dropLanded takes those out of ends that the lake has reached.
 func (s *Stream) dropLanded(ctx context.Context, ends map[lake.FenceKey]int64) error {
-	for _, table := range []string{lake.TableEvents, lake.TableExposures} {
+	for _, table := range []string{lake.TableEvents, lake.TableExposures, lake.TableItems} {
 		fences, err := s.deps.Lake.Next(ctx, table)
 		if err != nil {
 			return err

@@ -153,7 +153,7 @@ func TestVerifyLeavesStatesToRun(t *testing.T) {
 	s := h.start()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := s.progress.wait(ctx, func(at map[partitionID]standing) bool { return len(at) == 2*testPartitions-1 }); err != nil {
+	if err := s.progress.wait(ctx, func(at map[partitionID]standing) bool { return len(at) == len(Topics())*testPartitions-1 }); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Verify(t.Context()); !errors.Is(err, ErrNotOwned) {

@@ -11,9 +11,45 @@ import (
 	"github.com/millrace/millrace/lake"
 )
 
-// handleExposures owns a partition of the exposures topic until ctx ends. Exposures feed no feature; they land.
-func (s *Stream) handleExposures(ctx context.Context, number int32, commit func(next int64)) error {
-	id := partitionID{event.TopicExposures, number}
+// plainTopic is a topic that feeds no feature: its records only land.
+type plainTopic struct {
+	topic, table string
+	// read adds what a record says to a handover; nothing where it is about somebody who was erased.
+	read func(s *Stream, r *kafka.Record, at lake.Position, h *handover) *poison
+}
+
+var (
+	exposuresTopic = plainTopic{event.TopicExposures, lake.TableExposures, (*Stream).readExposure}
+	itemsTopic     = plainTopic{event.TopicItems, lake.TableItems, (*Stream).readItem}
+)
+
+func (s *Stream) readExposure(r *kafka.Record, at lake.Position, h *handover) *poison {
+	x, poison := decodeExposure(r)
+	if poison != nil {
+		return poison
+	}
+	if s.erased().Covers(erasure.ExposureRow(x)) {
+		s.metrics.erased.Inc()
+		return nil
+	}
+	h.exposures = append(h.exposures, lake.ExposureRow{Exposure: x, At: at})
+	return nil
+}
+
+func (s *Stream) readItem(r *kafka.Record, at lake.Position, h *handover) *poison {
+	if len(r.Value) == 0 {
+		return nil // a shop's own program had an item compacted away, which is none of its history
+	}
+	item, poison := decodeItem(r)
+	if poison == nil {
+		h.items = append(h.items, lake.ItemRow{Item: item, At: at})
+	}
+	return poison
+}
+
+// handlePlain owns a partition of a plain topic until ctx ends.
+func (s *Stream) handlePlain(ctx context.Context, of plainTopic, number int32, commit func(next int64)) error {
+	id := partitionID{of.topic, number}
 	if err := s.awaitPartition(ctx, id); err != nil {
 		return err
 	}
@@ -26,12 +62,12 @@ func (s *Stream) handleExposures(ctx context.Context, number int32, commit func(
 	for ctx.Err() == nil {
 		s.landing.end(o.fenceKey()) // of the epoch before, where there was one
 		var err error
-		if o, err = s.origin(ctx, id, lake.TableExposures); err == nil {
+		if o, err = s.origin(ctx, id, of.table); err == nil {
 			s.landing.begin(o.fenceKey(), o.landed.Offset, o.landed.Hash)
 			s.progress.update(id, func(at *standing) {
 				*at = standing{applied: o.landed.Offset, landed: o.landed.Offset, end: o.log.End}
 			})
-			err = s.landExposures(ctx, o, commit)
+			err = s.landPlain(ctx, of, o, commit)
 		}
 		if err != nil && !errors.Is(err, errRewind) && ctx.Err() == nil {
 			return err
@@ -44,8 +80,8 @@ func (s *Stream) handleExposures(ctx context.Context, number int32, commit func(
 	return nil
 }
 
-// landExposures fetches exposures and hands them to landing until ctx ends or the lake moves away (errRewind).
-func (s *Stream) landExposures(ctx context.Context, o origin, commit func(next int64)) error {
+// landPlain fetches records and hands them to landing until ctx ends or the lake moves away (errRewind).
+func (s *Stream) landPlain(ctx context.Context, of plainTopic, o origin, commit func(next int64)) error {
 	id := o.id
 	for next := o.landed.Offset; ; {
 		if s.landing.rewound(o.fenceKey()) {
@@ -71,9 +107,9 @@ func (s *Stream) landExposures(ctx context.Context, o origin, commit func(next i
 			res.Release()
 			continue
 		}
-		err = s.handExposures(ctx, o, res)
+		err = s.handPlain(ctx, of, o, res)
 		next = res.Next
-		res.Release() // decoded exposures are copies, and the letters are written
+		res.Release() // what was decoded are copies, and the letters are written
 		if err != nil {
 			return err
 		}
@@ -82,7 +118,7 @@ func (s *Stream) landExposures(ctx context.Context, o origin, commit func(next i
 	}
 }
 
-func (s *Stream) handExposures(ctx context.Context, o origin, res kafka.FetchResult) error {
+func (s *Stream) handPlain(ctx context.Context, of plainTopic, o origin, res kafka.FetchResult) error {
 	h := handover{next: res.Next}
 	var letters []deadLetter
 	for i := range res.Records {
@@ -93,17 +129,11 @@ func (s *Stream) handExposures(ctx context.Context, o origin, res kafka.FetchRes
 		if isFiller(r) {
 			continue
 		}
-		x, poison := decodeExposure(r)
-		if poison != nil {
+		at := lake.Position{Topic: o.id.topic, Epoch: o.epoch, Partition: o.id.partition, Offset: r.Offset}
+		if poison := of.read(s, r, at, &h); poison != nil {
 			letters = append(letters, deadLetter{r, o.epoch, poison})
 			continue
 		}
-		if s.erased().Covers(erasure.ExposureRow(x)) {
-			s.metrics.erased.Inc()
-			continue
-		}
-		h.exposures = append(h.exposures, lake.ExposureRow{Exposure: x, At: lake.Position{Topic: o.id.topic, Epoch: o.epoch,
-			Partition: o.id.partition, Offset: r.Offset}})
 		h.bytes += len(r.Value)
 	}
 	if err := s.bury(ctx, letters); err != nil {
