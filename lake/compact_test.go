@@ -24,7 +24,8 @@ func manyFiles(t *testing.T, l *Lake, s sampler, commits int) {
 			commit := day*commits + n
 			in := s.landEvents(int32(commit%2), commit/2*10, 10)
 			shown := s.landExposures(int32(commit%2), commit/2*4, 4)
-			in.Exposures, in.Fences = shown.Exposures, append(in.Fences, shown.Fences...)
+			changed := s.landItems(int32(commit%2), commit/2*2, 2)
+			in.Exposures, in.Items, in.Fences = shown.Exposures, changed.Items, slices.Concat(in.Fences, shown.Fences, changed.Fences)
 			inDay(in, testStart.AddDate(0, 0, day))
 			if err := l.Commit(t.Context(), in); err != nil {
 				t.Fatal(err)
@@ -39,6 +40,9 @@ func inDay(in Landing, at time.Time) {
 	}
 	for _, r := range in.Exposures {
 		r.Exposure.ServedAt = at
+	}
+	for _, r := range in.Items {
+		r.Item.UpdatedAt = at
 	}
 }
 
