@@ -55,28 +55,15 @@ func livedLake(t *testing.T, cfg Config, seed uint64) (*Lake, testLog) {
 // livedFigures are those of what is to be in a lived lake, by the log alone.
 func livedFigures(t *testing.T, log testLog) map[string]figures {
 	t.Helper()
-	var events []eventRow
-	var exposures []exposureRow
 	ledger, seen := erasedPerson(1), make(map[string]bool)
-	for p := range log.Partitions {
-		for offset := range log.Records {
-			if r := log.event(p, offset); !ledger.Covers(erasure.EventRow(r.Event)) && !seen[r.Event.EventID] {
-				seen[r.Event.EventID] = true
-				if offset < livedOlder {
-					r = asOlder(r)
-				}
-				events = append(events, eventRow{})
-				if err := events[len(events)-1].fill(r); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if r := log.exposure(p, offset); !ledger.Covers(erasure.ExposureRow(r.Exposure)) {
-				exposures = append(exposures, exposureRow{})
-				if err := exposures[len(exposures)-1].fill(r); err != nil {
-					t.Fatal(err)
-				}
-			}
+	return log.figures(t, func(r EventRow) (EventRow, bool) {
+		if ledger.Covers(erasure.EventRow(r.Event)) || seen[r.Event.EventID] {
+			return r, false
 		}
-	}
-	return map[string]figures{TableEvents: figuresOf(events), TableExposures: figuresOf(exposures)}
+		seen[r.Event.EventID] = true
+		if r.At.Offset < livedOlder {
+			r = asOlder(r)
+		}
+		return r, true
+	}, func(r ExposureRow) bool { return !ledger.Covers(erasure.ExposureRow(r.Exposure)) })
 }

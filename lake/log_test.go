@@ -24,7 +24,7 @@ import (
 type testLog struct {
 	Seed       uint64
 	Partitions int32
-	Records    int // of each partition, of events and of exposures
+	Records    int // of each partition of each topic
 	// Repeats is below which offset some events are sent again: with another offset, and on the same day, but never on the last.
 	Repeats int
 }
@@ -58,6 +58,14 @@ func (g testLog) exposure(partition int32, offset int) ExposureRow {
 	return row
 }
 
+// item is a record of the catalogue's history.
+func (g testLog) item(partition int32, offset int) ItemRow {
+	return ItemRow{
+		Item: g.sampler(2, int(partition), offset).item(int(partition)*1_000_000 + offset),
+		At:   Position{Topic: event.TopicItems, Epoch: 1, Partition: partition, Offset: int64(offset)},
+	}
+}
+
 // land lands the log from where the lake stands, some records of each partition at a time.
 func (g testLog) land(ctx context.Context, l *Lake, random sampler) error {
 	for {
@@ -86,10 +94,13 @@ func (g testLog) next(ctx context.Context, l *Lake, random sampler) (in Landing,
 			}
 			in.Fences = append(in.Fences, Fence{Topic: spec.topic, Epoch: 1, Partition: p, From: int64(from), Next: int64(to)})
 			for offset := from; offset < to; offset++ {
-				if spec.name == TableEvents {
+				switch spec.name {
+				case TableEvents:
 					in.Events = append(in.Events, g.event(p, offset))
-				} else {
+				case TableExposures:
 					in.Exposures = append(in.Exposures, g.exposure(p, offset))
+				default:
+					in.Items = append(in.Items, g.item(p, offset))
 				}
 			}
 		}
@@ -97,18 +108,31 @@ func (g testLog) next(ctx context.Context, l *Lake, random sampler) (in Landing,
 	return in, nil
 }
 
-// rows are the rows of all records, in order, as the tables of today have them.
-func (g testLog) rows(t *testing.T) (events []eventRow, exposures []exposureRow) {
+// figures are those of what the log makes of the tables of today, where event and exposure say which rows there are, and what is in them.
+func (g testLog) figures(t *testing.T, event func(EventRow) (EventRow, bool), exposure func(ExposureRow) bool) map[string]figures {
 	t.Helper()
+	var events []eventRow
+	var exposures []exposureRow
+	var items []catalogueRow
+	var errs []error
 	for p := range g.Partitions {
 		for offset := range g.Records {
-			events, exposures = append(events, eventRow{}), append(exposures, exposureRow{})
-			if err := errors.Join(events[len(events)-1].fill(g.event(p, offset)), exposures[len(exposures)-1].fill(g.exposure(p, offset))); err != nil {
-				t.Fatal(err)
+			if r, kept := event(g.event(p, offset)); kept {
+				events = append(events, eventRow{})
+				errs = append(errs, events[len(events)-1].fill(r))
 			}
+			if r := g.exposure(p, offset); exposure(r) {
+				exposures = append(exposures, exposureRow{})
+				errs = append(errs, exposures[len(exposures)-1].fill(r))
+			}
+			items = append(items, catalogueRow{})
+			errs = append(errs, items[len(items)-1].fill(g.item(p, offset)))
 		}
 	}
-	return events, exposures
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	return map[string]figures{TableEvents: figuresOf(events), TableExposures: figuresOf(exposures), TableItems: figuresOf(items)}
 }
 
 // victimEnv makes the test binary a process that is to be killed, at work that this says in JSON.
@@ -246,8 +270,7 @@ func testTenCrashes(t *testing.T, inOrder, crashed Config, seed uint64) {
 		t.Fatal(err)
 	}
 	landThroughKills(t, victim{Lake: configText(t, crashed), Log: log, Seed: seed}, 10)
-	events, exposures := log.rows(t)
-	want := map[string]figures{TableEvents: figuresOf(events), TableExposures: figuresOf(exposures)}
+	want := log.figures(t, func(r EventRow) (EventRow, bool) { return r, true }, func(ExposureRow) bool { return true })
 	if got := lakeFigures(t, ordered); !reflect.DeepEqual(got, want) {
 		t.Errorf("landed in order the lake has\n%+v, the log\n%+v", got, want)
 	}

@@ -158,7 +158,7 @@ func btoi(b bool) int {
 	return 0
 }
 
-// lakeFigures reads both tables as Millrace does.
+// lakeFigures reads all tables as Millrace does.
 func lakeFigures(t *testing.T, l *Lake) map[string]figures {
 	t.Helper()
 	var events []eventRow
@@ -177,5 +177,13 @@ func lakeFigures(t *testing.T, l *Lake) map[string]figures {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string]figures{TableEvents: figuresOf(events), TableExposures: figuresOf(exposures)}
+	var items []catalogueRow
+	err = l.ScanItems(t.Context(), ScanRequest{}, func(r ItemRow) error {
+		items = append(items, catalogueRow{})
+		return items[len(items)-1].fill(r)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]figures{TableEvents: figuresOf(events), TableExposures: figuresOf(exposures), TableItems: figuresOf(items)}
 }

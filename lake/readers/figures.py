@@ -3,7 +3,7 @@
     python figures.py PAGE ENGINE [NAME=VALUE ...]
 
 PAGE is docs/readers.md. The block of Python below its heading ENGINE runs as a user would paste it, but for its leading
-assignments, which take the values given here; it leaves a pyarrow.Table in `events` and one in `exposures`.
+assignments, which take the values given here; it leaves a pyarrow.Table in `events`, one in `exposures` and one in `items`.
 
 The figures: rows; for every flat numeric column its sum (floats: correctly rounded, as IEEE bits); and the sum modulo
 2^64 of a hash of every row, which no order changes. readers_test.go computes the same without any of this.
@@ -107,7 +107,7 @@ def main():
         code = with_values(block(f.read(), engine), dict(pair.split("=", 1) for pair in given))
     scope = {}
     exec(compile(code, f"{page}: {engine}", "exec"), scope)
-    print(json.dumps({name: figures(scope[name]) for name in ("events", "exposures")}))
+    print(json.dumps({name: figures(scope[name]) for name in ("events", "exposures", "items")}))
 
 
 if __name__ == "__main__":
