@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/internal/erasure"
 	"github.com/millrace/millrace/internal/feature"
 	"github.com/millrace/millrace/internal/kafka/kafkatest"
 	"github.com/millrace/millrace/internal/objstore"
@@ -54,8 +55,9 @@ func newClusterOver(t *testing.T, brokers []string, shared objstore.Place) *clus
 	c := &cluster{t: t, shared: shared, config: filepath.Join(t.TempDir(), "millrace.yaml")}
 	c.dsn = postgrestest.Start(t).Database(t)
 	c.redis = redistest.Start(t)
-	text := fmt.Sprintf("kafka:\n  brokers: %q\n  partitions: %d\n  replication: %d\ncontrol:\n  dsn: %q\nbucket: %q\nonline:\n  addresses: %q\n"+
-		"stream:\n  commit_interval: 500ms\n  session_timeout: 6s\n", strings.Join(brokers, ","), clusterPartitions, len(brokers), c.dsn, shared.Location(""), c.redis.Addr)
+	text := fmt.Sprintf("kafka:\n  brokers: %q\n  partitions: %d\n  replication: %d\n  compaction_lag: 1s\ncontrol:\n  dsn: %q\nbucket: %q\nonline:\n  addresses: %q\n"+
+		"stream:\n  commit_interval: 500ms\n  session_timeout: 6s\nerasure:\n  key: %q\n", strings.Join(brokers, ","), clusterPartitions, len(brokers), c.dsn, shared.Location(""), c.redis.Addr,
+		erasure.NewKey().String())
 	if s3 := shared.S3; s3 != nil {
 		text += fmt.Sprintf("s3:\n  endpoint: %q\n  access_key: %q\n  secret_key: %q\n  path_style: %t\n", s3.Endpoint, s3.AccessKey, s3.SecretKey, s3.PathStyle)
 	}
@@ -160,12 +162,66 @@ func testRolesAsProcesses(t *testing.T, c *cluster) {
 		t.Fatalf("list: %d %s %v", status, answer, err)
 	}
 	c.checkCommands(load)
+	stream = c.eraseSomebody(tracker, serving, writeKey, secretKey, func() *program {
+		stream.kill()
+		return c.role(streamDir, "stream")
+	})
 	for _, role := range []*program{tracker, serving, trainer, stream, other} {
 		role.stop(t)
 	}
 	checkLakeAt(t, c.lakeConfig(), load)
 	c.checkStates()
 	t.Logf("%d acknowledged events exactly once", load.count())
+}
+
+// eraseSomebody erases a visitor while a process of the stream is killed and started again, and finds nothing of them in any store
+// afterwards. It returns the new process.
+func (c *cluster) eraseSomebody(tracker, serving *program, writeKey, secretKey string, again func() *program) *program {
+	c.t.Helper()
+	const visitor = "erased-visitor"
+	for i := range 20 {
+		sendAs(c.t, tracker, writeKey, &load{acked: map[string]bool{}}, fmt.Sprint("erased-", i), visitor)
+	}
+	awaitProfile(c.t, serving, secretKey, visitor)
+	request := map[string]any{"placement": "recent", "anonymous_id": visitor}
+	if status, answer, err := serving.call(c.t.Context(), "POST", "/v1/recommend", secretKey, request, nil); err != nil || status != 200 {
+		c.t.Fatalf("list: %d %s %v", status, answer, err)
+	}
+	if before := c.found(visitor); before["online store"] == 0 || before["millrace.events"] == 0 {
+		c.t.Errorf("before the erasure there is %v", before)
+	}
+	var job struct{ ID, Step string }
+	if status, answer, err := serving.call(c.t.Context(), "DELETE", "/v1/users/anonymous:"+visitor, secretKey, nil, &job); err != nil || status != 202 {
+		c.t.Fatalf("DELETE: %d %s %v", status, answer, err)
+	}
+	stream := again()
+	for deadline := time.Now().Add(startLimit); job.Step != "done"; <-time.After(readyPoll) {
+		if status, answer, err := serving.call(c.t.Context(), "GET", "/v1/erasures/"+job.ID, secretKey, nil, &job); err != nil || status != 200 || time.Now().After(deadline) {
+			c.t.Fatalf("erasure: %d %s %v", status, answer, err)
+		}
+	}
+	total := int64(0)
+	for _, n := range c.found(visitor) {
+		total += n
+	}
+	if total != 0 {
+		c.t.Errorf("after the erasure there is %v", c.found(visitor))
+	}
+	return stream
+}
+
+// found is what `users verify-erased` counts of a visitor, by store.
+func (c *cluster) found(visitor string) map[string]int64 {
+	c.t.Helper()
+	stdout, stderr, exit := runHere(c.t, "users", "verify-erased", "anonymous:"+visitor, "--json", "--config", c.config, "--data-dir", filepath.Join(c.t.TempDir(), "none"))
+	var report personReport
+	if err := json.Unmarshal([]byte(stdout), &report); err != nil {
+		c.t.Fatalf("verify-erased: exit %d, %q, %s", exit, stdout, stderr)
+	}
+	if exit == exitDone != (report.Total == 0) {
+		c.t.Errorf("verify-erased: exit %d with %d found", exit, report.Total)
+	}
+	return report.Found
 }
 
 // checkCommands runs commands against the shared worlds while the roles run, from a directory that holds nothing.

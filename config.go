@@ -125,6 +125,7 @@ func defaults() map[string]any {
 		"kafka.partitions":         64,
 		"kafka.replication":        0,
 		"kafka.retention":          "168h",
+		"kafka.compaction_lag":     "1h",
 		"control.dsn":              "",
 		"lake.catalog":             "",
 		"lake.catalog_token":       "",

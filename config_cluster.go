@@ -23,6 +23,9 @@ type KafkaConfig struct {
 	Partitions  int           `koanf:"partitions"`  // of every topic, fixed at creation
 	Replication int           `koanf:"replication"` // of topics made here; 0 is the brokers' default
 	Retention   time.Duration `koanf:"retention"`   // of topics made here that are not compacted
+	// CompactionLag is how long topics made here that are compacted keep what a newer record has replaced; after twice that it is
+	// gone, and with it the last of a person who was erased.
+	CompactionLag time.Duration `koanf:"compaction_lag"`
 }
 
 // SASLConfig is how roles prove to Kafka who they are.
@@ -162,6 +165,7 @@ func (c *Config) checkCluster(check func(ok bool, format string, args ...any)) {
 	check(c.Kafka.Partitions >= 1 && c.Kafka.Partitions <= 10_000, "kafka.partitions %d: use 1 to 10000", c.Kafka.Partitions)
 	check(c.Kafka.Replication >= 0 && c.Kafka.Replication <= 100, "kafka.replication %d: use the number of copies, or 0 for the brokers' default", c.Kafka.Replication)
 	check(c.Kafka.Retention >= time.Hour, "kafka.retention %s: use 1h or more", c.Kafka.Retention)
+	check(c.Kafka.CompactionLag >= time.Second, "kafka.compaction_lag %s: use 1s or more", c.Kafka.CompactionLag)
 }
 
 // checkRESTCatalog is the part of Validate that is about a catalog behind the Iceberg REST API.

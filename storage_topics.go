@@ -94,10 +94,8 @@ func (s *storage) createTopics(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// compactedTopics hold whole rows by key, of which the newest counts; minCompactionLag leaves readers an hour to see others.
+// compactedTopics hold whole rows by key, of which the newest counts.
 var compactedTopics = []string{event.TopicFeatures, event.TopicItems}
-
-const minCompactionLag = time.Hour
 
 // topicSpec is how a topic is made where it is missing.
 func (s *storage) topicSpec(name string) kafka.TopicSpec {
@@ -108,7 +106,8 @@ func (s *storage) topicSpec(name string) kafka.TopicSpec {
 	spec := kafka.TopicSpec{Name: name, Partitions: int32(s.cfg.Kafka.Partitions), Replication: s.cfg.Kafka.Replication,
 		Config: map[string]string{"cleanup.policy": "delete", "retention.ms": millis(s.cfg.Kafka.Retention)}}
 	if slices.Contains(compactedTopics, name) {
-		spec.Config = map[string]string{"cleanup.policy": "compact", "min.compaction.lag.ms": millis(minCompactionLag)}
+		spec.Config = map[string]string{"cleanup.policy": "compact", "min.compaction.lag.ms": millis(s.cfg.Kafka.CompactionLag),
+			"max.compaction.lag.ms": millis(2 * s.cfg.Kafka.CompactionLag)}
 	}
 	if spec.Replication > 1 { // what is acknowledged survives a broker, and writing goes on without one of three
 		spec.Config["min.insync.replicas"] = strconv.Itoa(max(2, spec.Replication-1))

@@ -92,6 +92,10 @@ func (s *Stream) watchErasures(ctx context.Context) error {
 		if errors.Is(err, control.ErrLeaseHeld) || errors.Is(err, control.ErrErasureMoved) {
 			return s.rebuildPoll // another process does it, or tends the lake; or it begins again
 		}
+		if errors.Is(err, errUncompacted) {
+			s.log.Info("an erasure waits for Kafka", "why", err, "pause", compactionPoll)
+			return compactionPoll
+		}
 		s.log.Error("people could not be erased yet; trying again", "error", err, "pause", retryMax)
 		return retryMax
 	})
@@ -281,9 +285,10 @@ func (r *erasureRound) rewrite(ctx context.Context) error {
 	return r.enter(ctx, control.ErasureTruncating)
 }
 
-// prove looks through everything once more. Whoever is found is erased again from the first step on.
+// prove looks through everything once more. Whoever is found is erased again from the first step on, but for what has a tombstone
+// behind it: that is waited for.
 func (r *erasureRound) prove(ctx context.Context) error {
-	found := false
+	found, waits := false, false
 	for _, e := range r.wanted {
 		of := r.ledger.Of(func(id string) bool { return id == e.ID })
 		after, err := r.s.survey(ctx, of)
@@ -310,6 +315,10 @@ func (r *erasureRound) prove(ctx context.Context) error {
 			r.s.log.Info("a person is erased", "erasure", e.ID, "site", e.Site, "until", certificate.Until)
 			continue
 		}
+		if after.Total() == after[StoreUncompacted] {
+			waits = true
+			continue
+		}
 		found = true
 		if err := r.jobs.EnterErasureStep(ctx, e.ID, e.Step, control.ErasureResolving); err != nil {
 			return err
@@ -317,6 +326,9 @@ func (r *erasureRound) prove(ctx context.Context) error {
 	}
 	if found {
 		return errors.New("something of an erased person was found again, it is being erased from the first step on; the certificate says where")
+	}
+	if waits {
+		return errors.Join(errUncompacted, r.stir(ctx))
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/internal/erasure"
+	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/onlinestore"
 	"github.com/millrace/millrace/internal/state"
@@ -43,7 +44,7 @@ const (
 func (s *Stream) survey(ctx context.Context, ledger *erasure.Ledger) (Holdings, error) {
 	h := Holdings{}
 	for _, look := range []func(context.Context, *erasure.Ledger, Holdings) error{
-		s.surveyOnline, s.surveyStates, s.surveyCheckpoints, s.surveyLake, s.surveyLogs, s.surveyRejects,
+		s.surveyOnline, s.surveyStates, s.surveyCheckpoints, s.surveyLake, s.surveyLogs, s.surveyFeed, s.surveyRejects,
 	} {
 		if err := look(ctx, ledger, h); err != nil {
 			return h, fmt.Errorf("look for people: %w", err)
@@ -195,6 +196,9 @@ func (s *Stream) surveyLake(ctx context.Context, ledger *erasure.Ledger, h Holdi
 
 func (s *Stream) surveyLogs(ctx context.Context, ledger *erasure.Ledger, h Holdings) error {
 	for _, topic := range personalTopics() {
+		if topic == event.TopicFeatures {
+			continue // by surveyFeed
+		}
 		ranges, err := s.deps.Log.Offsets(ctx, topic)
 		if err != nil {
 			return err

@@ -297,8 +297,7 @@ func (p *swept) bury(ctx context.Context, replacements []onlinestore.Replacement
 			return err
 		}
 		if ok {
-			graves = append(graves, kafka.Record{Topic: event.TopicFeatures, Partition: p.partition.number, Time: time.Now(), Key: []byte(key),
-				Headers: []kafka.Header{{Key: event.HeaderSchema, Value: []byte(FeatureSchema)}}})
+			graves = append(graves, tombstone(grave{p.partition.number, key}))
 		}
 	}
 	if len(graves) == 0 {

@@ -27,7 +27,7 @@ const (
 type upload struct {
 	p       *partition
 	points  *state.Checkpoints // nil without a bucket
-	last    state.Position     // of the newest one, without its hash
+	last    state.Manifest     // of the newest one, without its files
 	at      time.Time          // when the newest one was begun, or put by an earlier owner
 	cleaned time.Time
 	running chan error // yields how the running one ended; nil when none runs
@@ -65,8 +65,10 @@ func (u *upload) ifDue(ctx context.Context) {
 
 // begin freezes the state and uploads it in a goroutine of its own.
 func (u *upload) begin(ctx context.Context) {
-	at, _, err := u.p.db.Position()
-	if err == nil && at.Epoch == u.last.Epoch && at.Offset == u.last.Offset {
+	at, known, err := u.p.db.Position()
+	m := state.Manifest{Position: at, Version: u.p.basis.Version, Epoch: u.p.basis.Epoch, Generation: u.p.basis.Generation}
+	there := at.Epoch == u.last.Position.Epoch && at.Offset == u.last.Position.Offset && m.Generation == u.last.Generation && m.Version == u.last.Version
+	if err == nil && (there || !known) {
 		return
 	}
 	u.at = time.Now()
@@ -75,14 +77,13 @@ func (u *upload) begin(ctx context.Context) {
 		err = os.RemoveAll(dir)
 	}
 	if err == nil {
-		at, err = u.p.db.Freeze(dir)
+		m.Position, err = u.p.db.Freeze(dir)
 	}
 	if err != nil {
 		u.ended(ctx, err)
 		return
 	}
-	u.last = at
-	m := state.Manifest{Position: at, Version: u.p.basis.Version, Epoch: u.p.basis.Epoch, Generation: u.p.basis.Generation}
+	u.last = m
 	clean := time.Since(u.cleaned) > cleanInterval
 	if clean {
 		u.cleaned = time.Now()
@@ -116,7 +117,7 @@ func (u *upload) ended(ctx context.Context, err error) {
 	if err == nil || ctx.Err() != nil {
 		return
 	}
-	u.last = state.Position{} // try again even if nothing changes any more
+	u.last = state.Manifest{} // try again even if nothing changes any more
 	u.p.s.log.Warn("no checkpoint was put into the bucket; trying again later", "partition", u.p.number, "error", err)
 }
 
@@ -128,7 +129,7 @@ func (u *upload) stop() {
 			u.p.s.log.Debug("upload of a checkpoint was stopped", "partition", u.p.number, "error", err)
 		}
 		u.running = nil
-		u.last = state.Position{}
+		u.last = state.Manifest{}
 	}
 }
 

@@ -47,8 +47,8 @@ func (h *house) awaitCheckpoints() {
 	for partition, r := range ranges {
 		points := state.NewCheckpoints(h.bucket, 1, partition)
 		until(h.t, fmt.Sprintf("partition %d is in the bucket up to %d", partition, r.End), func() bool {
-			at, _, err := points.Newest(h.t.Context())
-			return err == nil && at.Offset >= r.End
+			m, _, err := points.Newest(h.t.Context())
+			return err == nil && m.Position.Offset >= r.End
 		})
 	}
 }

@@ -76,11 +76,35 @@ func (c *Checkpoints) Put(ctx context.Context, dir string, m Manifest) (uploaded
 	if err != nil {
 		return uploaded, fmt.Errorf("put checkpoint: %w", err)
 	}
-	err = c.bucket.PutIfAbsent(ctx, c.manifestKey(m.Position), bytes.NewReader(text), int64(len(text)))
-	if err != nil && !errors.Is(err, objstore.ErrExists) { // somebody's checkpoint of the same position is as good
+	if err := c.putManifest(ctx, m, text); err != nil {
 		return uploaded, fmt.Errorf("put checkpoint: %w", err)
 	}
 	return uploaded, nil
+}
+
+// putManifest makes a checkpoint known. Somebody's of the same position is as good, unless it is damaged, of an earlier generation or
+// of another version: a state that was made again where the log had no news stands where the one before stood.
+func (c *Checkpoints) putManifest(ctx context.Context, m Manifest, text []byte) error {
+	key := c.manifestKey(m.Position)
+	err := c.bucket.PutIfAbsent(ctx, key, bytes.NewReader(text), int64(len(text)))
+	if !errors.Is(err, objstore.ErrExists) {
+		return err
+	}
+	have, err := c.read(ctx, key)
+	switch {
+	case err == nil && (have.Generation > m.Generation || have.Generation == m.Generation && have.Version == m.Version):
+		return nil
+	case err != nil && !errors.Is(err, ErrCorrupt) && !errors.Is(err, objstore.ErrNotFound):
+		return err
+	}
+	if err := c.bucket.Delete(ctx, key); err != nil {
+		return err
+	}
+	err = c.bucket.PutIfAbsent(ctx, key, bytes.NewReader(text), int64(len(text)))
+	if errors.Is(err, objstore.ErrExists) {
+		return nil // another owner did so at the same time
+	}
+	return err
 }
 
 func (c *Checkpoints) manifestKey(p Position) string {
@@ -168,19 +192,23 @@ func (c *Checkpoints) read(ctx context.Context, key string) (Manifest, error) {
 	return m, err
 }
 
-// Newest says where the newest checkpoint stands, without its hash, and when it was put, whoever put it; zeros where there is
-// none. It may be damaged.
-func (c *Checkpoints) Newest(ctx context.Context) (at Position, put time.Time, err error) {
+// Newest is the manifest of the newest checkpoint that has a sound one, and when that was put, whoever put it; zeros where there is
+// none. The checkpoint may be damaged.
+func (c *Checkpoints) Newest(ctx context.Context) (m Manifest, put time.Time, err error) {
 	infos, err := c.manifests(ctx)
 	if err != nil {
-		return at, put, fmt.Errorf("look for checkpoints: %w", err)
+		return m, put, fmt.Errorf("look for checkpoints: %w", err)
 	}
 	for _, info := range slices.Backward(infos) {
-		if _, err := fmt.Sscanf(info.Key[len(c.prefix):], manifestName, &at.Epoch, &at.Offset); err == nil {
-			return at, info.Modified, nil
+		m, err := c.read(ctx, info.Key)
+		switch {
+		case err == nil:
+			return m, info.Modified, nil
+		case !errors.Is(err, ErrCorrupt) && !errors.Is(err, objstore.ErrNotFound):
+			return m, put, fmt.Errorf("look for checkpoints: %w", err)
 		}
 	}
-	return Position{}, put, nil
+	return Manifest{}, put, nil
 }
 
 // Restored is what Restore found.

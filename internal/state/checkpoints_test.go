@@ -26,10 +26,12 @@ type vault struct {
 	bucket objstore.Bucket
 	points *Checkpoints
 	n      int // directories made
+
+	generation int64 // of checkpoints
 }
 
 func newVault(t *testing.T) *vault {
-	v := &vault{T: t, cache: NewCache(1 << 20), dir: t.TempDir()}
+	v := &vault{T: t, cache: NewCache(1 << 20), dir: t.TempDir(), generation: 2}
 	t.Cleanup(v.cache.Close)
 	bucket, err := objstore.OpenLocal(v.dir)
 	v.must(err)
@@ -75,7 +77,7 @@ func (v *vault) checkpoint() int64 {
 	dir := v.next()
 	p, err := v.db.Freeze(dir)
 	v.must(err)
-	n, err := v.points.Put(v.Context(), dir, Manifest{Position: p, Version: 7, Epoch: 3, Generation: 2})
+	n, err := v.points.Put(v.Context(), dir, Manifest{Position: p, Version: 7, Epoch: 3, Generation: v.generation})
 	v.must(err)
 	return n
 }
@@ -369,16 +371,40 @@ func FuzzManifest(f *testing.F) {
 // Newest goes by position, and passes over what only looks like a checkpoint.
 func TestNewestCheckpoint(t *testing.T) {
 	v := newVault(t)
-	if at, put, err := v.points.Newest(t.Context()); err != nil || at != (Position{}) || !put.IsZero() {
-		t.Fatalf("without any: %v, %v, %v", at, put, err)
+	if m, put, err := v.points.Newest(t.Context()); err != nil || m.Position != (Position{}) || !put.IsZero() {
+		t.Fatalf("without any: %v, %v, %v", m, put, err)
 	}
 	for _, offset := range []int64{9, 100} {
 		v.write(offset, map[string]string{"key": fmt.Sprint(offset)})
 		v.checkpoint()
 	}
 	v.must(os.WriteFile(filepath.Join(v.dir, "state", "3", "5", "zebra.json"), []byte("{}"), 0o600))
-	at, put, err := v.points.Newest(t.Context())
-	if err != nil || at != (Position{Epoch: 3, Offset: 100}) || time.Since(put) > time.Hour {
-		t.Fatalf("%v, %v, %v", at, put, err)
+	m, put, err := v.points.Newest(t.Context())
+	if err != nil || m.Position.Epoch != 3 || m.Position.Offset != 100 || time.Since(put) > time.Hour {
+		t.Fatalf("%v, %v, %v", m, put, err)
 	}
+}
+
+// A state that was made again without the log having moved takes the place of the one before, and never the other way round.
+func TestCheckpointOfSamePosition(t *testing.T) {
+	v := newVault(t)
+	put := func(generation int64, value string) {
+		t.Helper()
+		v.generation = generation
+		v.write(9, map[string]string{"key": value})
+		v.checkpoint()
+	}
+	newest := func(generation int64) {
+		t.Helper()
+		if m, _, err := v.points.Newest(t.Context()); err != nil || m.Generation != generation {
+			t.Errorf("the newest is of generation %d, want %d (%v)", m.Generation, generation, err)
+		}
+	}
+	put(1, "old")
+	put(2, "new")
+	newest(2)
+	put(1, "of a process that stood still")
+	newest(2)
+	v.must(v.points.Forget(t.Context(), 2))
+	newest(2)
 }

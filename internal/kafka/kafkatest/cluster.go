@@ -177,6 +177,7 @@ offsets.topic.num.partitions=1
 transaction.state.log.replication.factor=%[6]d
 transaction.state.log.min.isr=%[7]d
 group.initial.rebalance.delay.ms=0
+log.cleaner.backoff.ms=500
 `, i+1, strings.Join(voters, ","), n.addr, n.controller, n.path("data"), replicas, inSync)
 }
 

@@ -1,0 +1,53 @@
+package stream
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/internal/erasure"
+	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/kafka"
+)
+
+// TestFeedRemains tells what an erasure has to look for again from what only Kafka's compaction is waited for.
+func TestFeedRemains(t *testing.T) {
+	h := newHouse(t)
+	key := erasure.NewKey()
+	ledger := erasure.NewLedger(key, 1, []erasure.Entry{{Site: "default", Kind: erasure.KindUser, Hash: key.Hash(erasure.KindUser, "default", "anna"),
+		Until: time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC), Erasure: "e"}})
+	profile := func(user string) kafka.Record {
+		id := "default:u:" + user + ":0"
+		value, err := json.Marshal(map[string]any{"profile": map[string]any{"profile_id": id, "user_id": user, "first_seen_at": "2026-03-01T00:00:00Z"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return kafka.Record{Topic: event.TopicFeatures, Partition: 0, Key: []byte(id), Value: value}
+	}
+	s := h.stream()
+	defer s.Close()
+	for _, c := range []struct {
+		name         string
+		add          kafka.Record
+		live, buried int64
+	}{
+		{"somebody else", profile("bert"), 0, 0},
+		{"a value", profile("anna"), 1, 0},
+		{"a second one", profile("anna"), 2, 0},
+		{"a tombstone of somebody else", tombstone(grave{0, "default:u:bert:0"}), 2, 0},
+		{"a tombstone", tombstone(grave{0, "default:u:anna:0"}), 0, 2},
+		{"a value behind it", profile("anna"), 1, 2},
+		{"a tombstone again", tombstone(grave{0, "default:u:anna:0"}), 0, 3},
+	} {
+		if err := h.producer.Produce(t.Context(), []kafka.Record{c.add}); err != nil {
+			t.Fatal(err)
+		}
+		held := Holdings{}
+		if err := s.surveyFeed(t.Context(), ledger, held); err != nil {
+			t.Fatal(err)
+		}
+		if held[event.TopicFeatures] != c.live || held[StoreUncompacted] != c.buried {
+			t.Errorf("%s: %v, want %d and %d", c.name, held, c.live, c.buried)
+		}
+	}
+}
