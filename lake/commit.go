@@ -1,19 +1,18 @@
 package lake
 
 import (
-	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
-	"time"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
 	"github.com/cespare/xxhash/v2"
 	"github.com/google/uuid"
+
+	"github.com/millrace/millrace/internal/event"
 )
 
 // Landing is what a writer has consumed since its last commit: the rows to keep, and how far it has read each partition.
@@ -83,9 +82,12 @@ func (in Landing) check() error {
 		}
 		fences[f.Key()] = f
 	}
-	covered := func(at Position, table string) error {
-		f, ok := fences[FenceKey{at.Topic, at.Epoch, at.Partition}]
-		if spec, err := specByTopic(at.Topic); err != nil || spec.name != table || !ok || at.Offset < f.From || at.Offset >= f.Next {
+	var last Fence // rows of a partition mostly follow each other
+	covered := func(at Position, topic string) error {
+		if key := (FenceKey{at.Topic, at.Epoch, at.Partition}); key != last.Key() || last.Next == 0 {
+			last = fences[key]
+		}
+		if at.Topic != topic || at.Offset < last.From || at.Offset >= last.Next {
 			return fmt.Errorf("row at %s/%d offset %d (epoch %d) is outside the landing's fences", at.Topic, at.Partition, at.Offset, at.Epoch)
 		}
 		return nil
@@ -97,17 +99,17 @@ func (in Landing) check() error {
 		}
 	}
 	for i := range in.Events {
-		if err := covered(in.Events[i].At, TableEvents); err != nil {
+		if err := covered(in.Events[i].At, event.TopicEvents); err != nil {
 			return err
 		}
 	}
 	for i := range in.Exposures {
-		if err := covered(in.Exposures[i].At, TableExposures); err != nil {
+		if err := covered(in.Exposures[i].At, event.TopicExposures); err != nil {
 			return err
 		}
 	}
 	for i := range in.Items {
-		if err := covered(in.Items[i].At, TableItems); err != nil {
+		if err := covered(in.Items[i].At, event.TopicItems); err != nil {
 			return err
 		}
 	}
@@ -235,46 +237,6 @@ func selectFences(have map[FenceKey]Fence, of []Fence) map[FenceKey]Fence {
 	return out
 }
 
-// writeFiles writes one durable data file per UTC day and returns their locations, an empty slice when there are no rows.
-func (l *Lake) writeFiles(ctx context.Context, spec tableSpec, in Landing, fences []Fence) ([]string, error) {
-	name := fileName(fences)
-	switch spec.name {
-	case TableEvents:
-		rows := slices.Clone(in.Events)
-		slices.SortStableFunc(rows, func(a, b EventRow) int { return comparePositions(a.At, b.At) })
-		day := func(r EventRow) time.Time { return r.Event.ReceivedAt }
-		return writeByDay(ctx, l, spec, name, rows, day, EncodeEvents)
-	case TableExposures:
-		rows := slices.Clone(in.Exposures)
-		slices.SortStableFunc(rows, func(a, b ExposureRow) int { return comparePositions(a.At, b.At) })
-		day := func(r ExposureRow) time.Time { return r.Exposure.ServedAt }
-		return writeByDay(ctx, l, spec, name, rows, day, EncodeExposures)
-	default:
-		rows := slices.Clone(in.Items)
-		slices.SortStableFunc(rows, func(a, b ItemRow) int { return comparePositions(a.At, b.At) })
-		day := func(r ItemRow) time.Time { return r.Item.UpdatedAt }
-		return writeByDay(ctx, l, spec, name, rows, day, EncodeItems)
-	}
-}
-
-func writeByDay[R any](ctx context.Context, l *Lake, spec tableSpec, name string, rows []R, day func(R) time.Time, encode func(io.Writer, []R) error) ([]string, error) {
-	byDay := make(map[string][]R)
-	for _, r := range rows {
-		key := day(r).UTC().Format(time.DateOnly)
-		byDay[key] = append(byDay[key], r)
-	}
-	files := make([]string, 0, len(byDay))
-	for key, rows := range byDay {
-		at := l.dataLocation(spec, key, name)
-		if err := encodeFile(ctx, l.files, at, func(w io.Writer) error { return encode(w, rows) }); err != nil {
-			return nil, fmt.Errorf("write data file %s: %w", at, err)
-		}
-		files = append(files, at)
-	}
-	slices.Sort(files)
-	return files, nil
-}
-
 // dataLocation is that of a data file; day is YYYY-MM-DD.
 func (l *Lake) dataLocation(spec tableSpec, day, name string) string {
 	return l.files.location(Namespace, spec.name, "data", spec.day+"_day="+day, name)
@@ -293,8 +255,4 @@ func fileName(fences []Fence) string {
 	attempt := uuid.New()
 	return fmt.Sprintf("%d.%s.%d-%d-%d.%dp.%016x.%s.parquet",
 		first.Epoch, first.Topic, first.Partition, first.From, first.Next, len(fences), sum.Sum64(), hex.EncodeToString(attempt[:4]))
-}
-
-func comparePositions(a, b Position) int {
-	return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
 }

@@ -257,7 +257,11 @@ func mergeRows[Row any](ctx context.Context, c *compactor, files []liveFile, ord
 			return 0, 0, err
 		}
 	}
-	out := newRowChunk(newRowWriter[Row](w))
+	file, err := newRowWriter[Row](w, compactedProfile)
+	if err != nil {
+		return 0, 0, err
+	}
+	out := newRowChunk(file)
 	write := func(row *Row) error {
 		written++
 		return out.write(row)

@@ -34,95 +34,108 @@ type ItemRow struct {
 const (
 	// maxRowGroupRows bounds a row group in rows: large enough to compress well, small enough to decode in a few MB a column.
 	// It is a multiple of encodeChunkRows.
-	maxRowGroupRows = 120 * encodeChunkRows
-	// maxRowGroupBytes bounds a row group in bytes as far as it is encoded: rows of long strings make shorter groups.
+	maxRowGroupRows = 960 * encodeChunkRows
+	// maxRowGroupBytes bounds a row group in bytes before it is compressed: rows of long strings make shorter groups.
 	maxRowGroupBytes = 64 << 20
 	// maxDictionaryBytes is where a dictionary of a column that turned out not to be low-cardinality falls back to PLAIN.
 	maxDictionaryBytes = 1 << 20
 	// pageBytes is the uncompressed size of a data page, the unit in which a scan reads and decompresses.
 	pageBytes = 256 << 10
-	// encodeChunkRows is how many rows are converted at a time.
-	encodeChunkRows = 1024
+	// encodeChunkRows is how many rows are converted, and taken apart column by column, at a time: few enough to stay in the
+	// processor's cache meanwhile.
+	encodeChunkRows = 128
 )
 
-func writerOptions(schema *parquet.Schema) []parquet.WriterOption {
-	return []parquet.WriterOption{
-		schema,
-		parquet.Compression(&zstd.Codec{Level: zstd.SpeedDefault, Concurrency: 1}),
-		parquet.DataPageVersion(1),
-		parquet.DefaultEncoding(&parquet.Plain), // the library would choose DELTA_LENGTH_BYTE_ARRAY for strings
-		parquet.MaxRowsPerRowGroup(maxRowGroupRows),
-		parquet.DictionaryMaxBytes(maxDictionaryBytes),
-		parquet.PageBufferSize(pageBytes),
-		parquet.CreatedBy("millrace", "1", "lake"),
-	}
-}
+// How files are written: those of a landing fast, for what reads them most is the compaction that rewrites them; its own files
+// smaller. Codecs hold encoders for reuse.
+var (
+	landedProfile    = parquetProfile{codec: &zstd.Codec{Level: zstd.SpeedFastest}, pageBytes: pageBytes, dictionaryBytes: maxDictionaryBytes}
+	compactedProfile = parquetProfile{codec: &zstd.Codec{Level: zstd.SpeedDefault}, pageBytes: pageBytes, dictionaryBytes: maxDictionaryBytes}
+)
 
 // EncodeEvents writes rows as one Parquet file of the events schema. It is what Commit writes, without the disk and the
 // table; benchmarks use it as the limit of landing.
 func EncodeEvents(w io.Writer, rows []EventRow) error {
-	return encode(w, rows, (*eventRow).fill)
+	return encode(w, rows, all, (*eventRow).fill)
 }
 
 // EncodeExposures writes rows as one Parquet file of the exposures schema.
 func EncodeExposures(w io.Writer, rows []ExposureRow) error {
-	return encode(w, rows, (*exposureRow).fill)
+	return encode(w, rows, all, (*exposureRow).fill)
 }
 
 // EncodeItems writes rows as one Parquet file of the items schema.
 func EncodeItems(w io.Writer, rows []ItemRow) error {
-	return encode(w, rows, (*catalogueRow).fill)
+	return encode(w, rows, all, (*catalogueRow).fill)
 }
 
-// encode converts and writes rows a chunk at a time.
-func encode[In, Row any](w io.Writer, rows []In, fill func(*Row, In) error) error {
-	out := newRowWriter[Row](w)
-	chunk := make([]Row, 0, min(len(rows), encodeChunkRows))
-	for len(rows) > 0 {
-		n := min(len(rows), encodeChunkRows)
-		chunk = chunk[:n]
-		for i := range chunk {
-			if err := fill(&chunk[i], rows[i]); err != nil {
-				return err
-			}
+func all[In any](In) bool { return true }
+
+// encode converts and writes the rows that are wanted, a chunk at a time.
+func encode[In, Row any](w io.Writer, rows []In, wanted func(In) bool, fill func(*Row, In) error) error {
+	out, err := newRowWriter[Row](w, landedProfile)
+	if err != nil {
+		return err
+	}
+	chunk, filled := make([]Row, min(len(rows), encodeChunkRows)), 0
+	for _, row := range rows {
+		if !wanted(row) {
+			continue
 		}
-		rows = rows[n:]
-		if err := out.write(chunk); err != nil {
+		if err := fill(&chunk[filled], row); err != nil {
 			return err
 		}
+		if filled++; filled == len(chunk) {
+			if err := out.write(chunk); err != nil {
+				return err
+			}
+			filled = 0
+		}
+	}
+	if err := out.write(chunk[:filled]); err != nil {
+		return err
 	}
 	return out.close()
 }
 
 // rowWriter writes rows as one Parquet file and cuts row groups by rows and by bytes.
 type rowWriter[Row any] struct {
-	file                  *parquet.GenericWriter[Row]
-	groupRows, groupStart int64
+	file      *parquetWriter
+	rows      *shredder[Row]
+	groupRows int
 }
 
-func newRowWriter[Row any](w io.Writer, options ...parquet.WriterOption) *rowWriter[Row] {
-	return &rowWriter[Row]{file: parquet.NewGenericWriter[Row](w, append(writerOptions(parquet.SchemaOf(new(Row))), options...)...)}
-}
-
-// write takes at most encodeChunkRows rows.
-func (w *rowWriter[Row]) write(rows []Row) error {
-	if _, err := w.file.Write(rows); err != nil {
-		return fmt.Errorf("encode rows: %w", err)
+func newRowWriter[Row any](w io.Writer, profile parquetProfile) (*rowWriter[Row], error) {
+	schema := parquet.SchemaOf(new(Row))
+	rows, err := newShredder[Row](schema)
+	if err != nil {
+		return nil, fmt.Errorf("encode rows: %w", err)
 	}
-	w.groupRows += int64(len(rows))
-	if w.groupRows < maxRowGroupRows && w.file.Size()-w.groupStart < maxRowGroupBytes {
+	file, err := newParquetWriter(w, schema, rows.columns, profile)
+	if err != nil {
+		return nil, fmt.Errorf("encode rows: %w", err)
+	}
+	return &rowWriter[Row]{file: file, rows: rows}, nil
+}
+
+// write takes at most encodeChunkRows rows, and keeps nothing of them.
+func (w *rowWriter[Row]) write(rows []Row) error {
+	w.rows.write(rows)
+	w.file.cutFull()
+	w.groupRows += len(rows)
+	if w.groupRows < maxRowGroupRows && w.file.bytes < maxRowGroupBytes {
 		return nil
 	}
-	if err := w.file.Flush(); err != nil {
-		return fmt.Errorf("flush row group: %w", err)
+	if err := w.file.endGroup(); err != nil {
+		return fmt.Errorf("encode row group: %w", err)
 	}
-	w.groupRows, w.groupStart = 0, w.file.Size()
+	w.groupRows = 0
 	return nil
 }
 
 // close ends the file; the writer below stays open.
 func (w *rowWriter[Row]) close() error {
-	if err := w.file.Close(); err != nil {
+	if err := w.file.close(); err != nil {
 		return fmt.Errorf("finish file: %w", err)
 	}
 	return nil

@@ -261,9 +261,13 @@ func (e *eraser) rewriteFile(ctx context.Context, f liveFile) (kept int64, at st
 
 // keepRows copies the rows of a file that are kept.
 func keepRows[Row any](ctx context.Context, in files, from plannedFile, w io.Writer, keep func(*Row) bool) error {
-	out := newRowChunk(newRowWriter[Row](w))
+	file, err := newRowWriter[Row](w, compactedProfile)
+	if err != nil {
+		return err
+	}
+	out := newRowChunk(file)
 	own := func(row *Row) (*Row, error) { owned := *row; return &owned, nil }
-	err := scanFile(ctx, in, from, own, func(row *Row) error {
+	err = scanFile(ctx, in, from, own, func(row *Row) error {
 		if !keep(row) {
 			return nil
 		}

@@ -3,6 +3,7 @@ package lake
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/internal/event"
@@ -88,9 +89,10 @@ type consentRow struct {
 	Analytics       *bool `parquet:"analytics,optional,id(152)"`
 }
 
-// fill makes the row say what the event says. It points into the event and never changes it.
+// fill makes the row say what the event says. It points into the event and never changes it; the memory of the items is that of
+// the row's last ones.
 func (r *eventRow) fill(in EventRow) error {
-	e := in.Event
+	e, items := in.Event, r.Items[:0]
 	*r = eventRow{
 		EventID: e.EventID, Site: e.Site, Type: e.Type,
 		OccurredAt: e.OccurredAt.UnixMicro(), ReceivedAt: e.ReceivedAt.UnixMicro(), ClientOccurredAt: optionalMicros(e.ClientOccurredAt),
@@ -109,7 +111,7 @@ func (r *eventRow) fill(in EventRow) error {
 		r.Rec = &recRow{RecID: present(&c.RecID), Placement: present(&c.Placement), Index: c.Index, Token: present(&c.Token)}
 	}
 	if len(e.Items) > 0 {
-		r.Items = make([]itemRow, len(e.Items))
+		r.Items = slices.Grow(items, len(e.Items))[:len(e.Items)]
 		for i := range e.Items {
 			r.Items[i].fill(&e.Items[i])
 		}

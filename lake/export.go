@@ -54,7 +54,9 @@ func exportRows[In, Row any](ctx context.Context, format ExportFormat, w io.Writ
 	var out rowSink[In]
 	switch format {
 	case ExportParquet:
-		out = parquetSink(w, fill)
+		if out, err = parquetSink(w, fill); err != nil {
+			return 0, err
+		}
 	case ExportJSONL:
 		lines := json.NewEncoder(w)
 		out = rowSink[In]{write: func(in In) error { return lines.Encode(value(in)) }, close: func() error { return nil }}
@@ -70,8 +72,12 @@ func exportRows[In, Row any](ctx context.Context, format ExportFormat, w io.Writ
 	return n, errors.Join(err, out.close())
 }
 
-func parquetSink[In, Row any](w io.Writer, fill func(*Row, In) error) rowSink[In] {
-	chunk := newRowChunk(newRowWriter[Row](w))
+func parquetSink[In, Row any](w io.Writer, fill func(*Row, In) error) (rowSink[In], error) {
+	file, err := newRowWriter[Row](w, compactedProfile)
+	if err != nil {
+		return rowSink[In]{}, err
+	}
+	chunk := newRowChunk(file)
 	return rowSink[In]{
 		write: func(in In) error {
 			row := new(Row)
@@ -81,5 +87,5 @@ func parquetSink[In, Row any](w io.Writer, fill func(*Row, In) error) rowSink[In
 			return chunk.write(row)
 		},
 		close: chunk.close,
-	}
+	}, nil
 }

@@ -146,7 +146,7 @@ func TestRowGroupsAreCut(t *testing.T) {
 	}
 	var out bytes.Buffer
 	fill := func(r *row, n int64) error { r.N = n; return nil }
-	if err := encode(&out, make([]int64, maxRowGroupRows+10), fill); err != nil {
+	if err := encode(&out, make([]int64, maxRowGroupRows+10), all, fill); err != nil {
 		t.Fatal(err)
 	}
 	f, err := parquet.OpenFile(bytes.NewReader(out.Bytes()), int64(out.Len()))
@@ -161,7 +161,7 @@ func TestRowGroupsAreCut(t *testing.T) {
 // New files keep to the portable profile.
 func TestWrittenProfile(t *testing.T) {
 	var out bytes.Buffer
-	if err := EncodeEvents(&out, newSampler(3).landEvents(0, 0, 8*encodeChunkRows).Events); err != nil {
+	if err := EncodeEvents(&out, newSampler(3).landEvents(0, 0, 8192).Events); err != nil {
 		t.Fatal(err)
 	}
 	f, err := parquet.OpenFile(bytes.NewReader(out.Bytes()), int64(out.Len()))

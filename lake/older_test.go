@@ -127,7 +127,7 @@ func (f *olderFile) convert() error {
 	if err != nil {
 		return err
 	}
-	out := parquet.NewWriter(f.newFile, writerOptions(schema)...)
+	out := parquet.NewWriter(f.newFile, schema, parquet.DataPageVersion(1), parquet.Compression(landedProfile.codec))
 	for _, group := range data.RowGroups() {
 		rows := group.Rows()
 		if _, err := parquet.CopyRows(out, parquet.ConvertRowReader(rows, conversion)); err != nil {

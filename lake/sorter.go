@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/zstd"
 )
 
@@ -22,6 +21,8 @@ const (
 	// run holds in memory, and are hardly compressed.
 	runPageBytes, runAheadBytes, runChunkRows, runDictionaryBytes = 16 << 10, 16 << 10, 64, 32 << 10
 )
+
+var runProfile = parquetProfile{codec: &zstd.Codec{Level: zstd.SpeedFastest}, pageBytes: runPageBytes, dictionaryBytes: runDictionaryBytes}
 
 // sorter sorts any number of rows within bounded memory: what is too much is written down in sorted runs, and the runs are
 // merged. It can be filled again after each.
@@ -139,8 +140,10 @@ func (s *sorter[Row]) writeRun(ctx context.Context, rows rowSource[Row]) (run ro
 			err = errors.Join(fmt.Errorf("write sorted run: %w", err), file.Close())
 		}
 	}()
-	out := newRowWriter[Row](file, parquet.PageBufferSize(runPageBytes), parquet.DictionaryMaxBytes(runDictionaryBytes),
-		parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest, Concurrency: 1}))
+	out, err := newRowWriter[Row](file, runProfile)
+	if err != nil {
+		return nil, err
+	}
 	if err := copyRows(ctx, out, rows); err != nil {
 		return nil, err
 	}
