@@ -52,7 +52,7 @@ func (i identities) open(ledger *erasure.Ledger, file *parquet.File, group parqu
 		if err = errors.Join(err, findErr); err != nil || !ok {
 			return nil
 		}
-		return &leafReader{leaf: l, pages: group.ColumnChunks()[l.index].Pages()}
+		return newLeafReader(l, group)
 	}
 	r = &identityReader{ledger: ledger, site: one(i.site), user: one(i.user), browser: one(i.browser), session: one(i.session), time: one(i.time)}
 	if i.hasClock {

@@ -1,6 +1,7 @@
 package lake
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,12 @@ type leafReader struct {
 	value  int    // index of the next present value of the page
 
 	values values
+}
+
+// newLeafReader opens the column in a row group. While a page is being read the next one is fetched and decoded beside it, so that
+// the pages of all columns are decoded on all processors.
+func newLeafReader(l leaf, group parquet.RowGroup) *leafReader {
+	return &leafReader{leaf: l, pages: parquet.AsyncPages(group.ColumnChunks()[l.index].Pages())}
 }
 
 func (r *leafReader) close() error {
@@ -59,38 +66,37 @@ func (r *leafReader) fill() (more bool, err error) {
 	return true, nil
 }
 
-// next consumes a level: its definition level and, where it is a value, the value's index in r.values, else -1.
-func (r *leafReader) next() (def byte, value int) {
-	def = r.maxDef
-	if len(r.defs) != 0 {
-		def = r.defs[r.level]
-	}
-	r.level++
-	if def != r.maxDef {
-		return def, -1
-	}
-	value = r.value
-	r.value++
-	if r.values.index != nil {
-		value = int(r.values.index[value])
-	}
-	return def, value
+// run is a stretch of levels of one page.
+type run struct {
+	levels int
+	defs   []byte // nil where every level is a value
+	reps   []byte // empty where there is no list
+	value  int    // number of the first value that is present, among those of the page
+	values int    // how many are present
 }
 
-// continues reports whether the next level belongs to the list that the last one was in.
-func (r *leafReader) continues() (bool, error) {
-	more, err := r.fill()
-	if err != nil || !more {
-		return false, err
+// take consumes so many levels of the page.
+func (r *leafReader) take(levels int) run {
+	u := run{levels: levels, value: r.value, values: levels}
+	if len(r.defs) != 0 {
+		u.defs = r.defs[r.level : r.level+levels]
+		if u.values = bytes.Count(u.defs, []byte{r.maxDef}); u.values == levels {
+			u.defs = nil
+		}
 	}
-	return len(r.reps) != 0 && r.reps[r.level] != 0, nil
+	if len(r.reps) != 0 {
+		u.reps = r.reps[r.level : r.level+levels]
+	}
+	r.level += levels
+	r.value += u.values
+	return u
 }
 
 // errShortColumn means that a column chunk holds fewer rows than its row group.
 var errShortColumn = errors.New("column ends before the row group")
 
-// rows walks n rows of a column without lists; visit gets the row's number and its value's index or -1.
-func (r *leafReader) rows(n int, visit func(row, value int)) error {
+// runs walks n rows of a column without lists; visit gets the number of the run's first row.
+func (r *leafReader) runs(n int, visit func(row int, u run)) error {
 	for row := 0; row < n; {
 		more, err := r.fill()
 		if err != nil {
@@ -99,56 +105,74 @@ func (r *leafReader) rows(n int, visit func(row, value int)) error {
 		if !more {
 			return errShortColumn
 		}
-		for end := min(n, row+r.levels-r.level); row < end; row++ {
-			_, value := r.next()
-			visit(row, value)
-		}
+		u := r.take(min(n-row, r.levels-r.level))
+		visit(row, u)
+		row += u.levels
 	}
 	return nil
 }
 
-// listEntry says what a level of a list column means.
-type listEntry int
-
-const (
-	listNull  listEntry = iota // the row has no list
-	listEmpty                  // the row has a list without elements
-	listFirst                  // the list's first element
-	listMore                   // a further element
-)
-
-// lists walks n rows of a column with one list; visit gets each entry and, for an element, its value's index or -1.
-func (r *leafReader) lists(n int, visit func(row int, entry listEntry, value int)) error {
-	for row := range n {
+// listRuns walks n rows of a column with one list; visit gets the number of the row that the run's first level belongs to, of
+// which a page before may hold the beginning.
+func (r *leafReader) listRuns(n int, visit func(row int, u run)) error {
+	for rows := 0; ; {
 		more, err := r.fill()
 		if err != nil {
 			return err
 		}
-		if !more {
+		if !more && rows == n {
+			return nil
+		}
+		if !more || len(r.reps) == 0 {
 			return errShortColumn
 		}
-		def, value := r.next()
-		switch {
-		case def >= r.listDef:
-			visit(row, listFirst, value)
-		case def == r.listDef-1:
-			visit(row, listEmpty, -1)
-		default:
-			visit(row, listNull, -1)
+		first, end := rows, r.level
+		if r.reps[end] != 0 {
+			first--
 		}
-		for {
-			same, err := r.continues()
-			if err != nil {
-				return err
+		for ; end < r.levels && (rows < n || r.reps[end] != 0); end++ {
+			if r.reps[end] == 0 {
+				rows++
 			}
-			if !same {
-				break
-			}
-			_, value := r.next()
-			visit(row, listMore, value)
+		}
+		if first < 0 {
+			return errors.New("a list begins in the middle")
+		}
+		if end > r.level {
+			visit(first, r.take(end-r.level))
+		}
+		if r.level < r.levels {
+			return nil
 		}
 	}
-	return nil
+}
+
+// indexes appends where the values of a run are among those of its page, or -1 where there is none; keep, if any, says of which
+// levels to tell.
+func (r *leafReader) indexes(to []int32, u run, keep []bool) []int32 {
+	next := u.value
+	for i := range u.levels {
+		at := int32(-1)
+		if u.defs == nil || u.defs[i] == r.maxDef {
+			at = r.values.at(next)
+			next++
+		}
+		if keep == nil || keep[i] {
+			to = append(to, at)
+		}
+	}
+	return to
+}
+
+// rows walks n rows of a column without lists; visit gets the row's number and its value's index or -1.
+func (r *leafReader) rows(n int, visit func(row, value int)) error {
+	var at []int32
+	return r.runs(n, func(row int, u run) {
+		at = r.indexes(at[:0], u, nil)
+		for i, value := range at {
+			visit(row+i, int(value))
+		}
+	})
 }
 
 // values gives access to the present values of a page, plain or through a dictionary.
@@ -160,6 +184,14 @@ type values struct {
 	doubles []float64
 	bytes   []byte
 	offsets []uint32
+}
+
+// at is where the n-th present value of the page is.
+func (v *values) at(n int) int32 {
+	if v.index != nil {
+		return v.index[n]
+	}
+	return int32(n)
 }
 
 func (v *values) bool(i int) bool   { return v.bits[i/8]>>(i%8)&1 != 0 }

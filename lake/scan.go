@@ -34,7 +34,7 @@ func (l *Lake) Scan(ctx context.Context, req ScanRequest) iter.Seq2[arrow.Record
 			yield(nil, err)
 			return
 		}
-		defer s.builder.Release()
+		defer s.release()
 		for _, f := range p.files {
 			more, err := s.file(ctx, l.files, f, yield)
 			if err != nil {
@@ -48,15 +48,17 @@ func (l *Lake) Scan(ctx context.Context, req ScanRequest) iter.Seq2[arrow.Record
 	}
 }
 
-// scanner reads files into one set of builders.
+// scanner reads files into one set of vectors.
 type scanner struct {
-	columns []column
-	filter  rowFilter
-	site    column // what the filter looks at
-	time    column
-	who     identities // where the filter has erased people
-	builder *array.RecordBuilder
-	keep    []bool
+	columns   []column
+	filter    rowFilter
+	site      column // what the filter looks at
+	time      column
+	who       identities // where the filter has erased people
+	schema    *arrow.Schema
+	appenders []*appender // of its columns
+	keep      []bool
+	at        []int32 // scratch
 }
 
 func (l *Lake) newScanner(p *plan, paths []string) (*scanner, error) {
@@ -88,7 +90,15 @@ func (l *Lake) newScanner(p *plan, paths []string) (*scanner, error) {
 			return nil, err
 		}
 	}
-	s.builder = array.NewRecordBuilder(l.allocator, arrow.NewSchema(fields, nil))
+	s.schema = arrow.NewSchema(fields, nil)
+	for _, c := range s.columns {
+		a, err := newAppender(l.allocator, c)
+		if err != nil {
+			s.release()
+			return nil, fmt.Errorf("column %s: %w", c.path, err)
+		}
+		s.appenders = append(s.appenders, a)
+	}
 	return s, nil
 }
 
@@ -125,7 +135,7 @@ func (s *scanner) open(file *parquet.File, group parquet.RowGroup) (*groupReader
 		if err != nil || !ok {
 			return nil, err
 		}
-		return &leafReader{leaf: l, pages: group.ColumnChunks()[l.index].Pages()}, nil
+		return newLeafReader(l, group), nil
 	}
 	for _, c := range s.columns {
 		r, err := one(c)
@@ -183,14 +193,14 @@ func (s *scanner) rowGroup(ctx context.Context, file *parquet.File, group parque
 			return false, err
 		}
 		for i, c := range s.columns {
-			if err := c.appendRows(s.builder.Field(i), g.columns[i], n, kept, s.keep); err != nil {
+			if err := s.appenders[i].rows(g.columns[i], n, kept, s.keep); err != nil {
 				return false, fmt.Errorf("column %s: %w", c.path, err)
 			}
 		}
 		if kept == 0 {
 			continue
 		}
-		record := s.builder.NewRecord()
+		record := s.newRecord(kept)
 		more := yield(record, nil)
 		record.Release()
 		if !more {
@@ -198,6 +208,21 @@ func (s *scanner) rowGroup(ctx context.Context, file *parquet.File, group parque
 		}
 	}
 	return true, nil
+}
+
+func (s *scanner) newRecord(rows int) arrow.Record {
+	arrays := make([]arrow.Array, len(s.appenders))
+	for i, a := range s.appenders {
+		arrays[i] = a.newArray()
+		defer arrays[i].Release() // the record retains it
+	}
+	return array.NewRecord(s.schema, arrays, int64(rows))
+}
+
+func (s *scanner) release() {
+	for _, a := range s.appenders {
+		a.values.release()
+	}
 }
 
 // selectRows decides which of the next n rows are wanted and returns how many; a file without the filter's columns cannot exist,
@@ -208,19 +233,13 @@ func (s *scanner) selectRows(g *groupReaders, n int) (kept int, err error) {
 		keep[i] = true
 	}
 	if g.site != nil {
-		err := g.site.rows(n, func(row, value int) {
-			keep[row] = value >= 0 && string(g.site.values.text(value)) == s.filter.site
-		})
+		err := g.site.runs(n, func(row int, u run) { s.keepSite(g.site, u, keep[row:]) })
 		if err != nil {
 			return 0, err
 		}
 	}
 	if g.time != nil {
-		err := g.time.rows(n, func(row, value int) {
-			if value < 0 || g.time.values.int64s[value] < s.filter.from || g.time.values.int64s[value] >= s.filter.to {
-				keep[row] = false
-			}
-		})
+		err := g.time.runs(n, func(row int, u run) { s.keepTimes(g.time, u, keep[row:]) })
 		if err != nil {
 			return 0, err
 		}
@@ -240,4 +259,25 @@ func (s *scanner) selectRows(g *groupReaders, n int) (kept int, err error) {
 		}
 	}
 	return kept, nil
+}
+
+// keepSite compares each string of the page's dictionary once for rows that follow each other, as those of a site mostly do.
+func (s *scanner) keepSite(r *leafReader, u run, keep []bool) {
+	last, same := int32(-1), false
+	s.at = r.indexes(s.at[:0], u, nil)
+	for i, at := range s.at {
+		if at != last && at >= 0 {
+			last, same = at, string(r.values.text(int(at))) == s.filter.site
+		}
+		keep[i] = at >= 0 && same
+	}
+}
+
+func (s *scanner) keepTimes(r *leafReader, u run, keep []bool) {
+	s.at = r.indexes(s.at[:0], u, nil)
+	for i, at := range s.at {
+		if at < 0 || r.values.int64s[at] < s.filter.from || r.values.int64s[at] >= s.filter.to {
+			keep[i] = false
+		}
+	}
 }

@@ -205,7 +205,7 @@ func (v *verifier) file(ctx context.Context, f liveFile) error {
 	if err != nil {
 		return err
 	}
-	defer s.builder.Release()
+	defer s.release()
 	_, err = s.file(ctx, v.lake.files, plannedFile{location: f.location, bytes: f.bytes}, func(batch arrow.Record, _ error) bool {
 		v.rows(batch, f.day)
 		return true
