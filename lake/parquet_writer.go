@@ -27,7 +27,8 @@ type parquetProfile struct {
 	dictionaryBytes int // where a dictionary has failed: what follows is PLAIN
 }
 
-// parquetWriter writes the columns of a file, whose pages are encoded on all processors beside the rows that come next.
+// parquetWriter writes the columns of a file, whose pages are encoded on all processors beside the rows that come next. Who gives
+// it up after an error leaves encoders behind that end with their page and touch nothing else.
 type parquetWriter struct {
 	profile  parquetProfile
 	out      *bufio.Writer // its first error is told at the end
