@@ -261,6 +261,7 @@ func mergeRows[Row any](ctx context.Context, c *compactor, files []liveFile, ord
 	if err != nil {
 		return 0, 0, err
 	}
+	defer file.release()
 	out := newRowChunk(file)
 	write := func(row *Row) error {
 		written++

@@ -77,6 +77,7 @@ func encode[In, Row any](w io.Writer, rows []In, wanted func(In) bool, fill func
 	if err != nil {
 		return err
 	}
+	defer out.release()
 	chunk, filled := make([]Row, min(len(rows), encodeChunkRows)), 0
 	for _, row := range rows {
 		if !wanted(row) {
@@ -132,6 +133,9 @@ func (w *rowWriter[Row]) write(rows []Row) error {
 	w.groupRows = 0
 	return nil
 }
+
+// release waits for the encoders of a writer that was given up; a closed one has none.
+func (w *rowWriter[Row]) release() { _ = w.file.encoders.Wait() } // their error was told, or is of no interest any more
 
 // close ends the file; the writer below stays open.
 func (w *rowWriter[Row]) close() error {

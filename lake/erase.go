@@ -265,6 +265,7 @@ func keepRows[Row any](ctx context.Context, in files, from plannedFile, w io.Wri
 	if err != nil {
 		return err
 	}
+	defer file.release()
 	out := newRowChunk(file)
 	own := func(row *Row) (*Row, error) { owned := *row; return &owned, nil }
 	err = scanFile(ctx, in, from, own, func(row *Row) error {

@@ -28,7 +28,7 @@ type parquetProfile struct {
 }
 
 // parquetWriter writes the columns of a file, whose pages are encoded on all processors beside the rows that come next. Who gives
-// it up after an error leaves encoders behind that end with their page and touch nothing else.
+// it up after an error waits for those that are at work (rowWriter.release).
 type parquetWriter struct {
 	profile  parquetProfile
 	out      *bufio.Writer // its first error is told at the end

@@ -144,6 +144,7 @@ func (s *sorter[Row]) writeRun(ctx context.Context, rows rowSource[Row]) (run ro
 	if err != nil {
 		return nil, err
 	}
+	defer out.release()
 	if err := copyRows(ctx, out, rows); err != nil {
 		return nil, err
 	}
