@@ -49,7 +49,7 @@ const (
 // How files are written: those of a landing fast, for what reads them most is the compaction that rewrites them; its own files
 // smaller. Codecs hold encoders for reuse.
 var (
-	landedProfile    = parquetProfile{codec: &zstd.Codec{Level: zstd.SpeedFastest}, pageBytes: pageBytes, dictionaryBytes: maxDictionaryBytes}
+	landedProfile    = parquetProfile{codec: &zstd.Codec{Level: zstd.SpeedFastest}, pageBytes: pageBytes, dictionaryBytes: maxDictionaryBytes, parallel: true}
 	compactedProfile = parquetProfile{codec: &zstd.Codec{Level: zstd.SpeedDefault}, pageBytes: pageBytes, dictionaryBytes: maxDictionaryBytes}
 )
 

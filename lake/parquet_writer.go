@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -25,6 +26,9 @@ type parquetProfile struct {
 	codec           compress.Codec
 	pageBytes       int // of a data page, before it is encoded
 	dictionaryBytes int // where a dictionary has failed: what follows is PLAIN
+	// parallel pages are encoded on all processors beside the rows that come next. Somebody waits for a landing; what runs in the
+	// background leaves the other processors to it.
+	parallel bool
 }
 
 // parquetWriter writes the columns of a file, whose pages are encoded on all processors beside the rows that come next. Who gives
@@ -35,7 +39,8 @@ type parquetWriter struct {
 	offset   int64
 	columns  []*columnWriter
 	encoders *errgroup.Group
-	bytes    int // of the row group, before it is encoded
+	failed   error // the first of what was encoded without them
+	bytes    int   // of the row group, before it is encoded
 
 	meta    format.FileMetaData
 	indexes []columnIndexes // by row group
@@ -100,13 +105,18 @@ func (w *parquetWriter) cut(c *columnWriter) {
 		return
 	}
 	w.bytes += draft.bytes()
-	w.encoders.Go(func() error {
+	encode := func() error {
 		defer draft.release()
 		if err := out.encode(draft, &c.columnShape, w.profile.codec); err != nil {
 			return fmt.Errorf("column %v: %w", c.path, err)
 		}
 		return nil
-	})
+	}
+	if w.profile.parallel {
+		w.encoders.Go(encode)
+	} else if err := encode(); w.failed == nil {
+		w.failed = err
+	}
 }
 
 // endGroup writes the row group, if it has any rows.
@@ -114,7 +124,7 @@ func (w *parquetWriter) endGroup() error {
 	for _, c := range w.columns {
 		w.cut(c)
 	}
-	if err := w.encoders.Wait(); err != nil {
+	if err := errors.Join(w.encoders.Wait(), w.failed); err != nil {
 		return err
 	}
 	rows := w.columns[0].rows
