@@ -31,8 +31,8 @@ type parquetProfile struct {
 	parallel bool
 }
 
-// parquetWriter writes the columns of a file, whose pages are encoded on all processors beside the rows that come next. Who gives
-// it up after an error waits for those that are at work (rowWriter.release).
+// parquetWriter writes the columns of a file. Who gives it up after an error waits for the encoders that are at work
+// (rowWriter.release).
 type parquetWriter struct {
 	profile  parquetProfile
 	out      *bufio.Writer // its first error is told at the end
