@@ -210,7 +210,6 @@ func rollbackProperties(now, then iceberg.Properties) (set iceberg.Properties, r
 	}
 	set = iceberg.Properties{}
 	for key, f := range current {
-		name, _ := f.property()
 		back, known := older[key]
 		switch {
 		case f.Next == ClosedEpoch && known && back.Next != ClosedEpoch, f.Next != ClosedEpoch && known && back.Next == ClosedEpoch:
@@ -218,8 +217,9 @@ func rollbackProperties(now, then iceberg.Properties) (set iceberg.Properties, r
 		case f.Next == ClosedEpoch:
 		case !known && opensGrown(current, key):
 			return nil, nil, fmt.Errorf("%w: epoch %d of %s", ErrEpochOver, key.Epoch, key.Topic)
-		case !known:
-			remove = append(remove, name)
+		case !known: // from the log's start; without a fence a writer that is further on would land there, and leave a hole
+			name, value := Fence{Topic: key.Topic, Epoch: key.Epoch, Partition: key.Partition}.property()
+			set[name] = value
 		default:
 			name, value := back.property()
 			set[name] = value

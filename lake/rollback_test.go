@@ -56,6 +56,10 @@ func testRollback(t *testing.T, fresh func() Config) {
 	if err := l.Commit(t.Context(), next); !errors.As(err, &moved) || moved.Actual[FenceKey{event.TopicEvents, 1, 0}].Next != 3*tornRows {
 		t.Errorf("a writer from before the rollback: %v", err)
 	}
+	next = Landing{Fences: []Fence{{Topic: event.TopicEvents, Epoch: 1, Partition: 7, From: 9, Next: 12, Hash: 12}}}
+	if err := l.Commit(t.Context(), next); !errors.As(err, &moved) {
+		t.Errorf("a writer of a partition that the version had nothing of: %v", err)
+	}
 	for _, in := range landings[3:] {
 		if err := l.Commit(t.Context(), in); err != nil {
 			t.Fatal(err)
@@ -117,6 +121,7 @@ func TestRollbackProperties(t *testing.T) {
 	}
 	name10, at100 := fence(1, 0, 100)
 	_, at40 := fence(1, 0, 40)
+	_, none := Fence{}.property()
 	_, closed := fence(1, 0, math.MaxInt64)
 	name20, grown := fence(2, 0, 100)
 	gap, gapTo := Gap{Topic: event.TopicEvents, Epoch: 1, Partition: 0, From: 50, To: 60}.property()
@@ -129,7 +134,7 @@ func TestRollbackProperties(t *testing.T) {
 		err       error
 	}{
 		{"back", with(name10, at100, "other", "kept"), with(name10, at40), with(name10, at40), nil, nil},
-		{"partition unknown then", with(name10, at100), with(), with(), []string{name10}, nil},
+		{"partition unknown then", with(name10, at100), with(), with(name10, none), nil, nil},
 		{"gap behind", with(name10, at100, gap, gapTo, early, earlyTo), with(name10, at40, early, earlyTo), with(name10, at40), []string{gap}, nil},
 		{"grown since", with(name10, closed, name20, grown), with(name10, at40), nil, nil, ErrEpochOver},
 		{"grown since, by its summary", with(name10, closed, name20, grown), with(), nil, nil, ErrEpochOver},
