@@ -36,6 +36,9 @@ type landing struct {
 	progress *progress
 	log      *slog.Logger
 
+	lookEvery time.Duration // movedInterval
+	looked    time.Time
+
 	turns  // commits; mu guards what follows
 	parts  map[lake.FenceKey]*share
 	rows   int
@@ -57,7 +60,7 @@ type share struct {
 }
 
 func newLanding(l Lake, cfg Config, p *progress, log *slog.Logger) *landing {
-	return &landing{lake: l, interval: cfg.CommitInterval, maxRows: cfg.CommitBytes / landingRowBytes, maxBytes: cfg.CommitBytes, progress: p, log: log, turns: newTurns("landing"), parts: make(map[lake.FenceKey]*share)}
+	return &landing{lake: l, interval: cfg.CommitInterval, maxRows: cfg.CommitBytes / landingRowBytes, maxBytes: cfg.CommitBytes, progress: p, log: log, lookEvery: movedInterval, looked: time.Now(), turns: newTurns("landing"), parts: make(map[lake.FenceKey]*share)}
 }
 
 // begin takes a partition in at its fence. What was left of an earlier life of it is dropped.
@@ -184,6 +187,9 @@ func (l *landing) run(ctx context.Context) error { return l.every(ctx, l.interva
 // commit lands what waits now. A landing that the lake refuses for any reason but a moved fence is offered again: the
 // commit may have happened, and only the same landing is recognised.
 func (l *landing) commit(ctx context.Context) error {
+	if err := l.lookMoved(ctx); err != nil && ctx.Err() == nil {
+		l.log.Warn("the lake does not say where it stands; looking again later", "error", err)
+	}
 	in, shares := l.collect()
 	pause := retryMin
 	for len(in.Fences) > 0 {
@@ -294,11 +300,16 @@ func (l *landing) rewind(shares map[lake.FenceKey]*share) {
 		if l.parts[key] != s {
 			continue
 		}
-		l.rows -= s.rows
-		l.bytes -= s.bytes
-		*s = share{rewind: true}
+		l.sendBack(s)
 	}
 	l.finish()
+}
+
+// sendBack drops what a share holds and has its partition read again from the fence. The caller holds mu.
+func (l *landing) sendBack(s *share) {
+	l.rows -= s.rows
+	l.bytes -= s.bytes
+	*s = share{rewind: true}
 }
 
 // retire drops what waits of earlier epochs of a topic and sends their partitions back: they read on in the epoch that
