@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -36,33 +37,59 @@ type SetBack struct {
 // setBackProperty names the metadata file of the version that was given up when the table was set back last.
 const setBackProperty = "millrace.set-back"
 
+// maxSetBack is how far a table is set back, by the times of its versions. A power cut does not reach farther, and what was given up
+// lands again: Kafka keeps an hour at the least. Where even older versions are not whole they share a file that was lost later, and
+// going back until they do not might leave nothing.
+const maxSetBack = 30 * time.Minute
+
 // ensureWhole checks the newest version of a table and sets the table back if that is torn.
 func (l *Lake) ensureWhole(ctx context.Context, spec tableSpec, tell func(SetBack)) error {
-	at, err := l.catalog.pointer(ctx, spec.ident())
-	if err != nil {
-		return err
+	var lastErr error
+	for range maxLoadTries {
+		at, err := l.catalog.pointer(ctx, spec.ident())
+		if err != nil {
+			return err
+		}
+		t, why := l.wholeVersion(ctx, spec, at, false)
+		if why == nil || !broken(ctx, why) {
+			return why
+		}
+		now, err := l.catalog.pointer(ctx, spec.ident())
+		if err != nil {
+			return err
+		}
+		lastErr = why
+		if now != at {
+			continue // another process has moved the table, and deleted what was looked at here
+		}
+		if lastErr = l.fallBack(ctx, spec, at, t, why, tell); !errors.Is(lastErr, table.ErrCommitFailed) {
+			return lastErr
+		}
 	}
-	_, why := l.wholeVersion(ctx, spec, at, false)
-	if why == nil || !broken(ctx, why) {
-		return why
-	}
-	if now, err := l.catalog.pointer(ctx, spec.ident()); err != nil || now != at {
-		return err // another process has moved the table, and deleted what was looked at here
-	}
+	return fmt.Errorf("%w: gave up after looking %d times, because other processes commit to it; stop them and start this one first: %w", ErrTorn, maxLoadTries, lastErr)
+}
+
+// fallBack sets a table back to the newest whole version before a torn one, which is nil where not even its metadata can be read.
+func (l *Lake) fallBack(ctx context.Context, spec tableSpec, at string, torn *table.Table, why error, tell func(SetBack)) error {
 	older, err := l.olderVersions(ctx, spec, at)
 	if err != nil {
 		return errors.Join(why, err)
 	}
+	newest := torn
 	for _, to := range older {
 		t, err := l.wholeVersion(ctx, spec, to, true)
+		if newest == nil {
+			newest = t
+		}
 		if broken(ctx, err) {
+			if t != nil && newest.Metadata().LastUpdatedMillis()-t.Metadata().LastUpdatedMillis() > maxSetBack.Milliseconds() {
+				return fmt.Errorf("%w: %w. Its version of %s is not whole either, and a power cut does not reach so far back: restore the files that "+
+					"are missing or damaged from a backup; nothing was changed", ErrTorn, why, time.UnixMilli(t.Metadata().LastUpdatedMillis()).UTC().Format(time.RFC3339))
+			}
 			continue
 		}
 		if err == nil {
-			err = l.setBack(ctx, spec, at, t)
-		}
-		if errors.Is(err, table.ErrCommitFailed) {
-			return nil // another process has just done so
+			err = l.setBack(ctx, spec, at, torn, t)
 		}
 		if err != nil {
 			return errors.Join(fmt.Errorf("%w: %w", ErrTorn, why), err)
@@ -73,10 +100,10 @@ func (l *Lake) ensureWhole(ctx context.Context, spec tableSpec, tell func(SetBac
 	return fmt.Errorf("%w: %w, and none of the %d versions before it is whole; restore the table from a backup", ErrTorn, why, len(older))
 }
 
-// setBack makes an older version current in place of a torn one, but for two things: older snapshots whose manifests were deleted
-// since are forgotten, and an erasure that only the torn version may have known has its mark.
-func (l *Lake) setBack(ctx context.Context, spec tableSpec, torn string, to *table.Table) error {
-	props := iceberg.Properties{setBackProperty: path.Base(torn)}
+// setBack makes an older version current in place of a torn one, but for three things: older snapshots whose manifests were deleted
+// since are forgotten, an erasure that only the torn version may have known has its mark, and so do epochs that it had closed.
+func (l *Lake) setBack(ctx context.Context, spec tableSpec, at string, torn, to *table.Table) error {
+	props := iceberg.Properties{setBackProperty: path.Base(at)}
 	ledger, err := l.ledger(ctx)
 	if err != nil {
 		return err
@@ -88,19 +115,15 @@ func (l *Lake) setBack(ctx context.Context, spec tableSpec, torn string, to *tab
 	if spec.people && ledger.Sequence() > mark {
 		props[erasedProperty] = strconv.FormatInt(ledger.Sequence(), 10)
 	}
-	updates := []table.Update{table.NewSetPropertiesUpdate(props)}
-	var gone []int64
-	for _, s := range to.Metadata().Snapshots() {
-		if s.SnapshotID == to.CurrentSnapshot().SnapshotID {
-			continue
-		}
-		err := manifestEntries(ctx, l.files, &s, func(iceberg.DataFile, int64) error { return nil })
-		if err != nil && !broken(ctx, err) {
+	if torn != nil {
+		if err := setBackFences(torn.Properties(), to.Properties(), props); err != nil {
 			return err
 		}
-		if err != nil {
-			gone = append(gone, s.SnapshotID)
-		}
+	}
+	updates := []table.Update{table.NewSetPropertiesUpdate(props)}
+	gone, err := l.unreadable(ctx, to)
+	if err != nil {
+		return err
 	}
 	if len(gone) > 0 {
 		updates = append(updates, table.NewRemoveSnapshotsUpdate(gone, false))
@@ -109,7 +132,54 @@ func (l *Lake) setBack(ctx context.Context, spec tableSpec, torn string, to *tab
 	if err != nil {
 		return fmt.Errorf("set back to %s: %w", path.Base(to.MetadataLocation()), err)
 	}
-	return l.catalog.setBack(ctx, spec.ident(), torn, next)
+	return l.catalog.setBack(ctx, spec.ident(), at, next)
+}
+
+// setBackFences adds to props the fences that an older version lacks: partitions that are new since begin where their log does, also
+// for a writer that is further on, and an epoch that was closed since is closed where the older version stands in it.
+func setBackFences(torn, to, props iceberg.Properties) error {
+	have, err := readFences(torn)
+	if err != nil {
+		return err
+	}
+	back, err := readFences(to)
+	if err != nil {
+		return err
+	}
+	put := func(f Fence) {
+		name, value := f.property()
+		back[f.Key()], props[name] = f, value
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(have), compareFenceKeys) { // epoch by epoch
+		at, known := back[key]
+		at.Topic, at.Epoch, at.Partition = key.Topic, key.Epoch, key.Partition
+		if have[key].Next == ClosedEpoch && at.Next != ClosedEpoch {
+			next := at
+			next.Epoch, at.Next, at.Hash = at.Epoch+1, ClosedEpoch, 0
+			put(next)
+			put(at)
+		} else if !known {
+			put(at)
+		}
+	}
+	return nil
+}
+
+// unreadable lists the snapshots of a version, but for its current one, whose manifests are not there any more.
+func (l *Lake) unreadable(ctx context.Context, t *table.Table) (gone []int64, err error) {
+	for _, s := range t.Metadata().Snapshots() {
+		if s.SnapshotID == t.CurrentSnapshot().SnapshotID {
+			continue
+		}
+		err := manifestEntries(ctx, l.files, &s, func(iceberg.DataFile, int64) error { return nil })
+		if err != nil && !broken(ctx, err) {
+			return nil, err
+		}
+		if err != nil {
+			gone = append(gone, s.SnapshotID)
+		}
+	}
+	return gone, nil
 }
 
 // wholeVersion reads a version of a table by the location of its metadata: that, its manifests, and the data files that came last.

@@ -1,10 +1,14 @@
 package lake
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/apache/iceberg-go"
@@ -302,5 +306,109 @@ func TestTornAfterErasure(t *testing.T) {
 	}
 	if _, err := l.Expire(t.Context(), TableEvents, testStart); err != nil {
 		t.Errorf("expire: %v", err)
+	}
+}
+
+// A file that all versions share and that was lost long after it was written is no power cut: going back to where it was not there yet
+// would leave nothing of the table.
+func TestTornLongAgo(t *testing.T) {
+	dir := t.TempDir()
+	l, err := Open(t.Context(), Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSampler(73)
+	if err := l.Commit(t.Context(), s.landEvents(0, 0, tornRows)); err != nil {
+		t.Fatal(err)
+	}
+	shared := newestFiles(t, l)["manifest"]
+	if err := l.Commit(t.Context(), s.landEvents(0, tornRows, tornRows)); err != nil {
+		t.Fatal(err)
+	}
+	current, err := l.current(t.Context(), eventsSpec(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	at := current.Metadata().LastUpdatedMillis()
+	damage(t, current.MetadataLocation(), func(text []byte) []byte {
+		field := `"last-updated-ms":%d`
+		return bytes.Replace(text, fmt.Appendf(nil, field, at), fmt.Appendf(nil, field, at+2*maxSetBack.Milliseconds()), 1)
+	})
+	damage(t, shared, damages["cut"])
+	_, err = Open(t.Context(), Config{Dir: dir, SetBack: func(s SetBack) { t.Errorf("set back: %+v", s) }})
+	if !errors.Is(err, ErrTorn) || !strings.Contains(err.Error(), "backup") {
+		t.Errorf("opened: %v", err)
+	}
+}
+
+// A torn table on which another process lands meanwhile is looked at again, and set back with what that has landed.
+func TestTornAndMoved(t *testing.T) {
+	dir := t.TempDir()
+	landings, newest := tornLake(t, dir, tornCommits)
+	other := openLakeAt(t, dir)
+	damage(t, newest["data file"], damages["cut"])
+	s := newSampler(71)
+	s.landEvents(0, 0, tornCommits*tornRows)
+	more := s.landEvents(0, tornCommits*tornRows, tornRows)
+	inDay(more, testStart)
+	landed := false
+	l, told := openTorn(t, Config{Dir: dir, Erased: func(ctx context.Context) (*erasure.Ledger, error) { // asked between the look and the commit
+		if landed {
+			return nil, nil //nolint:nilnil // nobody was erased
+		}
+		landed = true
+		return nil, other.Commit(ctx, more)
+	}})
+	if !landed || len(told) != 1 || told[0].Rows != (tornCommits-1)*tornRows {
+		t.Fatalf("landed meanwhile: %t, told %+v", landed, told)
+	}
+	landAgain(t, l, append(landings, more), (tornCommits-1)*tornRows)
+	checkSound(t, l)
+}
+
+// What a version that is given up had of fences stays where the older one stands.
+func TestSetBackFences(t *testing.T) {
+	fence := func(epoch int64, partition int32, next int64) (string, string) {
+		return Fence{Topic: event.TopicEvents, Epoch: epoch, Partition: partition, Next: next, Hash: 5}.property()
+	}
+	properties := func(fences ...[3]int64) iceberg.Properties {
+		props := iceberg.Properties{}
+		for _, f := range fences {
+			name, value := fence(f[0], int32(f[1]), f[2])
+			props[name] = value
+		}
+		return props
+	}
+	for _, c := range []struct {
+		name           string
+		torn, to, want iceberg.Properties
+	}{
+		{"further", properties([3]int64{1, 0, 100}), properties([3]int64{1, 0, 40}), properties([3]int64{1, 0, 40})},
+		{"new partition", properties([3]int64{1, 0, 100}, [3]int64{1, 1, 9}), properties([3]int64{1, 0, 40}), properties([3]int64{1, 0, 40}, [3]int64{1, 1, 0})},
+		{"closed", properties([3]int64{1, 0, ClosedEpoch}, [3]int64{2, 0, 110}), properties([3]int64{1, 0, 40}), properties([3]int64{1, 0, ClosedEpoch}, [3]int64{2, 0, 40})},
+		{"closed before", properties([3]int64{1, 0, ClosedEpoch}, [3]int64{2, 0, 110}), properties([3]int64{1, 0, ClosedEpoch}, [3]int64{2, 0, 90}),
+			properties([3]int64{1, 0, ClosedEpoch}, [3]int64{2, 0, 90})},
+		{"closed twice", properties([3]int64{1, 0, ClosedEpoch}, [3]int64{2, 0, ClosedEpoch}, [3]int64{3, 0, 120}), properties([3]int64{1, 0, 40}),
+			properties([3]int64{1, 0, ClosedEpoch}, [3]int64{2, 0, ClosedEpoch}, [3]int64{3, 0, 40})},
+	} {
+		got := maps.Clone(c.to)
+		if err := setBackFences(c.torn, c.to, got); err != nil {
+			t.Fatal(err)
+		}
+		have, err := readFences(got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := readFences(c.want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same := func(a, b Fence) bool { return a.Next == b.Next }
+		if !maps.EqualFunc(have, want, same) {
+			t.Errorf("%s: fences %v, want %v", c.name, have, want)
+		}
 	}
 }
