@@ -168,9 +168,13 @@ func (v *verifier) judge(ctx context.Context, location string, problem error) er
 		return errors.Join(problem, err)
 	}
 	if now.MetadataLocation() != v.table.MetadataLocation() {
+		file, err := v.lake.files.canonical()(location)
+		if err != nil {
+			return errors.Join(problem, err)
+		}
 		refers := false
-		err := v.lake.referredFiles(ctx, now, func(at string, _ bool) error {
-			refers = refers || at == location
+		err = v.lake.referredFiles(ctx, now, func(at string, _ bool) error {
+			refers = refers || at == file
 			return nil
 		})
 		if err == nil && !refers {

@@ -2,6 +2,8 @@ package lake
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +68,41 @@ func TestVerifyDamages(t *testing.T) {
 				t.Errorf("%s %s: found %+v", kind, name, found)
 			}
 		}
+	}
+}
+
+// Damage is told also of a lake that lands meanwhile, and that was moved to where a symbolic link leads.
+func TestVerifyMovedOn(t *testing.T) {
+	made, moved := filepath.Join(t.TempDir(), "made"), filepath.Join(t.TempDir(), "moved")
+	tornLake(t, made, 3)
+	if err := os.Rename(made, moved); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(moved, made); err != nil {
+		t.Fatal(err)
+	}
+	l := openLakeAt(t, moved)
+	files, err := liveFiles(t.Context(), mustLoad(t, l))
+	if err != nil || len(files) != 3 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, f := range files {
+		damage(t, f.location, func(text []byte) []byte { clear(text[len(text)/4 : len(text)/4+64]); return text })
+	}
+	s := newSampler(94)
+	landed := false
+	progress := func(VerifyProgress) {
+		if landed {
+			return
+		}
+		landed = true
+		if err := l.Commit(t.Context(), s.landEvents(1, 0, 5)); err != nil {
+			t.Error(err)
+		}
+	}
+	found, err := l.Verify(t.Context(), VerifyRequest{Table: TableEvents, Progress: progress})
+	if err != nil || !landed || found[0].Damaged != 3 {
+		t.Errorf("landed %t, found %+v, %v", landed, found, err)
 	}
 }
 
