@@ -82,7 +82,6 @@ func invalid(e *event.Event) string {
 	return ""
 }
 
-// decodeExposure reads an exposures record.
 // decodeItem reads a record of the catalogue.
 func decodeItem(r *kafka.Record) (*event.CatalogueRow, *poison) {
 	row, err := event.DecodeCatalogueRow(r.Value)
@@ -101,6 +100,7 @@ func decodeItem(r *kafka.Record) (*event.CatalogueRow, *poison) {
 	return &row, nil
 }
 
+// decodeExposure reads an exposures record.
 func decodeExposure(r *kafka.Record) (*event.Exposure, *poison) {
 	if len(r.Value) == 0 {
 		return nil, &poison{reasonEmpty, "the record has no value"}
