@@ -28,58 +28,65 @@ type grave struct {
 	key       string
 }
 
-// feedRemains looks through the change feed for people: live are their records that nothing has followed, buried those that a tombstone
-// has.
-func (s *Stream) feedRemains(ctx context.Context, ledger *erasure.Ledger) (live int64, buried map[grave]int64, err error) {
+// remains are what the change feed has of a person under one key. live records have nothing behind them, buried ones have: a tombstone,
+// or the row of somebody who came back under the same id.
+type remains struct {
+	live, buried int64
+	dead         bool // the last record of the key is a tombstone
+}
+
+// feedRemains looks through the change feed for people.
+func (s *Stream) feedRemains(ctx context.Context, ledger *erasure.Ledger) (map[grave]*remains, error) {
 	ranges, err := s.deps.Log.Offsets(ctx, event.TopicFeatures)
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
-	standing := make(map[grave]int64)
-	buried = make(map[grave]int64)
+	found := make(map[grave]*remains)
 	records := newRecordRows()
 	err = s.eachRecordIn(ctx, event.TopicFeatures, ranges, func(r *kafka.Record) error {
 		at := grave{r.Partition, string(r.Key)}
+		of := found[at]
 		switch {
-		case len(r.Value) == 0:
-			if n := standing[at]; n > 0 {
-				buried[at] += n
-				delete(standing, at)
-			}
 		case records.covered(r, ledger):
-			standing[at]++
+			if of == nil {
+				of = &remains{}
+				found[at] = of
+			}
+			of.live, of.dead = of.live+1, false
+		case of != nil:
+			of.live, of.buried, of.dead = 0, of.buried+of.live, len(r.Value) == 0
 		}
 		return nil
 	})
-	for _, n := range standing {
-		live += n
-	}
-	return live, buried, err
+	return found, err
 }
 
 // surveyFeed is the part of the survey that is about the change feed.
 func (s *Stream) surveyFeed(ctx context.Context, ledger *erasure.Ledger, h Holdings) error {
-	live, buried, err := s.feedRemains(ctx, ledger)
+	found, err := s.feedRemains(ctx, ledger)
 	if err != nil {
 		return fmt.Errorf("topic %s: %w", event.TopicFeatures, err)
 	}
-	h[event.TopicFeatures], h[StoreUncompacted] = live, 0
-	for _, n := range buried {
-		h[StoreUncompacted] += n
+	h[event.TopicFeatures], h[StoreUncompacted] = 0, 0
+	for _, of := range found {
+		h[event.TopicFeatures] += of.live
+		h[StoreUncompacted] += of.buried
 	}
 	return nil
 }
 
 // stir writes tombstones once more behind what Kafka has not compacted away yet: it closes a segment, which it must before it compacts
-// that, only when something is written to it.
+// that, only when something is written to it. Behind the row of somebody who came back there is none to be written.
 func (r *erasureRound) stir(ctx context.Context) error {
-	_, buried, err := r.s.feedRemains(ctx, r.ledger)
+	found, err := r.s.feedRemains(ctx, r.ledger)
 	if err != nil {
 		return err
 	}
 	var graves []kafka.Record
-	for at := range buried {
-		graves = append(graves, tombstone(at))
+	for at, of := range found {
+		if of.dead {
+			graves = append(graves, tombstone(at))
+		}
 	}
 	return r.writeAgain(ctx, graves)
 }

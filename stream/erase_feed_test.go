@@ -16,14 +16,15 @@ func TestFeedRemains(t *testing.T) {
 	key := erasure.NewKey()
 	ledger := erasure.NewLedger(key, 1, []erasure.Entry{{Site: "default", Kind: erasure.KindUser, Hash: key.Hash(erasure.KindUser, "default", "anna"),
 		Until: time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC), Erasure: "e"}})
-	profile := func(user string) kafka.Record {
+	seen := func(user, at string) kafka.Record {
 		id := "default:u:" + user + ":0"
-		value, err := json.Marshal(map[string]any{"profile": map[string]any{"profile_id": id, "user_id": user, "first_seen_at": "2026-03-01T00:00:00Z"}})
+		value, err := json.Marshal(map[string]any{"profile": map[string]any{"profile_id": id, "user_id": user, "first_seen_at": at}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return kafka.Record{Topic: event.TopicFeatures, Partition: 0, Key: []byte(id), Value: value}
 	}
+	profile := func(user string) kafka.Record { return seen(user, "2026-03-01T00:00:00Z") }
 	s := h.stream()
 	defer s.Close()
 	for _, c := range []struct {
@@ -38,6 +39,8 @@ func TestFeedRemains(t *testing.T) {
 		{"a tombstone", tombstone(grave{0, "default:u:anna:0"}), 0, 2},
 		{"a value behind it", profile("anna"), 1, 2},
 		{"a tombstone again", tombstone(grave{0, "default:u:anna:0"}), 0, 3},
+		{"a value behind that", profile("anna"), 1, 3},
+		{"somebody who came back", seen("anna", "2026-05-01T00:00:00Z"), 0, 4},
 	} {
 		if err := h.producer.Produce(t.Context(), []kafka.Record{c.add}); err != nil {
 			t.Fatal(err)
@@ -50,4 +53,33 @@ func TestFeedRemains(t *testing.T) {
 			t.Errorf("%s: %v, want %d and %d", c.name, held, c.live, c.buried)
 		}
 	}
+	r := &erasureRound{s: s, ledger: ledger}
+	stirred := func(want int64) {
+		t.Helper()
+		before := h.written(event.TopicFeatures)
+		if err := r.stir(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := h.written(event.TopicFeatures) - before; n != want {
+			t.Errorf("%d tombstones were written, want %d", n, want)
+		}
+	}
+	stirred(0) // one would delete the row of whoever came back
+	if err := h.producer.Produce(t.Context(), []kafka.Record{tombstone(grave{0, "default:u:anna:0"})}); err != nil {
+		t.Fatal(err)
+	}
+	stirred(1)
+}
+
+// written adds up the ends of a topic's partitions.
+func (h *house) written(topic string) (sum int64) {
+	h.t.Helper()
+	ranges, err := h.client.Offsets(h.t.Context(), topic)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, r := range ranges {
+		sum += r.End
+	}
+	return sum
 }
