@@ -27,7 +27,9 @@ func TestRollbackWithoutNews(t *testing.T) {
 		t.Fatalf("rollback %+v, %v", done, err)
 	}
 	for deadline := time.Now().Add(30 * time.Second); len(h.landed()) < len(tr.ids) && time.Now().Before(deadline); {
-		time.Sleep(20 * time.Millisecond)
+		if err := pause(t.Context(), 20*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
 	}
 	r.halt()
 	h.checkLanded(tr.ids)
