@@ -100,13 +100,14 @@ func (e *eraser) run(ctx context.Context) error {
 	if err := e.rewrite(ctx); err != nil {
 		return err
 	}
-	if err := e.note(ctx, cleanProperty); err != nil {
-		return err
-	}
 	if err := e.lake.at(stepErased); err != nil {
 		return err
 	}
-	return e.forgetVersions(ctx)
+	// Last, because scans of older versions are filtered until then, too.
+	if err := e.forgetVersions(ctx); err != nil {
+		return err
+	}
+	return e.note(ctx, cleanProperty)
 }
 
 // note raises a property to the ledger's sequence.

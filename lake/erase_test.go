@@ -391,3 +391,32 @@ func TestEraseCountsTornFiles(t *testing.T) {
 	}
 	checkErased(t, l, events, exposures)
 }
+
+// A version that an erasure has not dropped yet shows nobody whom the current one does not.
+func TestErasedOfOlderVersion(t *testing.T) {
+	ledger := (*erasure.Ledger)(nil)
+	l := openLake(t, Config{Dir: t.TempDir(), Erased: func(context.Context) (*erasure.Ledger, error) { return ledger, nil }})
+	erasable(t, l, 8)
+	older := mustLoad(t, l).CurrentSnapshot().SnapshotID
+	ledger = erasedPerson(3)
+	looked := 0
+	l.hook = func(step string) error {
+		if step != stepErased || looked > 0 {
+			return nil
+		}
+		return l.ScanEvents(t.Context(), ScanRequest{SnapshotID: older}, func(r EventRow) error {
+			if looked++; ledger.Covers(erasure.EventRow(r.Event)) {
+				t.Errorf("event %s of an erased person is shown", r.Event.EventID)
+			}
+			return nil
+		})
+	}
+	if _, err := l.Erase(t.Context(), ledger); err != nil || looked == 0 {
+		t.Fatalf("looked at %d rows, %v", looked, err)
+	}
+	for _, name := range []string{erasedProperty, cleanProperty} {
+		if n, err := erasedSequence(mustLoad(t, l).Properties(), name); err != nil || n != 3 {
+			t.Errorf("%s is %d, %v", name, n, err)
+		}
+	}
+}
