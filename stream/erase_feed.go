@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/internal/erasure"
@@ -87,6 +88,31 @@ func (r *erasureRound) stir(ctx context.Context) error {
 		if of.dead {
 			graves = append(graves, tombstone(at))
 		}
+	}
+	return r.writeAgain(ctx, graves)
+}
+
+// buryStrays writes tombstones behind records of the people in partitions where their keys do not belong any more, because the topic
+// has been given more since: the sweep of the partition where a key belongs now writes there alone. Such a tombstone says that
+// nothing of the key is left in its partition.
+func (r *erasureRound) buryStrays(ctx context.Context) error {
+	in, err := r.s.layoutNow(ctx)
+	if err != nil {
+		return err
+	}
+	found, err := r.s.feedRemains(ctx, r.ledger)
+	if err != nil {
+		return err
+	}
+	var graves []kafka.Record
+	for at, of := range found {
+		end := strings.LastIndexByte(at.key, ':') // before the number of the profile
+		if of.live > 0 && end > 0 && kafka.PartitionFor([]byte(at.key[:end]), in.partitions) != at.partition {
+			graves = append(graves, tombstone(at))
+		}
+	}
+	if len(graves) == 0 {
+		return nil
 	}
 	return r.writeAgain(ctx, graves)
 }

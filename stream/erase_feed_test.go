@@ -71,6 +71,39 @@ func TestFeedRemains(t *testing.T) {
 	stirred(1)
 }
 
+// TestBuryStrays buries what stands where its key does not belong any more, and leaves to the sweep what stands where it does.
+func TestBuryStrays(t *testing.T) {
+	h := newHouse(t)
+	key := erasure.NewKey()
+	ledger := erasure.NewLedger(key, 1, []erasure.Entry{{Site: "default", Kind: erasure.KindUser, Hash: key.Hash(erasure.KindUser, "default", "anna"),
+		Until: time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC), Erasure: "e"}})
+	home := kafka.PartitionFor([]byte("default:u:anna"), testPartitions)
+	away := (home + 1) % testPartitions
+	value := []byte(`{"profile":{"profile_id":"default:u:anna:0","user_id":"anna","first_seen_at":"2026-03-01T00:00:00Z"}}`)
+	for _, partition := range []int32{home, away} {
+		record := kafka.Record{Topic: event.TopicFeatures, Partition: partition, Key: []byte("default:u:anna:0"), Value: value}
+		if err := h.producer.Produce(t.Context(), []kafka.Record{record}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := h.stream()
+	defer s.Close()
+	r := &erasureRound{s: s, ledger: ledger}
+	for range 2 { // the second time there is nothing to do
+		if err := r.buryStrays(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := s.feedRemains(t.Context(), ledger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	atHome, atAway := found[grave{home, "default:u:anna:0"}], found[grave{away, "default:u:anna:0"}]
+	if *atHome != (remains{live: 1}) || *atAway != (remains{buried: 1, dead: true}) || h.written(event.TopicFeatures) != 3 {
+		t.Errorf("at home %+v, away %+v, %d records", *atHome, *atAway, h.written(event.TopicFeatures))
+	}
+}
+
 // written adds up the ends of a topic's partitions.
 func (h *house) written(topic string) (sum int64) {
 	h.t.Helper()

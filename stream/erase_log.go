@@ -25,6 +25,9 @@ func (r *erasureRound) truncate(ctx context.Context) error {
 	if err := r.s.Landed(ctx); err != nil {
 		return err
 	}
+	if err := r.buryStrays(ctx); err != nil {
+		return fmt.Errorf("topic %s: %w", event.TopicFeatures, err)
+	}
 	for _, topic := range personalTopics() {
 		if err := r.truncateTopic(ctx, topic); err != nil {
 			return fmt.Errorf("topic %s: %w", topic, err)
