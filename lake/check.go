@@ -98,6 +98,9 @@ func checkChunk(chunk parquet.ColumnChunk, rows int64) (err error) {
 	}
 }
 
+// errUnsupported says that a file is whole, and of a kind that is not read here.
+var errUnsupported = errors.New("it is of a kind that this version of Millrace does not read")
+
 // broken reports whether an error of a local file says that the file is not what it should be, as opposed to one that cannot be
 // read now.
 func broken(ctx context.Context, err error) bool {
@@ -105,5 +108,5 @@ func broken(ctx context.Context, err error) bool {
 		return false
 	}
 	var system *fs.PathError
-	return errors.Is(err, fs.ErrNotExist) || !errors.As(err, &system)
+	return errors.Is(err, fs.ErrNotExist) || !errors.As(err, &system) && !errors.Is(err, errUnsupported)
 }

@@ -154,7 +154,7 @@ func (l *Lake) openTable(ctx context.Context, spec tableSpec, setBack func(SetBa
 	}
 	t, err := l.current(ctx, spec)
 	if err != nil {
-		if broken(ctx, err) && l.files.tears() {
+		if broken(ctx, err) && l.files.tears() && !l.wholeText(ctx, at) {
 			err = fmt.Errorf("%w: %w. Start the stream role, or `up`: it sets the table back to the newest version that is whole", ErrTorn, err)
 		}
 		return err

@@ -156,8 +156,8 @@ func openParquet(r interface {
 	for _, group := range f.Metadata().RowGroups {
 		for i := range group.Columns {
 			if codec := group.Columns[i].MetaData.Codec.String(); strings.HasPrefix(codec, "LZ4") {
-				return nil, fmt.Errorf("column %s is compressed with %s, which cannot be read back safely: rewrite the file with zstd",
-					strings.Join(group.Columns[i].MetaData.PathInSchema, "."), codec)
+				return nil, fmt.Errorf("column %s is compressed with %s, which cannot be read back safely: rewrite the file with zstd (%w)",
+					strings.Join(group.Columns[i].MetaData.PathInSchema, "."), codec, errUnsupported)
 			}
 		}
 	}

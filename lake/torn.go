@@ -3,6 +3,7 @@ package lake
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -186,6 +187,9 @@ func (l *Lake) unreadable(ctx context.Context, t *table.Table) (gone []int64, er
 // Of an older version it also wants the other files to be there: maintenance may have deleted them since.
 func (l *Lake) wholeVersion(ctx context.Context, spec tableSpec, at string, older bool) (*table.Table, error) {
 	t, err := table.NewFromLocation(ctx, spec.ident(), at, forIceberg(l.files), l.catalog.version(nil, at))
+	if err != nil && l.wholeText(ctx, at) {
+		err = fmt.Errorf("%w: %w", errUnsupported, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read metadata %s: %w", path.Base(at), err)
 	}
@@ -205,11 +209,17 @@ func (l *Lake) wholeVersion(ctx context.Context, spec tableSpec, at string, olde
 		case older:
 			err = checkSize(ctx, l.files, f.FilePath(), f.FileSizeBytes())
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, errUnsupported) { // of which scans tell; landing need not care
 			return fmt.Errorf("read data file %s: %w", f.FilePath(), err)
 		}
 		return nil
 	})
+}
+
+// wholeText reports whether a file of metadata is JSON to its end: where it cannot be read all the same nothing has torn it.
+func (l *Lake) wholeText(ctx context.Context, at string) bool {
+	text, err := readFile(ctx, l.files, at)
+	return err == nil && json.Valid(text)
 }
 
 // olderVersions are the locations of the metadata of the versions before one, the newest first. A version that was written by a

@@ -10,8 +10,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/apache/iceberg-go"
+	"github.com/parquet-go/parquet-go"
 
 	"github.com/millrace/millrace/internal/erasure"
 	"github.com/millrace/millrace/internal/event"
@@ -409,6 +411,52 @@ func TestSetBackFences(t *testing.T) {
 		same := func(a, b Fence) bool { return a.Next == b.Next }
 		if !maps.EqualFunc(have, want, same) {
 			t.Errorf("%s: fences %v, want %v", c.name, have, want)
+		}
+	}
+}
+
+// What another engine or a newer version has written is no damage: the table stays where it is.
+func TestNotTornButForeign(t *testing.T) {
+	dir := t.TempDir()
+	tornLake(t, dir, tornCommits)
+	l, err := Open(t.Context(), Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packed bytes.Buffer
+	w := parquet.NewGenericWriter[eventRow](&packed, parquet.Compression(&parquet.Lz4Raw))
+	row := eventRow{EventID: "foreign", ReceivedAt: testStart.UnixMicro()}
+	if _, err := w.Write([]eventRow{row}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	at := l.dataLocation(eventsSpec(t), testStart.Format(time.DateOnly), "foreign.parquet")
+	if err := writeFile(t.Context(), l.files, at, packed.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	tx := mustLoad(t, l).NewTransaction()
+	if err := tx.AddFiles(t.Context(), []string{at}, nil, true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	newest := newestFiles(t, l)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, told := openTorn(t, Config{Dir: dir})
+	if len(told) != 0 || tableRows(mustLoad(t, again).CurrentSnapshot()) != tornCommits*tornRows+1 {
+		t.Errorf("a file that is not read here was taken for damage: %+v", told)
+	}
+	damage(t, newest["metadata"], func(text []byte) []byte {
+		return bytes.Replace(text, []byte(`"format-version":2`), []byte(`"format-version":9`), 1)
+	})
+	for _, setBack := range []func(SetBack){nil, func(s SetBack) { t.Errorf("set back: %+v", s) }} {
+		if _, err := Open(t.Context(), Config{Dir: dir, SetBack: setBack}); err == nil || errors.Is(err, ErrTorn) {
+			t.Errorf("metadata of a later format: %v", err)
 		}
 	}
 }
