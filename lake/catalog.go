@@ -5,10 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
 	"github.com/google/uuid"
 )
@@ -63,6 +67,24 @@ func withExpiry(meta table.Metadata, updates []table.Update) []table.Update {
 		return updates
 	}
 	return append(slices.Clone(updates), table.NewRemoveSnapshotsUpdate(expired, false))
+}
+
+// snapshotLike is the next snapshot of a table with the files of another one, nil for none yet. Its summary has the totals of those.
+func snapshotLike(meta table.Metadata, files *table.Snapshot, schema int, operation table.Operation) *table.Snapshot {
+	next := &table.Snapshot{
+		SnapshotID: rand.Int64N(1<<62) + 1, SequenceNumber: meta.LastSequenceNumber() + 1, ParentSnapshotID: snapshotID(meta), SchemaID: &schema,
+		TimestampMs: max(time.Now().UnixMilli(), meta.LastUpdatedMillis()),
+		Summary:     &table.Summary{Operation: operation, Properties: iceberg.Properties{}},
+	}
+	if files == nil {
+		return next
+	}
+	next.ManifestList = files.ManifestList
+	if files.Summary != nil {
+		maps.Copy(next.Summary.Properties, files.Summary.Properties)
+		maps.DeleteFunc(next.Summary.Properties, func(key, _ string) bool { return !strings.HasPrefix(key, "total-") })
+	}
+	return next
 }
 
 // stage writes a version of the metadata durably under a fresh name and returns its location.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"net/http"
 	"path"
@@ -261,19 +260,9 @@ func (v *restVersion) withSnapshot(ctx context.Context, updates []table.Update) 
 	if err != nil {
 		return nil, fmt.Errorf("%w: apply updates: %w", table.ErrCommitFailed, err)
 	}
-	schema := after.CurrentSchema().ID // which the commit may change
-	next := &table.Snapshot{
-		SnapshotID: rand.Int64N(1<<62) + 1, SequenceNumber: v.meta.LastSequenceNumber() + 1,
-		TimestampMs: max(time.Now().UnixMilli(), v.meta.LastUpdatedMillis()), SchemaID: &schema,
-		Summary: &table.Summary{Operation: table.OpReplace, Properties: iceberg.Properties{}},
-	}
-	if last := v.meta.CurrentSnapshot(); last != nil {
-		next.ParentSnapshotID, next.ManifestList = &last.SnapshotID, last.ManifestList
-		if last.Summary != nil {
-			maps.Copy(next.Summary.Properties, last.Summary.Properties)
-			maps.DeleteFunc(next.Summary.Properties, func(key, _ string) bool { return !strings.HasPrefix(key, "total-") })
-		}
-	} else {
+	// The commit may change the schema.
+	next := snapshotLike(v.meta, v.meta.CurrentSnapshot(), after.CurrentSchema().ID, table.OpReplace)
+	if next.ManifestList == "" {
 		var list bytes.Buffer
 		if err := iceberg.WriteManifestList(v.meta.Version(), &list, next.SnapshotID, nil, &next.SequenceNumber, 0, nil); err != nil {
 			return nil, fmt.Errorf("write empty manifest list: %w", err)

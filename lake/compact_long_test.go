@@ -58,18 +58,8 @@ func TestLongCompact(t *testing.T) {
 	l := openLake(t, cfg)
 	landManyFiles(t, l)
 	before := timePlan(t, l)
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestLongCompact$", "-test.timeout=30m")
-	cmd.Env = append(os.Environ(), longEnv+"="+cfg.Dir)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	line, _, _ := strings.Cut(string(out), "\n")
 	var got longReport
-	if err := json.Unmarshal([]byte(line), &got); err != nil {
-		t.Fatalf("%v in %q", err, out)
-	}
+	runAlone(t, longEnv+"="+cfg.Dir, &got)
 	t.Logf("compacted %+v", got.Compaction)
 	t.Logf("peak memory %d MiB; %d commits of %d events, p50 %v, p99 %v; planning took %v and takes %v",
 		got.Peak>>20, got.Commits, longEvents, got.P50, got.P99, before, timePlan(t, l))
@@ -80,6 +70,22 @@ func TestLongCompact(t *testing.T) {
 		t.Errorf("%d files were merged, %d are left", got.Compaction.FilesRead, got.Compaction.FilesAfter)
 	}
 	checkOffsets(t, l, []int{longFiles * longFileRows, got.Landed})
+}
+
+// runAlone runs the test in a process of its own, whose environment says so, and reads the report that this writes as its first line.
+func runAlone(t *testing.T, environment string, report any) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout=30m")
+	cmd.Env = append(os.Environ(), environment)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	line, _, _ := strings.Cut(string(out), "\n")
+	if err := json.Unmarshal([]byte(line), report); err != nil {
+		t.Fatalf("%v in %q", err, out)
+	}
 }
 
 // landManyFiles lands partition 0 in files of a few rows; many files a commit, or it would take an hour.

@@ -54,7 +54,7 @@ func TestLongRivals(t *testing.T) {
 
 func (r *rivals) landing(t *testing.T) {
 	if runtime.GOMAXPROCS(0) < 2 {
-		t.Skip("the limits are those of two processors")
+		missing(t, "the limits of landing are those of two processors, and one is to be had")
 	}
 	in := mainLanding(0, rivalRows)
 	land := func() (rate float64, files []string) {

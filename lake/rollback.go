@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/apache/iceberg-go"
@@ -129,7 +127,7 @@ func (l *Lake) rollbackOnce(ctx context.Context, spec tableSpec, snapshot int64)
 	if err != nil {
 		return Rollback{}, err
 	}
-	next, err := snapshotLike(t.Metadata(), to, set)
+	next, err := rollbackSnapshot(t.Metadata(), to, set)
 	if err != nil {
 		return Rollback{}, err
 	}
@@ -259,28 +257,15 @@ func opensGrown(fences map[FenceKey]Fence, key FenceKey) bool {
 	return false
 }
 
-// snapshotLike is the next snapshot of a table, with the files of an older one.
-func snapshotLike(meta table.Metadata, older *table.Snapshot, positions iceberg.Properties) (*table.Snapshot, error) {
+// rollbackSnapshot is a snapshot with the files of an older one, and what the older one says of positions.
+func rollbackSnapshot(meta table.Metadata, older *table.Snapshot, positions iceberg.Properties) (*table.Snapshot, error) {
 	fences, err := readFences(positions)
 	if err != nil {
 		return nil, err
 	}
-	landed, err := summarizeFences(fences)
-	if err != nil {
-		return nil, err
-	}
-	schema := meta.CurrentSchema().ID
-	next := &table.Snapshot{
-		SnapshotID: rand.Int64N(1<<62) + 1, SequenceNumber: meta.LastSequenceNumber() + 1, ParentSnapshotID: snapshotID(meta), SchemaID: &schema,
-		TimestampMs: max(time.Now().UnixMilli(), meta.LastUpdatedMillis()), ManifestList: older.ManifestList,
-		Summary: &table.Summary{Operation: table.OpOverwrite, Properties: iceberg.Properties{}},
-	}
-	if older.Summary != nil {
-		maps.Copy(next.Summary.Properties, older.Summary.Properties)
-		maps.DeleteFunc(next.Summary.Properties, func(key, _ string) bool { return !strings.HasPrefix(key, "total-") })
-	}
-	next.Summary.Properties[fencesSummary] = landed
-	return next, nil
+	next := snapshotLike(meta, older, meta.CurrentSchema().ID, table.OpOverwrite)
+	next.Summary.Properties[fencesSummary], err = summarizeFences(fences)
+	return next, err
 }
 
 func describeRollback(spec tableSpec, before *table.Table, to *table.Snapshot, made int64, after *table.Table) (Rollback, error) {

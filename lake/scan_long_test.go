@@ -4,9 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -46,18 +44,8 @@ func TestLongScanMemory(t *testing.T) {
 	kafkatest.Long(t)
 	cfg := Config{Dir: t.TempDir()}
 	want := makeHuge(t, openLake(t, cfg))
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestLongScanMemory$", "-test.timeout=30m")
-	cmd.Env = append(os.Environ(), hugeEnv+"="+cfg.Dir)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	line, _, _ := strings.Cut(string(out), "\n")
 	var got hugeReport
-	if err := json.Unmarshal([]byte(line), &got); err != nil {
-		t.Fatalf("%v in %q", err, out)
-	}
+	runAlone(t, hugeEnv+"="+cfg.Dir, &got)
 	t.Logf("%d rows in %v, %.0f rows/s; peak memory %d MiB of %d", got.Rows, got.Took, float64(got.Rows)/got.Took.Seconds(), got.Peak>>20, hugePeakBytes>>20)
 	if got.Peak >= hugePeakBytes {
 		t.Errorf("peak %d bytes of %d", got.Peak, hugePeakBytes)

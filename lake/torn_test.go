@@ -88,8 +88,18 @@ func tornLake(t *testing.T, dir string, commits int) (landings []Landing, newest
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSampler(71)
-	for i := range commits {
+	landings = landCommits(t, l, newSampler(71), 0, commits)
+	newest = newestFiles(t, l)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return landings, newest
+}
+
+// landCommits lands the commits of partition 0 from one number up to, not including, another.
+func landCommits(t *testing.T, l *Lake, s sampler, from, to int) (landings []Landing) {
+	t.Helper()
+	for i := from; i < to; i++ {
 		in := s.landEvents(0, i*tornRows, tornRows)
 		inDay(in, testStart)
 		if err := l.Commit(t.Context(), in); err != nil {
@@ -97,11 +107,7 @@ func tornLake(t *testing.T, dir string, commits int) (landings []Landing, newest
 		}
 		landings = append(landings, in)
 	}
-	newest = newestFiles(t, l)
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return landings, newest
+	return landings
 }
 
 // openTorn opens a lake as a writer does and returns what that was told.
@@ -179,15 +185,7 @@ func TestTornVersions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSampler(72)
-	for i := tornCommits - 2; i < tornCommits; i++ {
-		in := s.landEvents(0, i*tornRows, tornRows)
-		inDay(in, testStart)
-		if err := l.Commit(t.Context(), in); err != nil {
-			t.Fatal(err)
-		}
-		landings = append(landings, in)
-	}
+	landings = append(landings, landCommits(t, l, newSampler(72), tornCommits-2, tornCommits)...)
 	newest = newestFiles(t, l)
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
