@@ -5,6 +5,7 @@ package model
 
 import (
 	"io"
+	"slices"
 	"time"
 )
 
@@ -13,6 +14,11 @@ type Query struct {
 	// Items are the items of the running session, oldest first, as indices of the model's vocabulary. Items that the
 	// model does not know are left out by the caller; an index outside the vocabulary is ignored.
 	Items []int32
+	// History is what the visitor met before the running session, oldest first, in the same indices; an item may come up
+	// more than once. It is empty for somebody of whom nothing is known.
+	History []int32
+	// Segment is the segment of the visitor, such as the kind of device; empty where it is not known.
+	Segment string
 	// Set says that Items are an unordered set, such as a cart or the one item of a product page: every item weighs
 	// the same and none of them is recommended, whatever the repeat policy.
 	Set bool
@@ -20,16 +26,29 @@ type Query struct {
 	Now time.Time
 }
 
-// Excluded returns the query's items that must not be recommended under a policy, as a part of q.Items.
-func (q Query) Excluded(p RepeatPolicy) []int32 {
+// Excluded are items that must not be recommended: a part of the running session, and a part of the history before it.
+type Excluded [2][]int32
+
+// Len returns how many entries there are; an item that came up twice counts twice.
+func (x Excluded) Len() int { return len(x[0]) + len(x[1]) }
+
+// Has reports whether an item is excluded. Sessions are short, so looking through them beats a set.
+func (x Excluded) Has(item int32) bool {
+	return slices.Contains(x[0], item) || slices.Contains(x[1], item)
+}
+
+// Excluded returns the query's items that must not be recommended under a policy; they share memory with the query.
+func (q Query) Excluded(p RepeatPolicy) (x Excluded) {
 	switch {
-	case q.Set || p == RepeatsNone:
-		return q.Items
+	case q.Set || p == RepeatsNone || p == RepeatsUnseen:
+		x[0] = q.Items
 	case p == RepeatsNotCurrent && len(q.Items) > 0:
-		return q.Items[len(q.Items)-1:]
-	default:
-		return nil
+		x[0] = q.Items[len(q.Items)-1:]
 	}
+	if p == RepeatsUnseen {
+		x[1] = q.History
+	}
+	return x
 }
 
 // Scored is one recommended item.
@@ -58,7 +77,7 @@ type Artifact interface {
 	Encode(w io.Writer) error
 }
 
-// RepeatPolicy says which items of the running session may be recommended again. Which one is right differs between
+// RepeatPolicy says which items that the visitor has met may be recommended again. Which one is right differs between
 // shops and moves session MRR by a factor of two, so it is tuned, stored with the model and reported.
 type RepeatPolicy string
 
@@ -70,14 +89,16 @@ const (
 	RepeatsNotCurrent RepeatPolicy = "not_current"
 	// RepeatsNone recommends no item of the session.
 	RepeatsNone RepeatPolicy = "none"
+	// RepeatsUnseen recommends no item that the visitor has met, in the session or before it.
+	RepeatsUnseen RepeatPolicy = "unseen"
 )
 
 // RepeatPolicies lists the policies, in the order in which ties between them are settled.
 func RepeatPolicies() []RepeatPolicy {
-	return []RepeatPolicy{RepeatsAllowed, RepeatsNotCurrent, RepeatsNone}
+	return []RepeatPolicy{RepeatsAllowed, RepeatsNotCurrent, RepeatsNone, RepeatsUnseen}
 }
 
 // Valid reports whether p is one of RepeatPolicies.
 func (p RepeatPolicy) Valid() bool {
-	return p == RepeatsAllowed || p == RepeatsNotCurrent || p == RepeatsNone
+	return slices.Contains(RepeatPolicies(), p)
 }

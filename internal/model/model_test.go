@@ -11,22 +11,27 @@ import (
 )
 
 func TestExcludedByPolicy(t *testing.T) {
-	items := []int32{4, 2, 9}
+	items, history := []int32{4, 2, 9}, []int32{7, 4}
 	for _, c := range []struct {
 		policy RepeatPolicy
 		set    bool
-		want   []int32
+		want   Excluded
 	}{
-		{RepeatsAllowed, false, nil},
-		{RepeatsNotCurrent, false, []int32{9}},
-		{RepeatsNone, false, items},
-		{RepeatsAllowed, true, items}, // a cart never gets back what is in it
+		{RepeatsAllowed, false, Excluded{}},
+		{RepeatsNotCurrent, false, Excluded{{9}}},
+		{RepeatsNone, false, Excluded{items}},
+		{RepeatsUnseen, false, Excluded{items, history}},
+		{RepeatsAllowed, true, Excluded{items}}, // a cart never gets back what is in it
 	} {
-		if got := (Query{Items: items, Set: c.set}).Excluded(c.policy); !slices.Equal(got, c.want) {
+		got := (Query{Items: items, History: history, Set: c.set}).Excluded(c.policy)
+		if !slices.Equal(got[0], c.want[0]) || !slices.Equal(got[1], c.want[1]) {
 			t.Errorf("policy %s, set %t: excluded %v, want %v", c.policy, c.set, got, c.want)
 		}
+		if got.Len() != len(c.want[0])+len(c.want[1]) || got.Has(2) != slices.Contains(c.want[0], 2) || got.Has(7) != slices.Contains(c.want[1], 7) {
+			t.Errorf("policy %s, set %t: %d excluded, item 2 %t, item 7 %t", c.policy, c.set, got.Len(), got.Has(2), got.Has(7))
+		}
 	}
-	if got := (Query{}).Excluded(RepeatsNotCurrent); len(got) != 0 {
+	if got := (Query{}).Excluded(RepeatsNotCurrent); got.Len() != 0 {
 		t.Errorf("an empty query excludes %v", got)
 	}
 }

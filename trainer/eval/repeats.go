@@ -3,7 +3,6 @@ package eval
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/millrace/millrace/internal/model"
 )
@@ -69,10 +68,10 @@ type filtered struct {
 func (f filtered) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
 	excluded := q.Excluded(f.policy)
 	first := len(dst)
-	dst = f.Scorer.Score(dst, q, k+len(excluded))
+	dst = f.Scorer.Score(dst, q, k+excluded.Len())
 	kept := dst[:first]
 	for _, s := range dst[first:] {
-		if len(kept)-first < k && !slices.Contains(excluded, s.Item) {
+		if len(kept)-first < k && !excluded.Has(s.Item) {
 			kept = append(kept, s)
 		}
 	}

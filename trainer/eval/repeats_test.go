@@ -91,11 +91,14 @@ func TestRepeatsFollowTheShop(t *testing.T) {
 		},
 	} {
 		for _, present := range model.RepeatPolicies() {
+			if present == model.RepeatsUnseen && want == model.RepeatsNone {
+				continue // nobody has a history here, so that the two are one, and the present policy stays
+			}
 			got, tuning, err := ChooseRepeats(context.Background(), echo{}, present, shop(60), 20)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got != want || tuning.Examples != 180 || tuning.Trials != 3 || len(tuning.Grid["repeats"]) != 3 {
+			if got != want || tuning.Examples != 180 || tuning.Trials != 4 || len(tuning.Grid["repeats"]) != 4 {
 				t.Errorf("chose %s over %s by %+v, want %s", got, present, tuning, want)
 			}
 		}

@@ -125,7 +125,7 @@ func TestJSONShape(t *testing.T) {
 		t.Errorf("repeat policy %v, %v", got["repeat_policy"], result["repeat_policy"])
 	}
 	tuning := result["tuning"].(map[string]any)
-	if grid := tuning["grid"].(map[string]any); len(grid) != 1 || len(grid["repeats"].([]any)) != 3 || tuning["objective"] != "mean of HR@20 and MRR@20" {
+	if grid := tuning["grid"].(map[string]any); len(grid) != 1 || len(grid["repeats"].([]any)) != 4 || tuning["objective"] != "mean of HR@20 and MRR@20" {
 		t.Errorf("tuning %v, want the choice of the repeat policy", tuning)
 	}
 }

@@ -46,13 +46,13 @@ func (s trendingScorer) Score(dst []model.Scored, q model.Query, k int) []model.
 	return s.m.trending.head(dst, q.Excluded(s.m.cfg.Repeats), k)
 }
 
-// head appends the first k items that are not excluded. Sessions are short, so looking through them beats a set.
-func (r ranking) head(dst []model.Scored, excluded []int32, k int) []model.Scored {
+// head appends the first k items that are not excluded.
+func (r ranking) head(dst []model.Scored, excluded model.Excluded, k int) []model.Scored {
 	for i, item := range r.items {
 		if k <= 0 {
 			break
 		}
-		if slices.Contains(excluded, item) {
+		if excluded.Has(item) {
 			continue
 		}
 		dst = append(dst, model.Scored{Item: item, Score: r.scores[i], Because: model.NoCause})

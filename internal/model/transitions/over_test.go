@@ -38,7 +38,7 @@ func randomConfig(rng *rand.Rand) Config {
 	cfg.Backward = []float64{0, 0.5, 1}[rng.IntN(3)]
 	cfg.HalfLife = []time.Duration{0, 2 * time.Hour, 24 * time.Hour}[rng.IntN(3)]
 	cfg.LastItems = 1 + rng.IntN(6)
-	cfg.Repeats = model.RepeatPolicies()[rng.IntN(3)]
+	cfg.Repeats = model.RepeatPolicies()[rng.IntN(4)]
 	return cfg
 }
 

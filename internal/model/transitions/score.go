@@ -86,10 +86,12 @@ func (s *scratch) addRow(m *matrix, wholes []float32, item int32, weight float32
 }
 
 // answer appends the k best items and clears the scratch. gains are by item, what its score is multiplied by; nil for 1.
-func (s *scratch) answer(dst []model.Scored, excluded []int32, k int, gains []float32) []model.Scored {
-	for _, item := range excluded {
-		if item >= 0 && int(item) < len(s.scores) {
-			s.scores[item] = 0
+func (s *scratch) answer(dst []model.Scored, excluded model.Excluded, k int, gains []float32) []model.Scored {
+	for _, items := range excluded {
+		for _, item := range items {
+			if item >= 0 && int(item) < len(s.scores) {
+				s.scores[item] = 0
+			}
 		}
 	}
 	s.best.Reset(k)

@@ -73,7 +73,7 @@ func oracle(cfg Config, s *model.Sessions, q model.Query) (scores [numItems]floa
 		}
 		age++
 	}
-	for _, item := range q.Excluded(cfg.Repeats) {
+	for _, item := range slices.Concat(q.Excluded(cfg.Repeats)[0], q.Excluded(cfg.Repeats)[1]) {
 		if item >= 0 && item < numItems {
 			scores[item] = 0
 		}

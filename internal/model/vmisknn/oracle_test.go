@@ -166,7 +166,7 @@ func plainScores(cfg Config, train *model.Sessions, q model.Query) [numItems]flo
 			scores[item] += plainVote(cfg, q, sessions[n.session].items, items, at, n.similarity, idf[item])
 		}
 	}
-	for _, item := range q.Excluded(cfg.Repeats) {
+	for _, item := range slices.Concat(q.Excluded(cfg.Repeats)[0], q.Excluded(cfg.Repeats)[1]) {
 		if item >= 0 && item < numItems {
 			scores[item] = 0
 		}
@@ -239,7 +239,7 @@ func randomConfig(rng *rand.Rand) Config {
 	pick := func(values ...float64) float64 { return values[rng.IntN(len(values))] }
 	cfg := Config{
 		Scoring: VMIS, M: 1 + rng.IntN(60), K: 1 + rng.IntN(60), LastItems: 1 + rng.IntN(12), IDFWeight: pick(0, 1, 5),
-		Decay: Decays()[rng.IntN(len(Decays()))], Repeats: model.RepeatPolicies()[rng.IntN(3)],
+		Decay: Decays()[rng.IntN(len(Decays()))], Repeats: model.RepeatPolicies()[rng.IntN(4)],
 	}
 	if rng.IntN(2) == 0 {
 		cfg.Scoring, cfg.Decay = VSTAN, ""

@@ -29,9 +29,11 @@ func (m *Model) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
 	m.weighCandidates(s)
 	s.chooseNeighbours(m.cfg.K)
 	m.vote(s)
-	for _, item := range q.Excluded(m.cfg.Repeats) {
-		if item >= 0 && int(item) < len(s.scores) {
-			s.scores[item] = 0
+	for _, items := range q.Excluded(m.cfg.Repeats) {
+		for _, item := range items {
+			if item >= 0 && int(item) < len(s.scores) {
+				s.scores[item] = 0
+			}
 		}
 	}
 	dst = m.rank(s, dst, k)
