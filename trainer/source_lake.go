@@ -13,7 +13,7 @@ import (
 	"github.com/millrace/millrace/lake"
 )
 
-// LakeSource reads events from the lake, by column.
+// LakeSource reads events from the lake, by column, and the catalogue (source_catalogue.go).
 type LakeSource struct{ Lake *lake.Lake }
 
 // Snapshot implements EventSource.
@@ -24,8 +24,11 @@ func (s LakeSource) Snapshot(ctx context.Context, site string) (Snapshot, error)
 	}
 	var out Snapshot
 	for _, t := range tables {
-		if t.Name == lake.TableEvents {
-			out = Snapshot{ID: t.SnapshotID, Epoch: t.Epoch, Fences: t.NextOffsets}
+		switch t.Name {
+		case lake.TableEvents:
+			out.ID, out.Epoch, out.Fences = t.SnapshotID, t.Epoch, t.NextOffsets
+		case lake.TableItems:
+			out.Items = t.SnapshotID
 		}
 	}
 	if out.ID == 0 {
@@ -106,7 +109,8 @@ func (s LakeSource) TotalRows(ctx context.Context) (int64, error) {
 func trainingColumns() []string {
 	return []string{
 		"type", "occurred_at", "anonymous_id", "user_id", "session_id", "is_bot", "clock", "consent.personalization",
-		"items.item_id", "items.item_category", "items.item_category2", "items.item_category3", "kafka_epoch", "kafka_offset",
+		"transaction_id", "device", "items.item_id", "items.item_name", "items.item_brand",
+		"items.item_category", "items.item_category2", "items.item_category3", "kafka_epoch", "kafka_offset",
 	}
 }
 
@@ -143,7 +147,8 @@ type eventColumns struct {
 	isBot                          *array.Boolean
 	clock                          *array.String
 	personalization                *array.Boolean
-	items                          stringLists
+	transaction, device            *array.String
+	items, name, brand             stringLists
 	category, category2, category3 stringLists
 	epoch, offset                  *array.Int64
 }
@@ -161,7 +166,9 @@ func newEventColumns(batch arrow.Record) (*eventColumns, error) {
 		kind: take[*array.String](&t), occurredAt: take[*array.Timestamp](&t),
 		anonymous: take[*array.String](&t), user: take[*array.String](&t), session: take[*array.String](&t),
 		isBot: take[*array.Boolean](&t), clock: take[*array.String](&t), personalization: take[*array.Boolean](&t),
-		items: t.stringLists(), category: t.stringLists(), category2: t.stringLists(), category3: t.stringLists(),
+		transaction: take[*array.String](&t), device: take[*array.String](&t),
+		items: t.stringLists(), name: t.stringLists(), brand: t.stringLists(),
+		category: t.stringLists(), category2: t.stringLists(), category3: t.stringLists(),
 		epoch: take[*array.Int64](&t), offset: take[*array.Int64](&t),
 	}
 	return c, t.err
@@ -202,13 +209,16 @@ func (c *eventColumns) fill(row *Interaction, i int) {
 	*row = Interaction{
 		Type: c.kind.Value(i), OccurredAt: time.UnixMicro(int64(c.occurredAt.Value(i))).UTC(),
 		AnonymousID: c.anonymous.Value(i), UserID: c.user.Value(i), SessionID: c.session.Value(i),
+		TransactionID: c.transaction.Value(i), Device: c.device.Value(i),
 		IsBot: c.isBot.Value(i), Logical: c.clock.Value(i) == event.ClockLogical,
 		Personalized: c.personalization.IsNull(i) || c.personalization.Value(i),
 		Sequence:     c.epoch.Value(i)<<epochShift + c.offset.Value(i),
 	}
 	start, end := c.items.lists.ValueOffsets(i)
 	for at := range int(end - start) {
-		items = append(items, InteractionItem{ID: c.items.values.Value(int(start) + at)})
+		items = append(items, InteractionItem{
+			ID: c.items.values.Value(int(start) + at), Name: c.name.at(i, at), Brand: c.brand.at(i, at),
+		})
 		for _, level := range []stringLists{c.category, c.category2, c.category3} {
 			if name := level.at(i, at); name != "" {
 				last := &items[len(items)-1]

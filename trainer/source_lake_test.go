@@ -65,7 +65,10 @@ func TestLakeSource(t *testing.T) {
 	full := &event.Event{
 		EventID: "1", Site: testSite, Type: event.Purchase, OccurredAt: testStart, ReceivedAt: testStart.Add(time.Second),
 		AnonymousID: "b", UserID: "u", SessionID: "s", IsBot: true, Clock: event.ClockLogical, Consent: &event.Consent{Personalization: &no},
-		Items: []event.Item{{ItemID: "x", ItemCategory: "shoes", ItemCategory3: "boots"}, {ItemID: "y"}},
+		TransactionID: "t1", Device: "mobile",
+		Items: []event.Item{
+			{ItemID: "x", ItemCategory: "shoes", ItemCategory3: "boots", ItemBrand: "Acme"}, {ItemID: "y"}, {ItemID: "z", ItemName: "Lace"},
+		},
 	}
 	bare := &event.Event{EventID: "2", Site: testSite, Type: event.PageView, OccurredAt: testStart.Add(time.Hour), ReceivedAt: testStart, AnonymousID: "c"}
 	other := &event.Event{EventID: "3", Site: "other", Type: event.ViewItem, OccurredAt: testStart.Add(9 * time.Hour), ReceivedAt: testStart, AnonymousID: "d"}
@@ -81,8 +84,8 @@ func TestLakeSource(t *testing.T) {
 		t.Helper()
 		got = nil
 		err := source.Events(ctx, testSite, snapshot, from, func(i *Interaction) error {
-			got = append(got, fmt.Sprintf("%s %s|%s|%s bot=%v personal=%v logical=%v %v #%d", i.Type, i.AnonymousID, i.UserID, i.SessionID,
-				i.IsBot, i.Personalized, i.Logical, i.Items, i.Sequence&(1<<epochShift-1)))
+			got = append(got, fmt.Sprintf("%s %s|%s|%s %q on %q bot=%v personal=%v logical=%v %q #%d", i.Type, i.AnonymousID, i.UserID,
+				i.SessionID, i.TransactionID, i.Device, i.IsBot, i.Personalized, i.Logical, i.Items, i.Sequence&(1<<epochShift-1)))
 			return nil
 		})
 		if err != nil {
@@ -91,8 +94,8 @@ func TestLakeSource(t *testing.T) {
 	}
 	read(time.Time{})
 	want := []string{
-		"purchase b|u|s bot=true personal=false logical=true [{x [shoes boots]} {y []}] #0",
-		"page_view c|| bot=false personal=true logical=false [] #1",
+		`purchase b|u|s "t1" on "mobile" bot=true personal=false logical=true [{"x" "" "Acme" ["shoes" "boots"]} {"y" "" "" []} {"z" "Lace" "" []}] #0`,
+		`page_view c|| "" on "" bot=false personal=true logical=false [] #1`,
 	}
 	if !slices.Equal(got, want) {
 		t.Fatalf("events\n%q\nwant\n%q", got, want)

@@ -23,8 +23,9 @@ func TestMain(m *testing.M) {
 
 // sliceSource yields a slice, in an order of its own at every reading, as a lake after compaction may.
 type sliceSource struct {
-	events []Interaction
-	order  *rand.Rand // nil keeps the order of the slice
+	events    []Interaction
+	catalogue []event.CatalogueItem
+	order     *rand.Rand // nil keeps the order of the slices
 }
 
 func (s *sliceSource) Snapshot(context.Context, string) (Snapshot, error) {
@@ -38,14 +39,7 @@ func (s *sliceSource) Snapshot(context.Context, string) (Snapshot, error) {
 }
 
 func (s *sliceSource) Events(_ context.Context, _ string, _ Snapshot, from time.Time, yield func(*Interaction) error) error {
-	at := make([]int, len(s.events))
-	for i := range at {
-		at[i] = i
-	}
-	if s.order != nil {
-		s.order.Shuffle(len(at), func(i, j int) { at[i], at[j] = at[j], at[i] })
-	}
-	for _, i := range at {
+	for _, i := range s.places(len(s.events)) {
 		e := s.events[i]
 		if e.OccurredAt.Before(from) {
 			continue
@@ -55,6 +49,28 @@ func (s *sliceSource) Events(_ context.Context, _ string, _ Snapshot, from time.
 		}
 	}
 	return nil
+}
+
+func (s *sliceSource) Catalogue(_ context.Context, _ string, _ Snapshot, yield func(*event.CatalogueItem) error) error {
+	for _, i := range s.places(len(s.catalogue)) {
+		item := s.catalogue[i]
+		if err := yield(&item); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// places are the places of a slice in the order of this reading.
+func (s *sliceSource) places(n int) []int {
+	at := make([]int, n)
+	for i := range at {
+		at[i] = i
+	}
+	if s.order != nil {
+		s.order.Shuffle(len(at), func(i, j int) { at[i], at[j] = at[j], at[i] })
+	}
+	return at
 }
 
 func (s *sliceSource) Older(_ context.Context, _ string, _ Snapshot, before time.Time) (Older, error) {
