@@ -1,0 +1,7 @@
+//go:build !amd64
+
+package linalg
+
+func fastest() kernel { return portable }
+
+func kernels() []kernel { return []kernel{portable} }
