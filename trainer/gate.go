@@ -42,13 +42,13 @@ type verdict struct {
 // leaves the decision itself to Promoted.
 func (r *run) judge(ctx context.Context, d *dataset, split *eval.Dataset, candidate *models, champion *champion) (*verdict, error) {
 	v := &verdict{
-		gate:    registry.Gate{Promoted: true, Examples: predictions(split.Test)},
+		gate:    registry.Gate{Promoted: true, Examples: split.Test.Len()},
 		metrics: map[string]map[string]registry.Metric{},
 	}
 	metrics := []eval.Metric{eval.HR(MetricDepth), gateMetric(), eval.NDCG(MetricDepth)}
 	outcomes := map[string]*eval.Outcome{}
 	for name, scorer := range candidate.scorers() {
-		o, err := eval.NextItem(ctx, scorer, split.Test, MetricDepth, metrics)
+		o, err := eval.Measure(ctx, scorer, split.Test, MetricDepth, metrics)
 		if err != nil {
 			return nil, err
 		}
@@ -139,42 +139,28 @@ func (r *run) compareChampion(ctx context.Context, split *eval.Dataset, candidat
 		return comparison{words: fmt.Sprintf("the champion was not compared: %v", c.damage)}, nil
 	}
 	rival := "the champion " + c.manifest.Version
-	unseen := sessionsAfter(split.Test, c.manifest.Source.To.UnixMilli())
+	unseen := split.Test.After(c.manifest.Source.To.UnixMilli())
 	metrics := []eval.Metric{gateMetric()}
 	test, scorer := unseen, model.Scorer(newTranslated(c.bundle, split.Vocabulary))
-	if n := predictions(unseen); n < MinPredictions || float64(n) < minUnseenShare*float64(predictions(split.Test)) {
+	if n := unseen.Len(); n < MinPredictions || float64(n) < minUnseenShare*float64(split.Test.Len()) {
 		if c.params.knn == candidate.knn.Config() {
 			return comparison{words: rival + " has the same parameters and knows the test part"}, nil
 		}
-		refitted, err := fitModels(ctx, c.params, split.Train, split.Vocabulary, nil)
+		refitted, err := fitModels(ctx, c.params, split.Train.Sessions, split.Vocabulary, nil)
 		if err != nil {
 			return comparison{}, err
 		}
 		test, scorer, rival = split.Test, refitted.knn, rival+" (its parameters on the same data)"
 	}
-	ours, err := eval.NextItem(ctx, candidate.knn, test, MetricDepth, metrics)
+	ours, err := eval.Measure(ctx, candidate.knn, test, MetricDepth, metrics)
 	if err != nil {
 		return comparison{}, err
 	}
-	theirs, err := eval.NextItem(ctx, scorer, test, MetricDepth, metrics)
+	theirs, err := eval.Measure(ctx, scorer, test, MetricDepth, metrics)
 	if err != nil {
 		return comparison{}, err
 	}
 	return r.compare(ours, theirs, rival, fmt.Sprintf("%d predictions", ours.Predictions()))
-}
-
-// predictions is how many predictions a test makes: all but the first click of each session.
-func predictions(test *model.Sessions) int { return test.Events() - test.Len() }
-
-// sessionsAfter returns the sessions that began after a time in Unix milliseconds.
-func sessionsAfter(sessions *model.Sessions, after int64) *model.Sessions {
-	out := &model.Sessions{}
-	for i := range sessions.Len() {
-		if items, times := sessions.At(i); times[0] > after {
-			out.Append(items, times)
-		}
-	}
-	return out
 }
 
 // translated asks a model of another vocabulary in the words of the test's.

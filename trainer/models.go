@@ -43,10 +43,10 @@ func (r *run) params(ctx context.Context, d *dataset, split *eval.Dataset, holdo
 		p = champion.params
 	}
 	if r.cfg.TuneTrials == 0 {
-		r.at(stageTune, 0.2, "repeat policy, on %d validation sessions", split.Valid.Len())
+		r.at(stageTune, 0.2, "repeat policy, on %d validation sessions", split.Valid.Groups())
 		return choosePolicies(ctx, p, split)
 	}
-	if n := predictions(split.Valid); n < MinPredictions {
+	if n := split.Valid.Len(); n < MinPredictions {
 		return p, fmt.Errorf("too little data to tune on: the validation part makes %d predictions, at least %d are needed (%s); "+
 			"train without tuning until there are more sessions", n, MinPredictions, split.Split)
 	}

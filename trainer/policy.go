@@ -12,7 +12,7 @@ import (
 
 // choosePolicies sets the repeat policy of the models by the validation part; everything else is left to the search.
 func choosePolicies(ctx context.Context, p params, split *eval.Dataset) (params, error) {
-	train := longerThanOne(split.TuneTrain)
+	train := longerThanOne(split.TuneTrain.Sessions)
 	for _, m := range []struct {
 		repeats *model.RepeatPolicy
 		fit     func() (model.Scorer, error) // with every repeat allowed

@@ -206,12 +206,12 @@ func (r *run) trainOn(ctx context.Context, d *dataset) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	r.at(stageFit, 0.4, "fitting on %d sessions", split.Train.Len())
-	candidate, err := fitModels(ctx, params, split.Train, split.Vocabulary, nil)
+	r.at(stageFit, 0.4, "fitting on %d sessions", split.Train.Sessions.Len())
+	candidate, err := fitModels(ctx, params, split.Train.Sessions, split.Vocabulary, nil)
 	if err != nil {
 		return Result{}, err
 	}
-	r.at(stageEvaluate, 0.55, "%d predictions", predictions(split.Test))
+	r.at(stageEvaluate, 0.55, "%d predictions", split.Test.Len())
 	verdict, err := r.judge(ctx, d, split, candidate, champion)
 	if err != nil {
 		return Result{}, err
@@ -237,8 +237,8 @@ func splitForGate(d *dataset) (split *eval.Dataset, holdout float64, err error) 
 		switch {
 		case err != nil:
 			problem = err
-		case predictions(split.Test) < MinPredictions:
-			problem = fmt.Errorf("%d predictions can be tested, at least %d are needed (%s)", predictions(split.Test), MinPredictions, split.Split)
+		case split.Test.Len() < MinPredictions:
+			problem = fmt.Errorf("%d predictions can be tested, at least %d are needed (%s)", split.Test.Len(), MinPredictions, split.Split)
 		default:
 			return split, share, nil
 		}

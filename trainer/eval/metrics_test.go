@@ -27,13 +27,22 @@ func TestRankMetricsByHand(t *testing.T) {
 		{MRR(3), 0, 0}, {MRR(3), 1, 1}, {MRR(3), 3, 1.0 / 3}, {MRR(3), 4, 0},
 		{NDCG(10), 0, 0}, {NDCG(10), 1, 1}, {NDCG(10), 3, 0.5}, {NDCG(10), 7, 1.0 / 3}, {NDCG(10), 11, 0},
 	} {
-		if got := c.metric.Of(Prediction{Rank: c.rank}); !near(got, c.want) {
+		if got := c.metric.Of(oneWanted(c.rank)); !near(got, c.want) {
 			t.Errorf("%s of rank %d is %g, want %g", c.metric.Name, c.rank, got, c.want)
 		}
 	}
 	if name := NDCG(10).Name; name != "NDCG@10" {
 		t.Errorf("name %q", name)
 	}
+}
+
+// oneWanted is a prediction with one wanted item at a place, 0 for nowhere.
+func oneWanted(place int) Prediction {
+	p := Prediction{Wanted: []int32{0}}
+	if place > 0 {
+		p.Hits = []int{place}
+	}
+	return p
 }
 
 func TestPopularityBiasByHand(t *testing.T) {

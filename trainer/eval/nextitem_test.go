@@ -37,7 +37,7 @@ func TestNextItemRevealsOneEventAtATime(t *testing.T) {
 	test.Append([]int32{2, 2}, []int64{50, 60})
 	s := &scripted{answers: map[string][]int32{"[1]": {7, 2}, "[1 2]": {3}, "[2]": {1, 3, 2}}}
 	coverage := NewCoverage(2, 10)
-	o, err := NextItem(context.Background(), s, test, 2, []Metric{HR(2), MRR(2)}, coverage)
+	o, err := Measure(context.Background(), s, NextItem(test), 2, []Metric{HR(2), MRR(2)}, coverage)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestUnknownItemsAreMissesAndNotAskedWith(t *testing.T) {
 	test := &model.Sessions{}
 	test.Append([]int32{-1, 5, -1, 6}, []int64{1, 2, 3, 4})
 	s := &scripted{answers: map[string][]int32{"[]": {5}, "[5]": {6}}}
-	o, err := NextItem(context.Background(), s, test, 5, []Metric{HR(5)})
+	o, err := Measure(context.Background(), s, NextItem(test), 5, []Metric{HR(5)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestNextItemStops(t *testing.T) {
 	cancel()
 	test := &model.Sessions{}
 	test.Append([]int32{1, 2}, []int64{1, 2})
-	if _, err := NextItem(ctx, &scripted{}, test, 5, nil); !errors.Is(err, context.Canceled) {
+	if _, err := Measure(ctx, &scripted{}, NextItem(test), 5, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 }

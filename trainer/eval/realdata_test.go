@@ -106,14 +106,14 @@ func BenchmarkRealQuery(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	scorer, err := vmisknn.Fit(vmisknn.Default(vmisknn.VSTAN), d.Train, d.Vocabulary.Len())
+	scorer, err := vmisknn.Fit(vmisknn.Default(vmisknn.VSTAN), d.Train.Sessions, d.Vocabulary.Len())
 	if err != nil {
 		b.Fatal(err)
 	}
 	var p99 time.Duration
 	queries := 0
 	for b.Loop() {
-		o, err := NextItem(context.Background(), scorer, d.Test, 20, nil)
+		o, err := Measure(context.Background(), scorer, d.Test, 20, nil)
 		if err != nil {
 			b.Fatal(err)
 		}

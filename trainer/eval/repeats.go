@@ -16,21 +16,21 @@ const (
 	policyPredictions = 5000
 )
 
-// ChooseRepeats returns the repeat policy that does best on the newest validation sessions, and how it was found.
+// ChooseRepeats returns the repeat policy that does best on the newest validation cases, and how it was found.
 // Whether what was just clicked may be recommended again decides up to half of a figure, in opposite directions on
 // different shops, and costs seconds to find out, so that it is chosen even where no other parameter is. The scorer must
 // allow every repeat; depth is the length of the lists. Equals keep the present policy; so does a validation part of
 // less than MinPredictions, and then there is no Tuning.
-func ChooseRepeats(ctx context.Context, scorer model.Scorer, present model.RepeatPolicy, valid *model.Sessions, depth int) (model.RepeatPolicy, *Tuning, error) {
-	sample, metric := newest(valid, policyPredictions), objective(depth)
-	n := sample.Events() - sample.Len()
+func ChooseRepeats(ctx context.Context, scorer model.Scorer, present model.RepeatPolicy, valid *Test, depth int) (model.RepeatPolicy, *Tuning, error) {
+	sample, metric := valid.newest(policyPredictions), valid.Objective(depth)
+	n := sample.Len()
 	if n < MinPredictions {
 		return present, nil, nil
 	}
 	best, bestValue := present, -1.0
 	policies := model.RepeatPolicies()
 	for _, policy := range append([]model.RepeatPolicy{present}, policies...) {
-		o, err := NextItem(ctx, filtered{scorer, policy}, sample, depth, []Metric{metric})
+		o, err := Measure(ctx, filtered{scorer, policy}, sample, depth, []Metric{metric})
 		if err != nil {
 			return present, nil, fmt.Errorf("choose repeat policy: %w", err)
 		}
@@ -43,19 +43,6 @@ func ChooseRepeats(ctx context.Context, scorer model.Scorer, present model.Repea
 		grid[axisRepeats] = append(grid[axisRepeats], policy)
 	}
 	return best, &Tuning{Objective: metric.Name, Examples: n, Trials: len(policies), Value: bestValue, Grid: grid}, nil
-}
-
-// newest returns the newest sessions with at most n predictions.
-func newest(sessions *model.Sessions, n int) *model.Sessions {
-	from := sessions.Len()
-	for from > 0 {
-		items, _ := sessions.At(from - 1)
-		if n -= max(len(items)-1, 0); n < 0 {
-			break
-		}
-		from--
-	}
-	return sessions.Slice(from, sessions.Len())
 }
 
 // filtered gives a model that allows every repeat another policy, so that one fit serves to try them all.

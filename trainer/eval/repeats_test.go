@@ -94,7 +94,7 @@ func TestRepeatsFollowTheShop(t *testing.T) {
 			if present == model.RepeatsUnseen && want == model.RepeatsNone {
 				continue // nobody has a history here, so that the two are one, and the present policy stays
 			}
-			got, tuning, err := ChooseRepeats(context.Background(), echo{}, present, shop(60), 20)
+			got, tuning, err := ChooseRepeats(context.Background(), echo{}, present, NextItem(shop(60)), 20)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -109,7 +109,7 @@ func TestRepeatsFollowTheShop(t *testing.T) {
 func TestRepeatsStayOnTooLittle(t *testing.T) {
 	scorer := fitMoves(t, pacing(300), model.RepeatsAllowed)
 	for sessions, chosen := range map[int]bool{0: false, MinPredictions/3 - 1: false, MinPredictions / 3: true} {
-		got, tuning, err := ChooseRepeats(context.Background(), scorer, model.RepeatsNone, pacing(sessions), 20)
+		got, tuning, err := ChooseRepeats(context.Background(), scorer, model.RepeatsNone, NextItem(pacing(sessions)), 20)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,18 +148,6 @@ func TestUntunedRunChoosesRepeatsOnValidation(t *testing.T) {
 	for _, result := range r.Results {
 		if result.Tuning == nil || result.Tuning.Examples != 90 || result.Tuning.Value < 0.5 {
 			t.Errorf("%s says of the choice: %+v", result.Model, result.Tuning)
-		}
-	}
-}
-
-func TestNewest(t *testing.T) {
-	var s model.Sessions
-	for range 4 {
-		s.Append([]int32{0, 1, 2}, []int64{1, 2, 3})
-	}
-	for n, want := range map[int]int{0: 0, 1: 0, 2: 1, 5: 2, 8: 4, 100: 4} {
-		if got := newest(&s, n).Len(); got != want {
-			t.Errorf("at most %d predictions: %d sessions, want %d", n, got, want)
 		}
 	}
 }

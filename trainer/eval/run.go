@@ -36,8 +36,8 @@ func measure(ctx context.Context, c Config, log *Log) (*Report, error) {
 		return nil, fmt.Errorf("split %s: %w", c.Data, err)
 	}
 	r := &Report{
-		Protocol: c.Protocol, Data: c.Data, Site: c.Site, Seed: c.Seed, Split: d.Split, Sessions: d.Test.Len(),
-		Examples: d.Test.Events() - d.Test.Len(), TrainEvents: d.Train.Events(), Items: d.Vocabulary.Len(),
+		Protocol: c.Protocol, Data: c.Data, Site: c.Site, Seed: c.Seed, Split: d.Split, Sessions: d.Test.Groups(),
+		Examples: d.Test.Len(), TrainEvents: d.Train.Sessions.Events(), Items: d.Vocabulary.Len(),
 		Rows: log.Rows, BadRows: log.BadRows, Clock: clockEvent, First: log.First(), Last: log.Last(),
 	}
 	if log.Logical {
@@ -46,8 +46,9 @@ func measure(ctx context.Context, c Config, log *Log) (*Report, error) {
 	if log.FirstBad != nil {
 		r.FirstBadRow = log.FirstBad.Error()
 	}
+	models := settled{}
 	for _, name := range c.Models {
-		result, err := measureModel(ctx, name, d, c)
+		result, err := measureModel(ctx, name, d, models, c)
 		if err != nil {
 			return nil, fmt.Errorf("measure %s: %w", name, err)
 		}
@@ -63,19 +64,20 @@ func measure(ctx context.Context, c Config, log *Log) (*Report, error) {
 	return r, nil
 }
 
-func measureModel(ctx context.Context, name string, d *Dataset, c Config) (*Result, error) {
+func measureModel(ctx context.Context, name string, d *Dataset, models settled, c Config) (*Result, error) {
 	began := time.Now()
-	f, err := fitModel(ctx, name, d, c)
+	f, err := fitModel(ctx, name, d, models, c)
 	if err != nil {
 		return nil, err
 	}
+	models[name] = f
 	tuneSeconds := time.Since(began).Seconds() - f.seconds
 	metrics, coverage := standardMetrics(d, c.K)
 	depth := c.K[len(c.K)-1]
 	if err := warmUp(ctx, f.scorer, d, depth); err != nil {
 		return nil, err
 	}
-	outcome, err := NextItem(ctx, f.scorer, d.Test, depth, metrics, coverage...)
+	outcome, err := Measure(ctx, f.scorer, d.Test, depth, metrics, coverage...)
 	if err != nil {
 		return nil, err
 	}
@@ -101,19 +103,19 @@ func measureModel(ctx context.Context, name string, d *Dataset, c Config) (*Resu
 	return result, nil
 }
 
-// warmUpSessions is how many test sessions are asked before the clock counts, so that the latencies are those of a
+// warmUpGroups is how many groups of the test are asked before the clock counts, so that the latencies are those of a
 // server that is running and not of its first second.
-const warmUpSessions = 100
+const warmUpGroups = 100
 
 func warmUp(ctx context.Context, scorer model.Scorer, d *Dataset, depth int) error {
-	_, err := NextItem(ctx, scorer, d.Test.Slice(0, min(warmUpSessions, d.Test.Len())), depth, nil)
+	_, err := Measure(ctx, scorer, d.Test.first(warmUpGroups), depth, nil)
 	return err
 }
 
 // standardMetrics are the figures of the next-item protocol at each list length.
 func standardMetrics(d *Dataset, ks []int) ([]Metric, []*Coverage) {
 	clicks := make([]int, d.Vocabulary.Len())
-	for _, item := range d.Train.Items {
+	for _, item := range d.Train.Sessions.Items {
 		clicks[item]++
 	}
 	var metrics []Metric

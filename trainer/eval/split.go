@@ -3,7 +3,6 @@ package eval
 import (
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/millrace/millrace/internal/model"
@@ -25,15 +24,15 @@ const minDays = 4
 
 func splitNames() []string { return []string{splitTrain, splitValid, splitTest} }
 
-// Dataset is a log in parts. Items are indices of Vocabulary, which holds the items of Train only; an item outside it
-// is -1 in Test where unseen items are counted.
+// Dataset is a log in parts. Items are indices of Vocabulary, which holds the items of Train; an item outside it is -1 in
+// tests where unseen items are counted.
 type Dataset struct {
 	Vocabulary *model.Vocabulary
-	Train      *model.Sessions // what the measured models are fitted on
-	Test       *model.Sessions // what they are measured on
-	TuneTrain  *model.Sessions // what models are fitted on while parameters are chosen
-	Valid      *model.Sessions // what parameters are chosen on; never part of TuneTrain
-	Split      string          // how the parts were made, in words
+	Train      *Part  // what the measured models are fitted on
+	Test       *Test  // what they are measured on
+	TuneTrain  *Part  // what models are fitted on while parameters are chosen
+	Valid      *Test  // what parameters are chosen on; nothing of it is part of TuneTrain
+	Split      string // how the parts were made, in words
 }
 
 // parts are the session numbers of each part of a log.
@@ -54,11 +53,17 @@ func SplitLog(log *Log, c Config) (*Dataset, error) {
 	default:
 		p = lastDayParts(log)
 	}
-	d := log.dataset(p, c.IncludeUnseen)
-	for name, part := range map[string]*model.Sessions{"training": d.Train, "test": d.Test} {
-		if part.Len() == 0 {
-			return nil, fmt.Errorf("the %s part is empty (split: %s)", name, d.Split)
-		}
+	t := log.take(p.roles(log), c.IncludeUnseen)
+	d := &Dataset{
+		Vocabulary: t.vocabulary, Split: p.how,
+		Train: NewPart(t.train, t.vocabulary.Len(), nil), Test: NextItem(t.test),
+		TuneTrain: NewPart(t.tuneTrain, t.vocabulary.Len(), nil), Valid: NextItem(t.valid),
+	}
+	if d.Train.Sessions.Len() == 0 {
+		return nil, fmt.Errorf("the training part is empty (split: %s)", d.Split)
+	}
+	if d.Test.Len() == 0 {
+		return nil, fmt.Errorf("the test part is empty (split: %s)", d.Split)
 	}
 	return d, nil
 }
@@ -129,60 +134,4 @@ func newestOf(sessions []int, share float64) []int {
 		n = max(n, 1)
 	}
 	return sessions[len(sessions)-n:]
-}
-
-// dataset numbers the items anew, training items first and only, and takes the sessions apart.
-func (l *Log) dataset(p parts, includeUnseen bool) *Dataset {
-	d := &Dataset{Vocabulary: model.NewVocabulary(), Split: p.how}
-	renumbered := make([]int32, l.Vocabulary.Len())
-	for i := range renumbered {
-		renumbered[i] = -1
-	}
-	for _, i := range p.train {
-		items, _ := l.Sessions.At(i)
-		for _, item := range items {
-			if renumbered[item] < 0 {
-				renumbered[item] = d.Vocabulary.Add(l.Vocabulary.ID(item))
-			}
-		}
-	}
-	d.Train = l.pick(p.train, renumbered, false, 1)
-	d.Test = l.pick(p.test, renumbered, includeUnseen, 2)
-	tuneTrain := p.train
-	if p.carved {
-		tuneTrain = p.train[:len(p.train)-len(p.valid)]
-	}
-	d.TuneTrain = l.pick(tuneTrain, renumbered, false, 1)
-	known := make([]bool, d.Vocabulary.Len())
-	for _, item := range d.TuneTrain.Items {
-		known[item] = true
-	}
-	for i, item := range renumbered {
-		if item >= 0 && !known[item] {
-			renumbered[i] = -1
-		}
-	}
-	d.Valid = l.pick(p.valid, renumbered, includeUnseen, 2)
-	return d
-}
-
-// pick copies sessions under new item numbers. Items without one are left out unless unseen ones are asked for; what
-// remains of a session must have a minimum of events.
-func (l *Log) pick(sessions []int, renumbered []int32, unseen bool, minEvents int) *model.Sessions {
-	out := &model.Sessions{}
-	var items []int32
-	var times []int64
-	for _, i := range sessions {
-		items, times = items[:0], times[:0]
-		from, at := l.Sessions.At(i)
-		for e, item := range from {
-			if to := renumbered[item]; to >= 0 || unseen {
-				items, times = append(items, to), append(times, at[e])
-			}
-		}
-		if len(items) >= minEvents {
-			out.Append(slices.Clip(items), times)
-		}
-	}
-	return out
 }

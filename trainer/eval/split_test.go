@@ -30,7 +30,22 @@ func split(t *testing.T, l *Log, c Config) *Dataset {
 }
 
 func sizes(d *Dataset) [4]int {
-	return [4]int{d.Train.Len(), d.TuneTrain.Len(), d.Valid.Len(), d.Test.Len()}
+	return [4]int{d.Train.Sessions.Len(), d.TuneTrain.Sessions.Len(), d.Valid.Groups(), d.Test.Groups()}
+}
+
+// told returns the items of a test in the order in which they are wanted, and before them what each group begins with.
+func told(t *Test) []int32 {
+	var out []int32
+	for g := range t.Groups() {
+		first := true
+		for c := range t.Group(g) {
+			if first {
+				out = append(out, c.Query.Items...)
+			}
+			out, first = append(out, c.Wanted...), false
+		}
+	}
+	return out
 }
 
 func TestGivenSplitIsKept(t *testing.T) {
@@ -40,8 +55,8 @@ func TestGivenSplitIsKept(t *testing.T) {
 	if got := sizes(d); got != [4]int{2, 2, 1, 1} {
 		t.Errorf("train, tune train, valid, test: %v", got)
 	}
-	if !slices.Equal(d.Train.Times, []int64{1, 2, 3, 4}) {
-		t.Errorf("training times %v: the validation part is no training part", d.Train.Times)
+	if !slices.Equal(d.Train.Sessions.Times, []int64{1, 2, 3, 4}) {
+		t.Errorf("training times %v: the validation part is no training part", d.Train.Sessions.Times)
 	}
 }
 
@@ -56,8 +71,8 @@ func TestGivenSplitWithoutValidationTakesTheNewestTenth(t *testing.T) {
 	if got := sizes(d); got != [4]int{20, 18, 2, 1} {
 		t.Errorf("train, tune train, valid, test: %v", got)
 	}
-	if d.Valid.Times[0] != 189 || d.TuneTrain.Newest() != 180 {
-		t.Errorf("validation begins at %d, tuning learns up to %d", d.Valid.Times[0], d.TuneTrain.Newest())
+	if asked(d.Valid)[0] != 189 || d.TuneTrain.Sessions.Newest() != 180 {
+		t.Errorf("validation begins at %d, tuning learns up to %d", asked(d.Valid)[0], d.TuneTrain.Sessions.Newest())
 	}
 }
 
@@ -67,8 +82,8 @@ func TestLastDayIsTheTest(t *testing.T) {
 	if got := sizes(d); got != [4]int{5, 3, 2, 2} {
 		t.Errorf("train, tune train, valid, test: %v", got)
 	}
-	if d.Test.Times[1] != last-dayMillis+1 {
-		t.Errorf("the test begins with a session that ends at %d", d.Test.Times[1])
+	if asked(d.Test)[0] != last-dayMillis {
+		t.Errorf("the test begins with a session that asks at %d", asked(d.Test)[0])
 	}
 }
 
@@ -108,15 +123,15 @@ func TestUnseenItemsStayOutUnlessAsked(t *testing.T) {
 		return i
 	}
 	want := []int32{at("a"), at("b"), at("late")}
-	if d.Test.Len() != 1 || !slices.Equal(d.Test.Items, want) {
-		t.Errorf("test items %v of %d sessions, want %v of 1", d.Test.Items, d.Test.Len(), want)
+	if d.Test.Groups() != 1 || !slices.Equal(told(d.Test), want) {
+		t.Errorf("test items %v of %d sessions, want %v of 1", told(d.Test), d.Test.Groups(), want)
 	}
-	if d.Valid.Len() != 0 {
-		t.Errorf("validation keeps %v, but late was not learned from what tuning learns from", d.Valid.Items)
+	if d.Valid.Groups() != 0 {
+		t.Errorf("validation keeps %v, but late was not learned from what tuning learns from", told(d.Valid))
 	}
 	d = split(t, l, Config{IncludeUnseen: true})
-	if want := []int32{at("a"), -1, at("b"), at("late"), -1, at("a")}; !slices.Equal(d.Test.Items, want) {
-		t.Errorf("with unseen items: test %v, want %v", d.Test.Items, want)
+	if want := []int32{at("a"), -1, at("b"), at("late"), at("a")}; !slices.Equal(told(d.Test), want) {
+		t.Errorf("with unseen items: test %v, want %v", told(d.Test), want)
 	}
 }
 

@@ -49,35 +49,25 @@ type trial struct {
 	value float64
 }
 
-// objective is what tuning maximises: the mean of HR and MRR, so that one setting does well in both. MRR alone, or NDCG
-// which follows it, prefers settings that put little but the nearest item into the list.
-func objective(depth int) Metric {
-	hr, mrr := HR(depth), MRR(depth)
-	return Metric{
-		Name: "mean of " + hr.Name + " and " + mrr.Name,
-		Of:   func(p Prediction) float64 { return (hr.Of(p) + mrr.Of(p)) / 2 },
-	}
-}
-
-// tune searches a space and returns the best configuration on the validation sessions. The same input and seed choose
+// tune searches a space and returns the best configuration on the validation part. The same input and seed choose
 // the same one, whatever the number of workers.
-func tune[C any](ctx context.Context, s *space[C], valid *model.Sessions, o tuneOptions) (C, *Tuning, error) {
+func tune[C any](ctx context.Context, s *space[C], valid *Test, o tuneOptions) (C, *Tuning, error) {
 	rng := rand.New(rand.NewPCG(o.seed, 1))
 	search := &searcher[C]{space: s, options: o, rng: rng, tried: map[string]bool{}}
-	sample := sampleSessions(valid, samplePredictions, rng)
+	sample := valid.sample(samplePredictions, rng)
 	if err := search.explore(ctx, sample); err != nil {
 		return s.base, nil, err
 	}
-	final := sampleSessions(valid, finalPredictions, rng)
+	final := valid.sample(finalPredictions, rng)
 	best := search.best(finalists)
-	if final.Events() > sample.Events() {
+	if final.Len() > sample.Len() {
 		if err := search.measure(ctx, best, final); err != nil {
 			return s.base, nil, err
 		}
 		sortTrials(best)
 	}
 	report := &Tuning{
-		Objective: objective(o.depth).Name, Examples: final.Events() - final.Len(), Trials: len(search.done),
+		Objective: valid.Objective(o.depth).Name, Examples: final.Len(), Trials: len(search.done),
 		Value: best[0].value, Grid: s.grid(),
 	}
 	return s.at(best[0].at), report, nil
@@ -92,7 +82,7 @@ type searcher[C any] struct {
 }
 
 // explore spends the trials: every point of a small grid, else random points and then rounds near the best.
-func (s *searcher[C]) explore(ctx context.Context, sample *model.Sessions) error {
+func (s *searcher[C]) explore(ctx context.Context, sample *Test) error {
 	if size := s.space.size(); size <= s.options.trials {
 		var all []trial
 		for n := range size {
@@ -135,7 +125,7 @@ func (s *searcher[C]) draw(n int, next func(*rand.Rand) point) []trial {
 	return out
 }
 
-func (s *searcher[C]) round(ctx context.Context, batch []trial, sample *model.Sessions) error {
+func (s *searcher[C]) round(ctx context.Context, batch []trial, sample *Test) error {
 	if err := s.measure(ctx, batch, sample); err != nil {
 		return err
 	}
@@ -148,7 +138,7 @@ func (s *searcher[C]) round(ctx context.Context, batch []trial, sample *model.Se
 func (s *searcher[C]) best(n int) []trial { return slices.Clone(s.done[:min(n, len(s.done))]) }
 
 // measure fills in the values of a batch, some settings at a time.
-func (s *searcher[C]) measure(ctx context.Context, batch []trial, sessions *model.Sessions) error {
+func (s *searcher[C]) measure(ctx context.Context, batch []trial, test *Test) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(s.options.workers)
 	for i := range batch {
@@ -157,7 +147,7 @@ func (s *searcher[C]) measure(ctx context.Context, batch []trial, sessions *mode
 			if err != nil {
 				return fmt.Errorf("tune: %w", err)
 			}
-			value, err := reach(ctx, scorer, sessions, s.options.depth)
+			value, err := reach(ctx, scorer, test, s.options.depth)
 			if err != nil {
 				return err
 			}
@@ -169,9 +159,9 @@ func (s *searcher[C]) measure(ctx context.Context, batch []trial, sessions *mode
 }
 
 // reach is the value of the objective that a scorer reaches.
-func reach(ctx context.Context, scorer model.Scorer, sessions *model.Sessions, depth int) (float64, error) {
-	metric := objective(depth)
-	outcome, err := NextItem(ctx, scorer, sessions, depth, []Metric{metric})
+func reach(ctx context.Context, scorer model.Scorer, test *Test, depth int) (float64, error) {
+	metric := test.Objective(depth)
+	outcome, err := Measure(ctx, scorer, test, depth, []Metric{metric})
 	if err != nil {
 		return 0, err
 	}
@@ -190,25 +180,4 @@ func sortTrials(trials []trial) {
 		}
 		return slices.Compare(a.at, b.at)
 	})
-}
-
-// sampleSessions returns whole sessions with at most n predictions in all, drawn without replacement, in their order.
-func sampleSessions(from *model.Sessions, n int, rng *rand.Rand) *model.Sessions {
-	if from.Events()-from.Len() <= n {
-		return from
-	}
-	var chosen []int
-	for _, i := range rng.Perm(from.Len()) {
-		items, _ := from.At(i)
-		if n -= max(len(items)-1, 0); n < 0 {
-			break
-		}
-		chosen = append(chosen, i)
-	}
-	slices.Sort(chosen)
-	out := &model.Sessions{}
-	for _, i := range chosen {
-		out.Append(from.At(i))
-	}
-	return out
 }

@@ -2,7 +2,6 @@ package eval
 
 import (
 	"context"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/millrace/millrace/internal/model"
@@ -45,12 +44,12 @@ func dialSpace(values int) *space[dials] {
 	}
 }
 
-func zeros(sessions int) *model.Sessions {
+func zeros(sessions int) *Test {
 	s := &model.Sessions{}
 	for range sessions {
 		s.Append([]int32{0, 0, 0}, []int64{1, 2, 3})
 	}
-	return s
+	return NextItem(s)
 }
 
 func TestTuneFindsTheBestOfASmallGrid(t *testing.T) {
@@ -79,24 +78,5 @@ func TestTuneNarrowsInALargeGrid(t *testing.T) {
 	again, _, err := tune(context.Background(), dialSpace(30), zeros(3), options)
 	if err != nil || again != got {
 		t.Errorf("with one worker: %+v, %v; the choice must not depend on it", again, err)
-	}
-}
-
-func TestSampleDrawsWholeSessionsWithinItsBound(t *testing.T) {
-	all := &model.Sessions{}
-	for i := range int64(100) {
-		all.Append([]int32{1, 2, 3}, []int64{i, i, i})
-	}
-	got := sampleSessions(all, 50, rand.New(rand.NewPCG(1, 1)))
-	if got.Len() != 25 || got.Events() != 75 {
-		t.Fatalf("%d sessions of %d events, want 25 of 75", got.Len(), got.Events())
-	}
-	for i := 3; i < len(got.Times); i += 3 {
-		if got.Times[i] <= got.Times[i-3] {
-			t.Errorf("session %d is out of order or drawn twice", i/3)
-		}
-	}
-	if whole := sampleSessions(all, 200, rand.New(rand.NewPCG(1, 1))); whole != all {
-		t.Error("a part that fits was sampled")
 	}
 }

@@ -1,0 +1,127 @@
+package eval
+
+import (
+	"iter"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/millrace/millrace/internal/model"
+)
+
+// Case is one request with what a good answer to it holds.
+type Case struct {
+	Query  model.Query
+	Wanted []int32  // the relevant items, each once; -1 is an item that no model knows, which is always missed
+	Labels []uint16 // the slices that the case belongs to, as indices of Test.Labels
+}
+
+// Test is a list of cases in groups. Cases of one group, a session or a visitor, are not independent of each other: groups
+// are what samples and intervals draw. Cases are made while they are walked through, so that a test costs little memory,
+// and may be walked by several goroutines at once. The zero value has no case.
+type Test struct {
+	Unit      string                 // what a group is, such as "session"
+	Objective func(depth int) Metric // what tuning maximises on such a test
+	Labels    []string               // names of the slices of its cases
+
+	counts []int                         // cases by group
+	groups []int                         // what at calls each group
+	at     func(group int, yield yields) // calls yield with each case of a group
+}
+
+type yields = func(*Case) bool
+
+// Units of a test.
+const (
+	UnitSession = "session"
+	UnitUser    = "user"
+)
+
+// newTest makes the test whose group g has counts[g] cases, which at yields in their order. A case is only read until
+// yield returns.
+func newTest(unit string, objective func(int) Metric, counts []int, at func(group int, yield yields)) *Test {
+	groups := make([]int, len(counts))
+	for g := range groups {
+		groups[g] = g
+	}
+	return &Test{Unit: unit, Objective: objective, counts: counts, groups: groups, at: at}
+}
+
+// Len returns how many cases there are.
+func (t *Test) Len() int {
+	n := 0
+	for _, count := range t.counts {
+		n += count
+	}
+	return n
+}
+
+// Groups returns how many groups there are, those without a case counted too.
+func (t *Test) Groups() int { return len(t.counts) }
+
+// Group walks through the cases of group g in their order. A case is valid until the next one.
+func (t *Test) Group(g int) iter.Seq[*Case] {
+	return func(yield func(*Case) bool) { t.at(t.groups[g], yield) }
+}
+
+// Pick returns the test of some groups, in the order given.
+func (t *Test) Pick(groups []int) *Test {
+	out := *t
+	out.counts, out.groups = make([]int, len(groups)), make([]int, len(groups))
+	for i, g := range groups {
+		out.counts[i], out.groups[i] = t.counts[g], t.groups[g]
+	}
+	return &out
+}
+
+// After returns the test of the groups whose first case asks after a time in Unix milliseconds.
+func (t *Test) After(ms int64) *Test {
+	var kept []int
+	for g := range t.Groups() {
+		for c := range t.Group(g) {
+			if c.Query.Now.UnixMilli() > ms {
+				kept = append(kept, g)
+			}
+			break
+		}
+	}
+	return t.Pick(kept)
+}
+
+// newest returns the test of the last groups with at most n cases.
+func (t *Test) newest(n int) *Test {
+	from := t.Groups()
+	for from > 0 {
+		if n -= t.counts[from-1]; n < 0 {
+			break
+		}
+		from--
+	}
+	return t.Pick(upTo(from, t.Groups()))
+}
+
+// first returns the test of the first n groups.
+func (t *Test) first(n int) *Test { return t.Pick(upTo(0, min(n, t.Groups()))) }
+
+func upTo(from, to int) []int {
+	out := make([]int, 0, to-from)
+	for i := from; i < to; i++ {
+		out = append(out, i)
+	}
+	return out
+}
+
+// sample returns whole groups with at most n cases in all, drawn without replacement, in their order.
+func (t *Test) sample(n int, rng *rand.Rand) *Test {
+	if t.Len() <= n {
+		return t
+	}
+	var chosen []int
+	for _, g := range rng.Perm(t.Groups()) {
+		if n -= t.counts[g]; n < 0 {
+			break
+		}
+		chosen = append(chosen, g)
+	}
+	slices.Sort(chosen)
+	return t.Pick(chosen)
+}

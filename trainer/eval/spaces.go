@@ -1,0 +1,97 @@
+package eval
+
+import (
+	"time"
+
+	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/popularity"
+	"github.com/millrace/millrace/internal/model/transitions"
+	"github.com/millrace/millrace/internal/model/vmisknn"
+)
+
+// tiny is a scale so small that only the nearest position counts.
+const tiny = 1e-5
+
+// The day is the unit of the half-lives below.
+const day = 24 * time.Hour
+
+func popularitySpace(*Part, settled) family[popularity.Config] {
+	type C = popularity.Config
+	return family[C]{
+		repeats: func(c *C) *model.RepeatPolicy { return &c.Repeats },
+		space: space[C]{base: popularity.Default(), axes: []axis[C]{
+			over("half_life_ns", func(c *C) *time.Duration { return &c.HalfLife }, 0, time.Hour, day/4, day, 3*day, 7*day, 14*day, 30*day),
+			over(axisRepeats, func(c *C) *model.RepeatPolicy { return &c.Repeats }, model.RepeatPolicies()...),
+		}},
+		prepare: func(train *Part) (func(C) (model.Scorer, error), error) {
+			return func(c C) (model.Scorer, error) { return popularity.Fit(c, train.Sessions, train.NumItems, nil) }, nil
+		},
+	}
+}
+
+func transitionsSpace(*Part, settled) family[transitions.Config] {
+	type C = transitions.Config
+	return family[C]{
+		repeats: func(c *C) *model.RepeatPolicy { return &c.Repeats },
+		space: space[C]{base: transitions.Default(), axes: []axis[C]{
+			over("gap_decay", func(c *C) *float64 { return &c.GapDecay }, 0.4, 0.6, 0.8, 0.9),
+			over("backward", func(c *C) *float64 { return &c.Backward }, 0, 0.25, 0.5, 1),
+			over("history_decay", func(c *C) *float64 { return &c.HistoryDecay }, 0.2, 0.35, 0.5, 0.7, 0.85),
+			over("half_life_ns", func(c *C) *time.Duration { return &c.HalfLife }, 0, 3*day, 7*day, 14*day, 30*day, 90*day),
+			over(axisRepeats, func(c *C) *model.RepeatPolicy { return &c.Repeats }, model.RepeatPolicies()...),
+		}},
+		prepare: func(train *Part) (func(C) (model.Scorer, error), error) {
+			return func(c C) (model.Scorer, error) { return transitions.Fit(c, train.Sessions, train.NumItems) }, nil
+		},
+	}
+}
+
+func vmisSpace(*Part, settled) family[vmisknn.Config] {
+	type C = vmisknn.Config
+	return family[C]{
+		repeats: knnRepeats,
+		space: space[C]{base: vmisknn.Default(vmisknn.VMIS), axes: append(knnAxes(),
+			over("decay", func(c *C) *vmisknn.Decay { return &c.Decay }, vmisknn.Decays()...),
+		)},
+		prepare: shareIndex,
+	}
+}
+
+// vstanSpace scales the position weights by the mean session length, as their authors do.
+func vstanSpace(train *Part, _ settled) family[vmisknn.Config] {
+	type C = vmisknn.Config
+	length := float64(train.Sessions.Events()) / float64(max(train.Sessions.Len(), 1))
+	scales := []float64{tiny, length / 8, length / 4, length / 2, length, 2 * length}
+	return family[C]{
+		repeats: knnRepeats,
+		space: space[C]{base: vmisknn.Default(vmisknn.VSTAN), axes: append(knnAxes(),
+			over("spw", func(c *C) *float64 { return &c.SPW }, scales...),
+			over("ipw", func(c *C) *float64 { return &c.IPW }, scales...),
+			over("inh", func(c *C) *float64 { return &c.INH }, scales...),
+			over("snh_days", func(c *C) *float64 { return &c.SNH }, 2.5, 5, 10, 20, 40, 80, 100),
+		)},
+		prepare: shareIndex,
+	}
+}
+
+func knnRepeats(c *vmisknn.Config) *model.RepeatPolicy { return &c.Repeats }
+
+func knnAxes() []axis[vmisknn.Config] {
+	type C = vmisknn.Config
+	return []axis[C]{
+		over("m", func(c *C) *int { return &c.M }, 100, 250, 500, 1000, 1500, 2500),
+		over("k", func(c *C) *int { return &c.K }, 50, 100, 200, 500, 1000, 2000),
+		over("last_items", func(c *C) *int { return &c.LastItems }, 1, 2, 3, 5, 10, 20),
+		over("idf_weight", func(c *C) *float64 { return &c.IDFWeight }, 0, 0.5, 1, 2, 5, 10),
+		over(axisRepeats, func(c *C) *model.RepeatPolicy { return &c.Repeats }, model.RepeatPolicies()...),
+	}
+}
+
+// shareIndex builds one index for all settings.
+func shareIndex(train *Part) (func(vmisknn.Config) (model.Scorer, error), error) {
+	index, err := vmisknn.BuildIndex(train.Sessions, train.NumItems)
+	if err != nil {
+		return nil, err
+	}
+	return func(c vmisknn.Config) (model.Scorer, error) { return vmisknn.New(c, index) }, nil
+}
