@@ -135,9 +135,59 @@ func TestCategoriesAreThoseOfTheNewestEvent(t *testing.T) {
 		with(view("b", "x", testStart.Add(2*time.Minute)), "shoes", "boots"),
 		with(view("b", "x", testStart), "old"),
 		view("b", "x", testStart.Add(3*time.Minute)), view("b", "y", testStart))
-	got := d.categoriesOf(d.log.Vocabulary)
+	got := categoriesOf(d.itemsOf(d.log.Vocabulary))
 	if !slices.Equal(got[0], []string{"shoes", "boots"}) || len(got[1]) != 0 {
 		t.Fatalf("categories are %v", got)
+	}
+}
+
+// A visitor's sessions belong together, whatever they did with an item weighs once, and their device is their segment.
+func TestSessionsKeepTheirVisitorAndWeights(t *testing.T) {
+	at := func(minutes int) time.Time { return testStart.Add(time.Duration(minutes) * time.Minute) }
+	with := func(i Interaction, change func(*Interaction)) Interaction { change(&i); return i }
+	device := func(name string) func(*Interaction) { return func(i *Interaction) { i.Device = name } }
+	d := read(t, Config{},
+		with(view("late", "x", at(50)), device("desktop")), with(view("late", "y", at(51)), device("mobile")),
+		view("b", "x", at(0)), view("b", "y", at(1)), of(event.AddToCart, view("b", "", at(2)), "x"), of(event.Purchase, view("b", "", at(3)), "x", "z"),
+		view("b", "z", at(200)),
+		with(view("b", "y", at(300)), func(i *Interaction) { i.Personalized = false }))
+	var got []string
+	for i := range d.log.Sessions.Len() {
+		s := d.log.Sessions.Session(i)
+		line := fmt.Sprintf("%d %q", s.User, s.Segment)
+		for e, item := range s.Items {
+			line += fmt.Sprintf(" %s:%g", d.log.Vocabulary.ID(item), s.Weights[e])
+		}
+		got = append(got, line)
+	}
+	want := []string{`0 "" x:5 y:1 z:5`, `1 "mobile" x:1 y:1`, `0 "" z:1`, `-1 "" y:1`}
+	if !slices.Equal(got, want) {
+		t.Errorf("sessions are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// The catalogue knows items that nobody has met, and knows better than events what an item is.
+func TestTheCatalogueAddsItems(t *testing.T) {
+	seen := view("b", "x", testStart)
+	seen.Items[0].Name, seen.Items[0].Categories = "from an event", []string{"heard"}
+	heard := view("b", "y", testStart.Add(time.Second))
+	heard.Items[0].Name, heard.Items[0].Brand = "Y", "Acme"
+	cfg, err := Config{Site: testSite}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := readDataset(t.Context(), cfg, &sliceSource{events: []Interaction{seen, heard}, catalogue: []event.CatalogueItem{
+		{ItemID: "x", Title: "X", Categories: []string{"shoes"}}, {ItemID: "new", Title: "N", Categories: []string{"boots"}},
+	}}, func(int64) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, it := range d.itemsOf(d.log.Vocabulary) {
+		got = append(got, fmt.Sprint(it.ItemID, it.Title, it.Brand, it.Categories))
+	}
+	if want := []string{"newN[boots]", "xX[shoes]", "yYAcme[]"}; !slices.Equal(got, want) {
+		t.Errorf("items are %q, want %q", got, want)
 	}
 }
 

@@ -117,8 +117,8 @@ func fitModels(ctx context.Context, p params, sessions *model.Sessions, v *model
 func longerThanOne(sessions *model.Sessions) *model.Sessions {
 	out := &model.Sessions{}
 	for i := range sessions.Len() {
-		if items, times := sessions.At(i); len(items) > 1 {
-			out.Append(items, times)
+		if one := sessions.Session(i); len(one.Items) > 1 {
+			out.Add(one)
 		}
 	}
 	return out

@@ -11,6 +11,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/internal/event"
@@ -30,14 +32,19 @@ const (
 	// MinPredictions is how many predictions the test must make for its figures to decide anything.
 	MinPredictions = eval.MinPredictions
 
+	// maxWeight bounds what an event counts for: beyond it one purchase would drown all that was looked at.
+	maxWeight = 1000
+
 	// MetricDepth is the length of the lists that are measured.
 	MetricDepth = 20
 )
 
-// DefaultTypes lists the events that tell what visitors want. Impressions (view_item_list) are not among them: they tell
-// what the shop wants.
-func DefaultTypes() []string {
-	return []string{event.ViewItem, event.SelectItem, event.AddToCart, event.AddToWishlist, event.Purchase, event.RateItem}
+// DefaultWeights says which events tell what visitors want, and how much each counts for. Impressions (view_item_list) are not
+// among them: they tell what the shop wants.
+func DefaultWeights() map[string]float64 {
+	return map[string]float64{
+		event.ViewItem: 1, event.SelectItem: 1, event.RateItem: 1, event.AddToWishlist: 2, event.AddToCart: 3, event.Purchase: 5,
+	}
 }
 
 // Config is one training. The zero value of every field but Site means its default.
@@ -45,8 +52,9 @@ type Config struct {
 	Site string `json:"site"`
 	// Window is how far back from the newest event the training reads.
 	Window time.Duration `json:"window_ns,omitempty"`
-	// Types are the event types that count as interactions.
-	Types []string `json:"types,omitempty"`
+	// Weights are what an event of a type counts for, as an interaction with its items; types that are not named, or count 0,
+	// do not count. A weight changes how popular an item is and how sure a visitor's taste is, never what comes after what.
+	Weights map[string]float64 `json:"weights,omitempty"`
 	// Seed drives everything random: the search for parameters and the bootstrap.
 	Seed uint64 `json:"seed,omitempty"`
 	// TuneTrials is how many settings of a model are tried on the validation part; 0 keeps the champion's parameters,
@@ -59,17 +67,26 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Window == 0 {
 		c.Window = DefaultWindow
 	}
-	if len(c.Types) == 0 {
-		c.Types = DefaultTypes()
+	if len(c.Weights) == 0 {
+		c.Weights = DefaultWeights()
 	}
 	const maxTypes = 100 // a type's number is kept in a byte
+	counted := 0
+	for name, weight := range c.Weights {
+		if !(weight >= 0 && weight <= maxWeight) {
+			return c, fmt.Errorf("event type %s counts %g, must be 0 to %d", name, weight, maxWeight)
+		}
+		if weight > 0 {
+			counted++
+		}
+	}
 	switch {
 	case c.Window < 0:
 		return c, fmt.Errorf("training window %s is negative", c.Window)
 	case c.TuneTrials < 0:
 		return c, fmt.Errorf("%d tuning trials", c.TuneTrials)
-	case len(c.Types) > maxTypes:
-		return c, fmt.Errorf("%d event types, at most %d can be trained on", len(c.Types), maxTypes)
+	case counted == 0 || counted > maxTypes:
+		return c, fmt.Errorf("%d event types count, must be 1 to %d", counted, maxTypes)
 	}
 	if err := event.CheckSite(c.Site); err != nil {
 		return c, fmt.Errorf("training site %q: %w", c.Site, err)
@@ -190,7 +207,7 @@ func (r *run) trainOn(ctx context.Context, d *dataset) (Result, error) {
 	result := Result{Rows: d.rows, Metrics: map[string]registry.Metric{}}
 	if d.sessions < MinSessions {
 		result.Reason = fmt.Sprintf("too little data: %d events hold %d sessions of two or more item interactions (%v), and at "+
-			"least %d are needed; the lists of the fallback ladder serve until then", d.rows, d.sessions, r.cfg.Types, MinSessions)
+			"least %d are needed; the lists of the fallback ladder serve until then", d.rows, d.sessions, slices.Sorted(maps.Keys(r.cfg.Weights)), MinSessions)
 		return result, nil
 	}
 	split, holdout, err := splitForGate(d)
@@ -217,7 +234,7 @@ func (r *run) trainOn(ctx context.Context, d *dataset) (Result, error) {
 		return Result{}, err
 	}
 	r.at(stageRefit, 0.75, "fitting on all %d sessions", d.log.Sessions.Len())
-	final, err := fitModels(ctx, params, d.log.Sessions, d.log.Vocabulary, d.categoriesOf(d.log.Vocabulary))
+	final, err := fitModels(ctx, params, d.log.Sessions, d.log.Vocabulary, categoriesOf(d.itemsOf(d.log.Vocabulary)))
 	if err != nil {
 		return Result{}, err
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/model"
 	"github.com/millrace/millrace/internal/model/vmisknn"
 	"github.com/millrace/millrace/internal/objstore"
@@ -280,7 +281,8 @@ func TestBadConfig(t *testing.T) {
 		"no site":         {},
 		"negative window": {Site: testSite, Window: -1},
 		"negative trials": {Site: testSite, TuneTrials: -1},
-		"too many types":  {Site: testSite, Types: make([]string, 101)},
+		"no type counts":  {Site: testSite, Weights: map[string]float64{event.ViewItem: 0}},
+		"negative weight": {Site: testSite, Weights: map[string]float64{event.ViewItem: -1}},
 	} {
 		if _, err := Run(t.Context(), cfg, deps); err == nil {
 			t.Errorf("%s was accepted", name)

@@ -41,17 +41,17 @@ func Fit(cfg Config, sessions *model.Sessions, numItems int, categories [][]stri
 	return m, nil
 }
 
-// decayed counts the clicks of each item as seen at the newest event.
+// decayed counts the clicks of each item as seen at the newest event, each by its weight.
 func decayed(sessions *model.Sessions, numItems int, halfLife time.Duration) []float64 {
 	counts := make([]float64, numItems)
 	now := sessions.Newest()
 	for i, item := range sessions.Items {
 		if halfLife == 0 {
-			counts[item]++
+			counts[item] += float64(sessions.Weight(i))
 			continue
 		}
 		age := time.Duration(now-sessions.Times[i]) * time.Millisecond
-		counts[item] += math.Exp2(-float64(age) / float64(halfLife))
+		counts[item] += float64(sessions.Weight(i)) * math.Exp2(-float64(age)/float64(halfLife))
 	}
 	return counts
 }

@@ -175,3 +175,17 @@ func TestEmptyModelAnswersNothing(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+func TestWeightsCount(t *testing.T) {
+	s := &model.Sessions{}
+	s.Add(model.Session{Items: []int32{0, 0, 1}, Times: []int64{1, 2, 3}, Weights: []float32{1, 1, 5}, User: model.NoUser})
+	cfg := Default()
+	cfg.HalfLife = 0
+	m, err := Fit(cfg, s, 2, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := m.Score(nil, model.Query{}, 2); len(got) != 2 || got[0].Item != 1 || got[0].Score != 5 || got[1].Score != 2 {
+		t.Errorf("ranking %v", got)
+	}
+}
