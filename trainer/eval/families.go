@@ -2,6 +2,8 @@ package eval
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 
 	"github.com/millrace/millrace/internal/model"
 	"github.com/millrace/millrace/internal/model/popularity"
@@ -26,6 +28,7 @@ func families() []entry {
 		define(ModelTransitions, 8, transitionsSpace), // every trial fits anew, which costs as much as thousands of queries
 		define(ModelVMIS, 1, vmisSpace),
 		define(ModelVSTAN, 1, vstanSpace),
+		{name: ModelBlend, choose: chooseBlend}, // of those before it
 	}
 }
 
@@ -41,37 +44,45 @@ func Models() []string {
 // entry is a family whatever the type of its configuration.
 type entry struct {
 	name string
-	// choose settles the parameters on the validation part, all of them if search is set and else only the repeat policy, and
-	// fits them on the training part.
-	choose func(ctx context.Context, d *Dataset, earlier settled, search bool, o tuneOptions) (*fitted, error)
+	// choose settles the parameters on the validation part, all of them if a search is asked for and else only the repeat policy,
+	// and fits them on the training part.
+	choose func(ctx context.Context, d *Dataset, earlier settled, o tuneOptions) (*fitted, error)
 }
 
 func define[C any](name string, share int, open func(train *Part, earlier settled) family[C]) entry {
-	return entry{name: name, choose: func(ctx context.Context, d *Dataset, earlier settled, search bool, o tuneOptions) (*fitted, error) {
+	return entry{name: name, choose: func(ctx context.Context, d *Dataset, earlier settled, o tuneOptions) (*fitted, error) {
 		o.trials = max(o.trials/share, 1)
-		return open(d.TuneTrain, earlier).choose(ctx, d, search, o)
+		f := open(d.TuneTrain, earlier)
+		if o.base != nil {
+			if err := json.Unmarshal(o.base, &f.base); err != nil {
+				return nil, fmt.Errorf("read the parameters to begin with: %w", err)
+			}
+		}
+		return f.choose(ctx, d, o)
 	}}
 }
 
 // fitted is a model ready to be measured.
 type fitted struct {
-	scorer  model.Scorer
-	fit     func(train *Part) (model.Scorer, error) // fits the same parameters on another part
-	params  any                                     // its configuration
-	repeats model.RepeatPolicy
-	tuning  *Tuning // nil when the validation part was too small to choose even the repeat policy on
-	seconds float64 // of the fit with these parameters, tuning not counted
+	scorer model.Scorer
+	fit    func(train *Part) (model.Scorer, error) // fits the same parameters on another part
+	// rehearsed is the model as fitted on TuneTrain, for what is made of its answers on the validation part.
+	rehearsed func() (model.Scorer, error)
+	params    any // its configuration
+	repeats   model.RepeatPolicy
+	tuning    *Tuning // nil when the validation part was too small to choose even the repeat policy on
+	seconds   float64 // of the fit with these parameters, tuning not counted
 }
 
 // settled are the models of a run whose parameters are chosen, by name.
 type settled map[string]*fitted
 
-// fitModel chooses the parameters of a model and fits it.
-func fitModel(ctx context.Context, name string, d *Dataset, earlier settled, c Config) (*fitted, error) {
-	o := tuneOptions{trials: c.Trials, workers: c.Workers, depth: c.K[len(c.K)-1], seed: c.Seed}
+// fitModel chooses the parameters of a model and fits it. base are parameters to begin with; nil for the defaults.
+func fitModel(ctx context.Context, name string, d *Dataset, earlier settled, c Config, base json.RawMessage) (*fitted, error) {
+	o := tuneOptions{search: c.Tune, base: base, trials: c.Trials, workers: c.Workers, depth: c.K[len(c.K)-1], seed: c.Seed}
 	for _, f := range families() {
 		if f.name == name {
-			return f.choose(ctx, d, earlier, c.Tune, o)
+			return f.choose(ctx, d, earlier, o)
 		}
 	}
 	return nil, usagef("model %q is not known", name)

@@ -22,15 +22,16 @@ type family[C any] struct {
 
 // choose settles the parameters: by search over the space, or the defaults with the repeat policy that the validation
 // part asks for. Then it fits.
-func (f family[C]) choose(ctx context.Context, d *Dataset, search bool, o tuneOptions) (*fitted, error) {
-	if search && d.Valid.Len() == 0 {
+func (f family[C]) choose(ctx context.Context, d *Dataset, o tuneOptions) (*fitted, error) {
+	if o.search && d.Valid.Len() == 0 {
 		return nil, fmt.Errorf("tune: the validation part is empty (split: %s)", d.Split)
 	}
-	chosen, tuning, err := f.settle(ctx, d, search, o)
+	out, chosen, err := f.settle(ctx, d, o)
 	if err != nil {
 		return nil, err
 	}
-	fit := func(train *Part) (model.Scorer, error) {
+	out.params, out.repeats = chosen, *f.repeats(&chosen)
+	out.fit = func(train *Part) (model.Scorer, error) {
 		fit, err := f.prepare(train)
 		if err != nil {
 			return nil, fmt.Errorf("fit: %w", err)
@@ -41,46 +42,47 @@ func (f family[C]) choose(ctx context.Context, d *Dataset, search bool, o tuneOp
 		}
 		return scorer, nil
 	}
+	if out.rehearsed == nil {
+		out.rehearsed = func() (model.Scorer, error) { return out.fit(d.TuneTrain) }
+	}
 	began := time.Now()
-	scorer, err := fit(d.Train)
-	if err != nil {
+	if out.scorer, err = out.fit(d.Train); err != nil {
 		return nil, err
 	}
-	return &fitted{
-		scorer: scorer, fit: fit, params: chosen, repeats: *f.repeats(&chosen), tuning: tuning, seconds: time.Since(began).Seconds(),
-	}, nil
+	out.seconds = time.Since(began).Seconds()
+	return out, nil
 }
 
 // settle fits on TuneTrain and decides on Valid; neither holds anything of the test.
-func (f family[C]) settle(ctx context.Context, d *Dataset, search bool, o tuneOptions) (C, *Tuning, error) {
-	chosen := f.base
+func (f family[C]) settle(ctx context.Context, d *Dataset, o tuneOptions) (*fitted, C, error) {
 	if d.Valid.Len() == 0 {
-		return chosen, nil, nil
+		return &fitted{}, f.base, nil
 	}
 	fit, err := f.prepare(d.TuneTrain)
 	if err != nil {
-		return chosen, nil, err
+		return nil, f.base, err
 	}
 	f.fit = fit
-	standing, tuning, err := f.standStill(ctx, d.Valid, o.depth)
-	if err != nil || !search {
-		return standing, tuning, err
+	out, standing, err := f.standStill(ctx, d.Valid, o.depth)
+	if err != nil || !o.search {
+		return out, standing, err
 	}
 	found, tuning, err := tune(ctx, &f.space, d.Valid, o)
 	if err != nil {
-		return chosen, nil, err
+		return nil, f.base, err
 	}
 	// A search of few trials may find less than the defaults already have; it must not cost anything.
 	values := [2]float64{}
 	for i, c := range []C{standing, found} {
 		if values[i], err = f.value(ctx, c, d.Valid.newest(finalPredictions), o.depth); err != nil {
-			return chosen, nil, err
+			return nil, f.base, err
 		}
 	}
 	if values[0] > values[1] {
-		found, tuning.Value = standing, values[0]
+		tuning.Value = values[0]
+		return &fitted{tuning: tuning, rehearsed: out.rehearsed}, standing, nil
 	}
-	return found, tuning, nil
+	return &fitted{tuning: tuning, rehearsed: func() (model.Scorer, error) { return fit(found) }}, found, nil
 }
 
 // value is the objective of one setting.
@@ -93,16 +95,17 @@ func (f family[C]) value(ctx context.Context, c C, test *Test, depth int) (float
 }
 
 // standStill is the defaults with the repeat policy that the validation part asks for.
-func (f family[C]) standStill(ctx context.Context, valid *Test, depth int) (C, *Tuning, error) {
+func (f family[C]) standStill(ctx context.Context, valid *Test, depth int) (*fitted, C, error) {
 	chosen := f.base
 	policy := f.repeats(&chosen)
 	present := *policy
 	*policy = model.RepeatsAllowed
 	scorer, err := f.fit(chosen)
 	if err != nil {
-		return chosen, nil, fmt.Errorf("choose repeat policy: fit: %w", err)
+		return nil, chosen, fmt.Errorf("choose repeat policy: fit: %w", err)
 	}
 	best, tuning, err := ChooseRepeats(ctx, scorer, present, valid, depth)
 	*policy = best
-	return chosen, tuning, err
+	rehearsed := func() (model.Scorer, error) { return filtered{scorer, best}, nil }
+	return &fitted{tuning: tuning, rehearsed: rehearsed}, chosen, err
 }

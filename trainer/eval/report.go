@@ -45,6 +45,8 @@ type Result struct {
 	QueryP99     float64                `json:"query_p99_us"`
 	Tuning       *Tuning                `json:"tuning,omitempty"`
 	TuneSeconds  float64                `json:"tune_seconds,omitempty"`
+	// Shares are, of a blend, what each family adds to the lists.
+	Shares map[string]float64 `json:"shares,omitempty"`
 
 	order []string // metric names as measured, for the table
 }

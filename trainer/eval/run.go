@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/blend"
 )
 
 // Run reads the data, splits it and measures the models. Errors that wrap *UsageError are the caller's to mend.
@@ -66,7 +67,7 @@ func measure(ctx context.Context, c Config, log *Log) (*Report, error) {
 
 func measureModel(ctx context.Context, name string, d *Dataset, models settled, c Config) (*Result, error) {
 	began := time.Now()
-	f, err := fitModel(ctx, name, d, models, c)
+	f, err := fitModel(ctx, name, d, models, c, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +88,9 @@ func measureModel(ctx context.Context, name string, d *Dataset, models settled, 
 	}
 	if f.tuning != nil {
 		result.TuneSeconds = tuneSeconds
+	}
+	if joined, ok := f.scorer.(*blend.Model); ok {
+		result.Shares = shares(joined, d.Test.newest(policyPredictions), depth)
 	}
 	for _, metric := range metrics {
 		i, err := outcome.Bootstrap(metric.Name, c.Seed)

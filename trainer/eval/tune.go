@@ -3,6 +3,7 @@ package eval
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -37,6 +38,8 @@ type Tuning struct {
 
 // tuneOptions bound a search.
 type tuneOptions struct {
+	search  bool            // for all parameters; otherwise only the repeat policy is chosen
+	base    json.RawMessage // parameters to begin with; nil for the defaults
 	trials  int
 	workers int
 	depth   int // list length that the objective looks at
