@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/millrace/millrace/internal/model/artifact"
+	"github.com/millrace/millrace/internal/model/rowsum"
 )
 
 // Kind names the codec of this package.
@@ -42,9 +43,9 @@ func (m *Model) Encode(w io.Writer) error {
 	}
 	out := artifact.NewWriter(w, Kind, version)
 	out.JSON(m.cfg)
-	out.Int64s(m.rows)
-	out.Int32s(m.neighbours)
-	out.Float32s(m.weights)
+	out.Int64s(m.Offsets)
+	out.Int32s(m.Items)
+	out.Float32s(m.Weights)
 	out.Float64s(m.degrees.out)
 	out.Float64s(m.degrees.in)
 	out.Int64s([]int64{m.degrees.newest})
@@ -55,10 +56,10 @@ func (m *Model) Encode(w io.Writer) error {
 // artifact.ErrCorrupt.
 func Decode(r io.Reader, numItems int) (*Model, error) {
 	in := artifact.NewReader(r, Kind, versionWithoutDegrees, version)
-	m := &Model{}
+	m := &Model{pool: rowsum.NewPool()}
 	in.JSON(&m.cfg)
-	m.rows, m.neighbours, m.weights = in.Int64s(), in.Int32s(), in.Float32s()
-	err := m.check(numItems)
+	m.Offsets, m.Items, m.Weights = in.Int64s(), in.Int32s(), in.Float32s()
+	err := m.Check(numItems, func(weight float32) bool { return weight > 0 })
 	if in.Version() == version {
 		m.degrees = &degrees{out: in.Float64s(), in: in.Float64s()}
 		if newest := in.Int64s(); len(newest) == 1 {
@@ -74,28 +75,7 @@ func Decode(r io.Reader, numItems int) (*Model, error) {
 	if err := in.Close(); err != nil {
 		return nil, fmt.Errorf("decode transitions model: %w", err)
 	}
-	m.initPool()
 	return m, nil
-}
-
-func (m *matrix) check(numItems int) error {
-	if len(m.rows) != numItems+1 || len(m.neighbours) != len(m.weights) {
-		return fmt.Errorf("%d rows, %d neighbours and %d weights for a vocabulary of %d",
-			len(m.rows)-1, len(m.neighbours), len(m.weights), numItems)
-	}
-	last := int64(0)
-	for _, end := range m.rows {
-		if end < last || end > int64(len(m.neighbours)) {
-			return errors.New("rows do not rise")
-		}
-		last = end
-	}
-	for i, item := range m.neighbours {
-		if item < 0 || int(item) >= numItems || !(m.weights[i] > 0) {
-			return fmt.Errorf("transition to item %d with weight %g", item, m.weights[i])
-		}
-	}
-	return nil
 }
 
 func (d *degrees) check(numItems int) error {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/millrace/millrace/internal/model"
 	"github.com/millrace/millrace/internal/model/artifact"
+	"github.com/millrace/millrace/internal/model/rowsum"
 )
 
 func TestCodecKeepsAnswersAndBytes(t *testing.T) {
@@ -53,7 +54,7 @@ func TestCodecKeepsAnswersAndBytes(t *testing.T) {
 func small() *Model {
 	return &Model{
 		cfg:     Default(),
-		matrix:  matrix{rows: []int64{0, 2, 3, 3}, neighbours: []int32{1, 2, 0}, weights: []float32{0.75, 0.25, 0.5}},
+		Matrix:  rowsum.Matrix{Offsets: []int64{0, 2, 3, 3}, Items: []int32{1, 2, 0}, Weights: []float32{0.75, 0.25, 0.5}},
 		degrees: &degrees{out: []float64{4, 1, 0}, in: []float64{1, 3, 1}, newest: 1_700_000_000_000},
 	}
 }
@@ -123,13 +124,13 @@ func TestModelOfTheFirstVersionAnswersAndIsNotWritten(t *testing.T) {
 
 func TestDecodeRefusesContentThatWouldBreakAQuery(t *testing.T) {
 	for name, change := range map[string]func(*Model){
-		"rows fall":        func(m *Model) { m.rows[1], m.rows[2] = 3, 2 },
-		"rows reach out":   func(m *Model) { m.rows[3] = 4 },
-		"item too high":    func(m *Model) { m.neighbours[0] = 3 },
-		"item negative":    func(m *Model) { m.neighbours[0] = -1 },
-		"weight missing":   func(m *Model) { m.weights = m.weights[:2] },
-		"weight negative":  func(m *Model) { m.weights[0] = -1 },
-		"weight zero":      func(m *Model) { m.weights[0] = 0 },
+		"rows fall":        func(m *Model) { m.Offsets[1], m.Offsets[2] = 3, 2 },
+		"rows reach out":   func(m *Model) { m.Offsets[3] = 4 },
+		"item too high":    func(m *Model) { m.Items[0] = 3 },
+		"item negative":    func(m *Model) { m.Items[0] = -1 },
+		"weight missing":   func(m *Model) { m.Weights = m.Weights[:2] },
+		"weight negative":  func(m *Model) { m.Weights[0] = -1 },
+		"weight zero":      func(m *Model) { m.Weights[0] = 0 },
 		"no settings":      func(m *Model) { m.cfg = Config{} },
 		"degree missing":   func(m *Model) { m.degrees.out = m.degrees.out[:2] },
 		"degree too many":  func(m *Model) { m.degrees.in = append(m.degrees.in, 1) },

@@ -3,36 +3,21 @@ package transitions
 import (
 	"fmt"
 	"math"
-	"sync"
 	"time"
 
 	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/rowsum"
 	"github.com/millrace/millrace/internal/topk"
 )
 
 // Model is a matrix of transitions: the weight of a pair is the sum of its occurrences, divided by the roots of how often
 // the one item is left and the other is reached.
 type Model struct {
-	cfg Config
-	matrix
-	degrees *degrees   // nil in a model of a version 1 file
-	pool    *sync.Pool // of *scratch; what lies over the model shares it
+	cfg           Config
+	rowsum.Matrix              // strongest first within a row
+	degrees       *degrees     // nil in a model of a version 1 file
+	pool          *rowsum.Pool // what lies over the model shares it
 }
-
-// matrix is sparse, by row: from item i to neighbours[rows[i]:rows[i+1]], strongest first.
-type matrix struct {
-	rows       []int64 // one more than there are items
-	neighbours []int32
-	weights    []float32
-}
-
-func (m *matrix) numItems() int { return len(m.rows) - 1 }
-
-// row returns the places of an item's pairs.
-func (m *matrix) row(item int32) (lo, hi int64) { return m.rows[item], m.rows[item+1] }
-
-// endRow ends a row at what was appended.
-func (m *matrix) endRow() { m.rows = append(m.rows, int64(len(m.neighbours))) }
 
 // degrees are the sums of all pairs that lead from and to each item, also of those that no row keeps, as of the newest
 // event (Unix milliseconds).
@@ -59,9 +44,7 @@ func Fit(cfg Config, sessions *model.Sessions, numItems int) (*Model, error) {
 	}
 	f := newFitter(cfg, sessions, &degrees{out: make([]float64, numItems), in: make([]float64, numItems), newest: sessions.Newest()})
 	f.countDegrees()
-	m := &Model{cfg: cfg, matrix: f.build(), degrees: f.degrees}
-	m.initPool()
-	return m, nil
+	return &Model{cfg: cfg, Matrix: f.build(), degrees: f.degrees, pool: rowsum.NewPool()}, nil
 }
 
 type fitter struct {
@@ -136,8 +119,8 @@ func (f *fitter) countDegrees() {
 	}
 }
 
-func (f *fitter) build() matrix {
-	m := matrix{rows: make([]int64, 1, len(f.sums)+1)}
+func (f *fitter) build() rowsum.Matrix {
+	m := rowsum.NewMatrix(len(f.sums))
 	var best topk.Heap
 	for item := range int32(len(f.sums)) {
 		f.sum(item)
@@ -149,10 +132,9 @@ func (f *fitter) build() matrix {
 		}
 		f.forget()
 		for _, e := range best.Sorted() {
-			m.neighbours = append(m.neighbours, e.ID)
-			m.weights = append(m.weights, e.Score)
+			m.Append(e.ID, e.Score)
 		}
-		m.endRow()
+		m.EndRow()
 	}
 	return m
 }

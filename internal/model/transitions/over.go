@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/rowsum"
 	"github.com/millrace/millrace/internal/topk"
 )
 
@@ -35,10 +36,10 @@ const (
 // that goes into it is added. The weights of newer are stored without that one.
 type Overlay struct {
 	base    *Model
-	newer   matrix    // what newer sessions add to the rows of base, in no order within a row
-	wholes  []float32 // by pair of newer: its weight together with what base has of it
-	outGain []float32 // by item of base
-	inGain  []float32 // by item
+	newer   rowsum.Matrix // what newer sessions add to the rows of base, in no order within a row
+	wholes  []float32     // by pair of newer: its weight together with what base has of it
+	outGain []float32     // by item of base
+	inGain  []float32     // by item
 }
 
 // Over lays sessions over a model, which it does not touch. They are in the order in which they ended; numItems is that of
@@ -47,8 +48,8 @@ func Over(base *Model, newer *model.Sessions, numItems int) (*Overlay, error) {
 	switch {
 	case base.degrees == nil:
 		return nil, fmt.Errorf("lay sessions over transitions: %w", ErrNoDegrees)
-	case numItems < base.numItems():
-		return nil, fmt.Errorf("lay sessions over transitions: %d items are fewer than the %d of the model below", numItems, base.numItems())
+	case numItems < base.NumItems():
+		return nil, fmt.Errorf("lay sessions over transitions: %d items are fewer than the %d of the model below", numItems, base.NumItems())
 	}
 	if err := newer.Check(numItems); err != nil {
 		return nil, fmt.Errorf("lay sessions over transitions: %w", err)
@@ -107,7 +108,7 @@ func gains(old []float64, left float64, now []float64) []float32 {
 
 // build makes the rows of newer.
 func (o *Overlay) build(f *fitter) {
-	o.newer.rows = make([]int64, 1, len(f.sums)+1)
+	o.newer = rowsum.NewMatrix(len(f.sums))
 	known := make([]float32, len(f.sums)) // of the pairs of the row at hand, what base has of them; zero between rows
 	var best topk.Heap
 	for item := range int32(len(f.sums)) {
@@ -124,27 +125,26 @@ func (o *Overlay) build(f *fitter) {
 		}
 		for _, e := range best.Unsorted() {
 			weight := float32(f.sums[e.ID])
-			o.newer.neighbours = append(o.newer.neighbours, e.ID)
-			o.newer.weights = append(o.newer.weights, weight)
+			o.newer.Append(e.ID, weight)
 			o.wholes = append(o.wholes, weight+known[e.ID])
 		}
 		for _, to := range f.touched {
 			known[to] = 0
 		}
 		f.forget()
-		o.newer.endRow()
+		o.newer.EndRow()
 	}
 }
 
 // know notes what base has of the pairs of a row that have a sum.
 func (o *Overlay) know(known []float32, item int32, sums []float64) {
-	if int(item) >= o.base.numItems() {
+	if int(item) >= o.base.NumItems() {
 		return
 	}
-	lo, hi := o.base.row(item)
+	lo, hi := o.base.Row(item)
 	for at := lo; at < hi; at++ {
-		if to := o.base.neighbours[at]; sums[to] > 0 {
-			known[to] = o.base.weights[at] * o.outGain[item]
+		if to := o.base.Items[at]; sums[to] > 0 {
+			known[to] = o.base.Weights[at] * o.outGain[item]
 		}
 	}
 }
@@ -154,14 +154,14 @@ func (o *Overlay) Name() string { return o.base.Name() }
 
 // Score implements model.Scorer.
 func (o *Overlay) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
-	s := o.base.pool.Get().(*scratch)
+	s := o.base.pool.Get()
 	defer o.base.pool.Put(s)
-	s.begin(o.base.cfg, q, o.newer.numItems())
-	for _, r := range s.recent {
-		if int(r.item) < o.base.numItems() {
-			s.addRow(&o.base.matrix, o.base.weights, r.item, r.weight*o.outGain[r.item])
+	o.base.cfg.begin(s, q, o.newer.NumItems())
+	for _, r := range s.Recent {
+		if int(r.Item) < o.base.NumItems() {
+			s.AddRow(&o.base.Matrix, o.base.Weights, r.Item, r.Weight*o.outGain[r.Item])
 		}
-		s.addRow(&o.newer, o.wholes, r.item, r.weight)
+		s.AddRow(&o.newer, o.wholes, r.Item, r.Weight)
 	}
-	return s.answer(dst, q.Excluded(o.base.cfg.Repeats), k, o.inGain)
+	return s.Answer(dst, q.Excluded(o.base.cfg.Repeats), k, o.inGain)
 }

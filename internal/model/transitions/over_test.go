@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/rowsum"
 )
 
 // parted cuts random sessions in two: those that a model is fitted on, over the items that they name first, and those that come
@@ -90,14 +91,14 @@ func TestOverlayAnswersAsAModelOfAllSessions(t *testing.T) {
 // checkReasons checks that no item of a query says more for an answer than the one that is named.
 func checkReasons(t *testing.T, fitted *Model, q model.Query, got []model.Scored) {
 	t.Helper()
-	var s scratch
-	s.begin(fitted.cfg, q, fitted.numItems())
+	var s rowsum.Sum
+	fitted.cfg.begin(&s, q, fitted.NumItems())
 	for _, g := range got {
 		said := map[int32]float32{}
-		for _, r := range s.recent {
-			lo, hi := fitted.row(r.item)
-			if i := slices.Index(fitted.neighbours[lo:hi], g.Item); i >= 0 {
-				said[r.item] = r.weight * fitted.weights[int(lo)+i]
+		for _, r := range s.Recent {
+			lo, hi := fitted.Row(r.Item)
+			if i := slices.Index(fitted.Items[lo:hi], g.Item); i >= 0 {
+				said[r.Item] = r.Weight * fitted.Weights[int(lo)+i]
 			}
 		}
 		for item, weight := range said {
@@ -125,7 +126,7 @@ func TestOverlayOfCutRowsIsWithinItsBound(t *testing.T) {
 		for item := range int32(numItems) {
 			bound := weakest(&o.newer, item, cfg.Neighbours, o.inGain)
 			if item < int32(known) {
-				bound += weakest(&o.base.matrix, item, cfg.Neighbours, nil)
+				bound += weakest(&o.base.Matrix, item, cfg.Neighbours, nil)
 			}
 			q := model.Query{Items: []int32{item}, Set: true}
 			got := map[int32]float64{}
@@ -153,16 +154,16 @@ func TestOverlayOfCutRowsIsWithinItsBound(t *testing.T) {
 }
 
 // weakest is the least weight of a row that is full, else 0; gains as in answer.
-func weakest(m *matrix, item int32, full int, gains []float32) float64 {
-	lo, hi := m.row(item)
+func weakest(m *rowsum.Matrix, item int32, full int, gains []float32) float64 {
+	lo, hi := m.Row(item)
 	if hi-lo < int64(full) {
 		return 0
 	}
 	least := math.Inf(1)
 	for at := lo; at < hi; at++ {
-		weight := float64(m.weights[at])
+		weight := float64(m.Weights[at])
 		if gains != nil {
-			weight *= float64(gains[m.neighbours[at]])
+			weight *= float64(gains[m.Items[at]])
 		}
 		least = min(least, weight)
 	}

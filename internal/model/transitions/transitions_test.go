@@ -170,7 +170,7 @@ func TestNeighboursAreTheStrongest(t *testing.T) {
 	for item := range int32(numItems) {
 		q := model.Query{Items: []int32{item}, Set: true}
 		want := all.Score(nil, q, numItems)
-		if row := all.neighbours[all.rows[item]:all.rows[item+1]]; len(row) > 3 && slices.Contains(row[:3], item) {
+		if row := all.Items[all.Offsets[item]:all.Offsets[item+1]]; len(row) > 3 && slices.Contains(row[:3], item) {
 			continue // the item itself took one of the three places and is never answered
 		}
 		if got := few.Score(nil, q, numItems); !slices.Equal(got, want[:min(3, len(want))]) {
