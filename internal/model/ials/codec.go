@@ -1,0 +1,70 @@
+package ials
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/millrace/millrace/internal/model/artifact"
+)
+
+// Kind names the codec of this package.
+const Kind = "ials"
+
+// The layouts of the sections, within an artifact of this kind:
+//
+//	1  JSON      the Config
+//	   float32s  the factors of the items, Dimensions numbers for each
+//	   float32s  their Gram matrix, by rows
+const version = 1
+
+// Kind implements model.Artifact.
+func (m *Model) Kind() string { return Kind }
+
+// Encode implements model.Artifact.
+func (m *Model) Encode(w io.Writer) error {
+	out := artifact.NewWriter(w, Kind, version)
+	out.JSON(m.cfg)
+	out.Float32s(m.factors)
+	out.Float32s(m.gram)
+	return out.Close()
+}
+
+// Decode reads what Encode wrote, for a vocabulary of numItems; its errors wrap artifact.ErrCorrupt.
+func Decode(r io.Reader, numItems int) (*Model, error) {
+	in := artifact.NewReader(r, Kind, version)
+	m := &Model{}
+	in.JSON(&m.cfg)
+	m.factors, m.gram = in.Float32s(), in.Float32s()
+	if err := errors.Join(m.cfg.Validate(), m.check(numItems)); err != nil {
+		in.Failf("%v", err) // an error of the reader came before, and stays
+	}
+	if err := in.Close(); err != nil {
+		return nil, fmt.Errorf("decode iALS model: %w", err)
+	}
+	return m, nil
+}
+
+func (m *Model) check(numItems int) error {
+	d := m.cfg.Dimensions
+	if len(m.factors) != numItems*d || len(m.gram) != d*d {
+		return fmt.Errorf("%d factors and a Gram matrix of %d for a vocabulary of %d in %d dimensions",
+			len(m.factors), len(m.gram), numItems, d)
+	}
+	for _, numbers := range [][]float32{m.factors, m.gram} {
+		for i, x := range numbers {
+			if !(math.Abs(float64(x)) <= math.MaxFloat32) {
+				return fmt.Errorf("number %d of the factors or their Gram matrix is %g", i, x)
+			}
+		}
+	}
+	for i := range d {
+		for j := range i {
+			if m.gram[i*d+j] != m.gram[j*d+i] {
+				return fmt.Errorf("the Gram matrix differs from its transpose at %d, %d", i, j)
+			}
+		}
+	}
+	return nil
+}
