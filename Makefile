@@ -10,6 +10,7 @@ GOLANGCI_VERSION := v2.15.0
 export MILLRACE_NODE_MODULES ?= $(CACHE)/node/node_modules
 export MILLRACE_KAFKA_LIBS ?= $(CACHE)/kafka
 export MILLRACE_READERS ?= $(CACHE)/readers
+export MILLRACE_RIVALS ?= $(CACHE)/rivals
 
 .PHONY: up build test test-go test-bugs test-data test-long test-setup sim lint clean generate
 
@@ -43,7 +44,7 @@ test-data: ## quality on real click histories, where MILLRACE_TEST_DATA names th
 	$(GO) test -timeout 20m -count=1 -run '^TestReal' ./trainer/... ./tracker/importer
 
 # Without cgo, as the product is built: the databases' memory is then Go's, and is measured as such.
-test-long: test-setup ## what takes minutes: real clusters whose brokers and processes are killed and frozen, the lake beside its rivals
+test-long: test-setup ## what takes minutes: real clusters whose brokers and processes are killed and frozen, the lake and the fits of models beside their rivals
 	CGO_ENABLED=0 MILLRACE_TEST_LONG=1 $(GO) test -v -count=1 -timeout 60m -run '^TestLong' ./...
 
 # Other seeds: make sim SIM_FIRST=5000. Without a list of packages `go test` shows progress as it comes.

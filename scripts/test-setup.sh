@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fetches what the suites drive but the product does not need: playwright-core (the browser suites) and the Apache Kafka
-# artefacts (the real-Kafka suite), and the engines that read the lake, with the packages of Spark (the readers' suite). A missing
-# tool is one clear line here and a skipped suite later; with CI=true it fails.
+# artefacts (the real-Kafka suite), the engines that read the lake, with the packages of Spark (the readers' suite), and the libraries
+# that fits of models are measured beside. A missing tool is one clear line here and a skipped suite later; with CI=true it fails.
 set -eu
 missing() {
 	if [ "${CI:-}" = true ]; then echo "test set-up: $1" >&2; exit 1; fi
@@ -32,16 +32,18 @@ if [ ! -d "$MILLRACE_KAFKA_LIBS" ]; then
 fi
 
 # A virtual environment is made anew when its requirements have changed.
-if ! cmp -s lake/readers/requirements.txt "$MILLRACE_READERS/requirements.txt"; then
+python_packages() { # the environment's directory, its requirements, what is in it, what it is for
+	if cmp -s "$2" "$1/requirements.txt"; then return; fi
 	if python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
-		rm -rf "$MILLRACE_READERS"
-		python3 -m venv "$MILLRACE_READERS" &&
-			"$MILLRACE_READERS/bin/pip" install -q --disable-pip-version-check -r lake/readers/requirements.txt &&
-			cp lake/readers/requirements.txt "$MILLRACE_READERS/" || missing "pip could not install DuckDB, pyiceberg, Polars and Spark"
+		rm -rf "$1"
+		python3 -m venv "$1" && "$1/bin/pip" install -q --disable-pip-version-check -r "$2" && cp "$2" "$1/requirements.txt" ||
+			missing "pip could not install $3"
 	else
-		missing "python3-venv is missing (install it for the suite of the lake's other readers)"
+		missing "python3-venv is missing (install it for $4)"
 	fi
-fi
+}
+python_packages "$MILLRACE_READERS" lake/readers/requirements.txt "DuckDB, pyiceberg, Polars and Spark" "the suite of the lake's other readers"
+python_packages "$MILLRACE_RIVALS" internal/model/rivals/requirements.txt "implicit and NumPy" "the libraries that fits are measured beside"
 
 # Spark looks for its packages in Maven's own repository first, so its tests need no network.
 if ! cmp -s lake/readers/pom.xml "$MILLRACE_READERS/spark/pom.xml"; then
