@@ -41,7 +41,7 @@ test-bugs: ## the simulation of the stream must notice each bug that is planted 
 # The race detector makes the searches over real histories ten times slower and finds nothing there that it does not
 # find on the planted ones, so these run without it.
 test-data: ## quality on real click histories, where MILLRACE_TEST_DATA names their folder
-	$(GO) test -timeout 20m -count=1 -run '^TestReal' ./trainer/... ./tracker/importer
+	$(GO) test -timeout 20m -count=1 -run '^TestReal' ./trainer/... ./tracker/importer ./internal/model/...
 
 # Without cgo, as the product is built: the databases' memory is then Go's, and is measured as such.
 test-long: test-setup ## what takes minutes: real clusters whose brokers and processes are killed and frozen, the lake and the fits of models beside their rivals

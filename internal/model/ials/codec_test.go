@@ -42,7 +42,11 @@ func TestCodecKeepsAnswersAndBytes(t *testing.T) {
 
 // small is a model whose every number is exact, so that its bytes are the same on every machine.
 func small() *Model {
-	m := &Model{cfg: tested(), factors: make([]float32, 2*16), gram: make([]float32, 16*16)}
+	cfg := Config{
+		Dimensions: 16, Iterations: 4, Unobserved: 0.25, Regularization: 0.5, Frequency: 1, Steps: 3, Seed: 7, HistoryDecay: 0.75,
+		LastItems: 100, Repeats: model.RepeatsUnseen,
+	}
+	m := &Model{cfg: cfg, factors: make([]float32, 2*16), gram: make([]float32, 16*16)}
 	m.factors[0], m.factors[1], m.factors[16] = 0.5, -0.25, 0.75
 	m.gram[0], m.gram[1], m.gram[16], m.gram[17] = 0.8125, -0.125, -0.125, 0.0625
 	return m

@@ -16,7 +16,7 @@ import (
 
 // tested is a configuration of few dimensions.
 func tested() Config {
-	c := Default()
+	c := Default(100)
 	c.Dimensions, c.Iterations, c.Unobserved, c.Regularization = 16, 4, 0.2, 0.02
 	return c
 }
@@ -221,7 +221,7 @@ func TestWrongInteractionsAreRefused(t *testing.T) {
 }
 
 func TestWrongSettingsAreRefused(t *testing.T) {
-	if err := Default().Validate(); err != nil {
+	if err := Default(100).Validate(); err != nil {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*Config){
@@ -239,7 +239,7 @@ func TestWrongSettingsAreRefused(t *testing.T) {
 		"no items":          func(c *Config) { c.LastItems = 0 },
 		"no policy":         func(c *Config) { c.Repeats = "" },
 	} {
-		c := Default()
+		c := Default(100)
 		change(&c)
 		if c.Validate() == nil {
 			t.Errorf("%s: no error", name)

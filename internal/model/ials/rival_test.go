@@ -36,7 +36,7 @@ func TestLongIALSRival(t *testing.T) {
 	if os.Getenv(longEnv) == "" {
 		t.Skipf("takes a minute: `make test-long` runs it (%s is not set)", longEnv)
 	}
-	cfg := Default()
+	cfg := Default(rivalShape.Items)
 	cfg.Dimensions, cfg.Frequency, cfg.Regularization, cfg.Unobserved = 64, 0, 1, 0.1
 	x := synthetic.Interactions(rivalShape)
 	ours, err := NewTraining(cfg, x)
