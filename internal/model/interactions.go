@@ -3,6 +3,7 @@ package model
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -23,6 +24,35 @@ func (x *Interactions) Rows() int { return max(len(x.Offsets)-1, 0) }
 func (x *Interactions) Row(r int) (items []int32, weights []float32) {
 	lo, hi := x.Offsets[r], x.Offsets[r+1]
 	return x.Items[lo:hi:hi], x.Weights[lo:hi:hi]
+}
+
+// Check reports the first broken invariant: offsets that do not rise, an item outside the vocabulary or out of order, a weight
+// that is not a positive number. Fits call it, so that a wrong caller gets an error and not a wrong model.
+func (x *Interactions) Check() error {
+	if len(x.Items) != len(x.Weights) {
+		return fmt.Errorf("interactions have %d items but %d weights", len(x.Items), len(x.Weights))
+	}
+	last := int64(0)
+	for r, offset := range x.Offsets {
+		if offset < last || r == 0 && offset != 0 || offset > int64(len(x.Items)) {
+			return fmt.Errorf("row offset %d is %d, after %d, of %d interactions", r, offset, last, len(x.Items))
+		}
+		for i := last; i < offset; i++ {
+			switch item := x.Items[i]; {
+			case item < 0 || int(item) >= x.NumItems:
+				return fmt.Errorf("interaction %d is with item %d outside a vocabulary of %d", i, item, x.NumItems)
+			case i > last && item <= x.Items[i-1]:
+				return fmt.Errorf("interaction %d is with item %d, after item %d of the same row", i, item, x.Items[i-1])
+			case !(x.Weights[i] > 0 && x.Weights[i] <= math.MaxFloat32):
+				return fmt.Errorf("interaction %d has the weight %g, which is not a positive number", i, x.Weights[i])
+			}
+		}
+		last = offset
+	}
+	if last != int64(len(x.Items)) {
+		return fmt.Errorf("row offsets end at %d of %d interactions", last, len(x.Items))
+	}
+	return nil
 }
 
 // NewInteractions gathers sessions by visitor. An item that came up more than once counts for its weightiest event: looking

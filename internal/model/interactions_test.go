@@ -1,6 +1,7 @@
 package model
 
 import (
+	"math"
 	"slices"
 	"testing"
 )
@@ -70,6 +71,34 @@ func TestSessionsKeepWhatIsKnownOfThem(t *testing.T) {
 	} {
 		if broken.Check(3) == nil {
 			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestInteractionsThatAreBrokenAreFound(t *testing.T) {
+	for name, change := range map[string]func(*Interactions){
+		"":                            func(*Interactions) {},
+		"item behind the vocabulary":  func(x *Interactions) { x.Items[2] = 4 },
+		"item before the vocabulary":  func(x *Interactions) { x.Items[0] = -1 },
+		"item again":                  func(x *Interactions) { x.Items[1] = x.Items[0] },
+		"items that fall":             func(x *Interactions) { x.Items[1], x.Items[2] = x.Items[2], x.Items[1] },
+		"weight of nothing":           func(x *Interactions) { x.Weights[1] = 0 },
+		"weight that is no number":    func(x *Interactions) { x.Weights[1] = float32(math.NaN()) },
+		"endless weight":              func(x *Interactions) { x.Weights[1] = float32(math.Inf(1)) },
+		"weight missing":              func(x *Interactions) { x.Weights = x.Weights[1:] },
+		"offsets that fall":           func(x *Interactions) { x.Offsets[2] = 0 },
+		"offset that reaches out":     func(x *Interactions) { x.Offsets[1] = 100 },
+		"offsets that reach out":      func(x *Interactions) { x.Offsets[3]++ },
+		"offsets that end too early":  func(x *Interactions) { x.Offsets[3]-- },
+		"offsets that begin too late": func(x *Interactions) { x.Offsets[0] = 1 },
+	} {
+		x, err := NewInteractions(visits(), 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(x)
+		if err := x.Check(); (err == nil) != (name == "") {
+			t.Errorf("%s: error %v", name, err)
 		}
 	}
 }

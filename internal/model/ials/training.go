@@ -48,7 +48,7 @@ func NewTraining(cfg Config, x *model.Interactions) (*Training, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if err := check(x); err != nil {
+	if err := x.Check(); err != nil {
 		return nil, fmt.Errorf("fit iALS: %w", err)
 	}
 	t := &Training{cfg: cfg}
@@ -73,32 +73,6 @@ func newSide(cfg Config, met *model.Interactions, rng *rand.Rand) side {
 		s.ridges[r] = float32(cfg.ridge(sum, met.NumItems))
 	}
 	return s
-}
-
-// check reports the first broken invariant that would make a wrong model or end the process.
-func check(x *model.Interactions) error {
-	if len(x.Items) != len(x.Weights) {
-		return fmt.Errorf("interactions have %d items but %d weights", len(x.Items), len(x.Weights))
-	}
-	last := int64(0)
-	for r, offset := range x.Offsets {
-		if offset < last || r == 0 && offset != 0 {
-			return fmt.Errorf("row offset %d is %d, after %d", r, offset, last)
-		}
-		last = offset
-	}
-	if last != int64(len(x.Items)) {
-		return fmt.Errorf("row offsets end at %d of %d interactions", last, len(x.Items))
-	}
-	for i, item := range x.Items {
-		if item < 0 || int(item) >= x.NumItems {
-			return fmt.Errorf("interaction %d is with item %d outside a vocabulary of %d", i, item, x.NumItems)
-		}
-		if !positive(float64(x.Weights[i])) {
-			return fmt.Errorf("interaction %d has the weight %g, which is not a positive number", i, x.Weights[i])
-		}
-	}
-	return nil
 }
 
 // Iterate solves the rows for the items as they are, then the items for the rows.
