@@ -3,6 +3,7 @@ package trainer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/internal/model"
@@ -11,7 +12,7 @@ import (
 )
 
 // GatedModel is the model that the gate judges: the one that answers most requests.
-const GatedModel = ModelSessionKNN
+const GatedModel = ModelBlend
 
 // gateMetric is the metric that decides, because it rewards a good first place; the others are recorded beside it.
 func gateMetric() eval.Metric { return eval.MRR(MetricDepth) }
@@ -36,19 +37,20 @@ type verdict struct {
 	metrics map[string]map[string]registry.Metric // by model and metric
 }
 
-// judge measures the candidate on the test part and decides whether it goes in force. It does unless it is worse than
-// popularity, or than the champion, by more than chance explains: the 95 % interval of the paired difference lies below
-// 0. Nor does it when it was fitted on far less than the champion, whatever the figures say. The reason in the verdict
+// judge measures the candidate on the test part and decides whether it goes in force. It does unless it, or its best method that
+// follows the order of events, is worse than popularity, or it is worse than the champion, by more than chance explains: the 95 %
+// interval of the paired difference lies below 0. Nor does it when it was fitted on far less than the champion, whatever the figures say. The reason in the verdict
 // leaves the decision itself to Promoted.
-func (r *run) judge(ctx context.Context, d *dataset, split *eval.Dataset, candidate *models, champion *champion) (*verdict, error) {
+func (r *run) judge(ctx context.Context, d *dataset, split *eval.Dataset, chosen []*eval.Chosen, champion *champion) (*verdict, error) {
 	v := &verdict{
 		gate:    registry.Gate{Promoted: true, Examples: split.Test.Len()},
 		metrics: map[string]map[string]registry.Metric{},
 	}
 	metrics := []eval.Metric{eval.HR(MetricDepth), gateMetric(), eval.NDCG(MetricDepth)}
 	outcomes := map[string]*eval.Outcome{}
-	for name, scorer := range candidate.scorers() {
-		o, err := eval.Measure(ctx, scorer, split.Test, MetricDepth, metrics)
+	for _, c := range chosen {
+		name := c.Name
+		o, err := eval.Measure(ctx, c.Scorer, split.Test, MetricDepth, metrics)
 		if err != nil {
 			return nil, err
 		}
@@ -68,9 +70,16 @@ func (r *run) judge(ctx context.Context, d *dataset, split *eval.Dataset, candid
 	}
 	reasons := []string{against.words}
 	v.gate.Promoted = !against.lost
+	order, err := r.compareOrder(outcomes, test)
+	if err != nil {
+		return nil, err
+	}
+	if order.lost {
+		reasons, v.gate.Promoted = append([]string{order.words}, reasons...), false
+	}
 	if champion != nil {
 		v.gate.Champion = champion.manifest.Version
-		against, err := r.compareChampion(ctx, split, candidate, champion)
+		against, err := r.compareChampion(ctx, split, outcomes[GatedModel], chosen, champion)
 		if err != nil {
 			return nil, err
 		}
@@ -81,6 +90,20 @@ func (r *run) judge(ctx context.Context, d *dataset, split *eval.Dataset, candid
 	}
 	v.gate.Reason = strings.Join(reasons, "; ")
 	return v, nil
+}
+
+// compareOrder sets the better of the methods that follow what comes after what beside popularity. A blend of useless methods is
+// as good as popularity, because it consists of it; that visitors seem to click without any order is a fault of the record.
+func (r *run) compareOrder(outcomes map[string]*eval.Outcome, test string) (comparison, error) {
+	best, bestValue := "", -1.0
+	for _, name := range []string{ModelTransitions, ModelSessionKNN} {
+		if value, _ := outcomes[name].Value(gateMetric().Name); value > bestValue {
+			best, bestValue = name, value
+		}
+	}
+	c, err := r.compare(outcomes[best], outcomes[ModelPopularity], "popularity", test)
+	c.words = "what comes after what tells nothing, so the record may be out of order: " + best + " " + c.words
+	return c, err
 }
 
 // shortfall says in which way the data is too little beside the champion's; empty where it is not. A damaged champion
@@ -134,76 +157,44 @@ func (r *run) compare(ours, theirs *eval.Outcome, rival, test string) (compariso
 
 // compareChampion measures the champion on the test sessions that came after its own training data. Where it has seen
 // the test, its answers would be memories: then only its parameters are compared, fitted on the same part.
-func (r *run) compareChampion(ctx context.Context, split *eval.Dataset, candidate *models, c *champion) (comparison, error) {
+func (r *run) compareChampion(ctx context.Context, split *eval.Dataset, whole *eval.Outcome, chosen []*eval.Chosen, c *champion) (comparison, error) {
 	if c.bundle == nil {
 		return comparison{words: fmt.Sprintf("the champion was not compared: %v", c.damage)}, nil
 	}
 	rival := "the champion " + c.manifest.Version
 	unseen := split.Test.After(c.manifest.Source.To.UnixMilli())
-	metrics := []eval.Metric{gateMetric()}
-	test, scorer := unseen, model.Scorer(newTranslated(c.bundle, split.Vocabulary))
 	if n := unseen.Len(); n < MinPredictions || float64(n) < minUnseenShare*float64(split.Test.Len()) {
-		if c.params.knn == candidate.knn.Config() {
+		if r.cfg.TuneTrials == 0 {
 			return comparison{words: rival + " has the same parameters and knows the test part"}, nil
 		}
-		refitted, err := fitModels(ctx, c.params, split.Train.Sessions, split.Vocabulary, nil)
+		theirs, err := r.asTheChampion(ctx, split, c)
 		if err != nil {
 			return comparison{}, err
 		}
-		test, scorer, rival = split.Test, refitted.knn, rival+" (its parameters on the same data)"
+		return r.compare(whole, theirs, rival+" (its parameters on the same data)", fmt.Sprintf("%d predictions", whole.Predictions()))
 	}
-	ours, err := eval.Measure(ctx, candidate.knn, test, MetricDepth, metrics)
+	metrics := []eval.Metric{gateMetric()}
+	ours, err := eval.Measure(ctx, scorerOf(chosen, GatedModel), unseen, MetricDepth, metrics)
 	if err != nil {
 		return comparison{}, err
 	}
-	theirs, err := eval.Measure(ctx, scorer, test, MetricDepth, metrics)
+	theirs, err := eval.Measure(ctx, newTranslated(c, split.Vocabulary), unseen, MetricDepth, metrics)
 	if err != nil {
 		return comparison{}, err
 	}
 	return r.compare(ours, theirs, rival, fmt.Sprintf("%d predictions", ours.Predictions()))
 }
 
-// translated asks a model of another vocabulary in the words of the test's.
-type translated struct {
-	scorer model.Scorer
-	to     []int32 // by index of the test: the model's index, -1 where it does not know the item
-	from   []int32 // by index of the model: the test's index, -1 where the test does not know the item
+// asTheChampion measures the champion's parameters, fitted on the training part.
+func (r *run) asTheChampion(ctx context.Context, split *eval.Dataset, c *champion) (*eval.Outcome, error) {
+	chosen, err := eval.Choose(ctx, split, methods(), eval.ChooseOptions{Base: c.base(), Seed: r.cfg.Seed, Depth: MetricDepth})
+	if err != nil {
+		return nil, err
+	}
+	return eval.Measure(ctx, scorerOf(chosen, GatedModel), split.Test, MetricDepth, []eval.Metric{gateMetric()})
 }
 
-func newTranslated(b *registry.Bundle, v *model.Vocabulary) *translated {
-	t := &translated{scorer: b.Scorers[GatedModel], to: make([]int32, v.Len()), from: make([]int32, b.Vocabulary.Len())}
-	for i := range t.from {
-		t.from[i] = -1
-	}
-	for i := range t.to {
-		t.to[i] = -1
-		if j, ok := b.Vocabulary.Index(v.ID(int32(i))); ok {
-			t.to[i], t.from[j] = j, int32(i)
-		}
-	}
-	return t
-}
-
-// Name implements model.Scorer.
-func (t *translated) Name() string { return t.scorer.Name() }
-
-// Score implements model.Scorer. An item that the test does not know keeps its place in the list, as -1.
-func (t *translated) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
-	items := make([]int32, 0, len(q.Items))
-	for _, i := range q.Items {
-		if j := t.to[i]; j >= 0 {
-			items = append(items, j)
-		}
-	}
-	q.Items = items
-	first := len(dst)
-	dst = t.scorer.Score(dst, q, k)
-	for i := range dst[first:] {
-		s := &dst[first+i]
-		s.Item = t.from[s.Item]
-		if s.Because >= 0 {
-			s.Because = t.from[s.Because]
-		}
-	}
-	return dst
+func scorerOf(chosen []*eval.Chosen, name string) model.Scorer {
+	at := slices.IndexFunc(chosen, func(c *eval.Chosen) bool { return c.Name == name })
+	return chosen[at].Scorer
 }

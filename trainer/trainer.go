@@ -210,7 +210,7 @@ func (r *run) trainOn(ctx context.Context, d *dataset) (Result, error) {
 			"least %d are needed; the lists of the fallback ladder serve until then", d.rows, d.sessions, slices.Sorted(maps.Keys(r.cfg.Weights)), MinSessions)
 		return result, nil
 	}
-	split, holdout, err := splitForGate(d)
+	split, err := splitForGate(d)
 	if err != nil {
 		result.Reason = fmt.Sprintf("too little data: %d sessions leave no usable test: %v", d.sessions, err)
 		return result, nil
@@ -219,22 +219,17 @@ func (r *run) trainOn(ctx context.Context, d *dataset) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	params, err := r.params(ctx, d, split, holdout, champion)
+	chosen, err := r.choose(ctx, split, champion)
 	if err != nil {
 		return Result{}, err
 	}
-	r.at(stageFit, 0.4, "fitting on %d sessions", split.Train.Sessions.Len())
-	candidate, err := fitModels(ctx, params, split.Train.Sessions, split.Vocabulary, nil)
+	r.at(stageEvaluate, 0.6, "%s predictions", grouped(int64(split.Test.Len())))
+	verdict, err := r.judge(ctx, d, split, chosen, champion)
 	if err != nil {
 		return Result{}, err
 	}
-	r.at(stageEvaluate, 0.55, "%d predictions", split.Test.Len())
-	verdict, err := r.judge(ctx, d, split, candidate, champion)
-	if err != nil {
-		return Result{}, err
-	}
-	r.at(stageRefit, 0.75, "fitting on all %d sessions", d.log.Sessions.Len())
-	final, err := fitModels(ctx, params, d.log.Sessions, d.log.Vocabulary, categoriesOf(d.itemsOf(d.log.Vocabulary)))
+	r.at(stageRefit, 0.75, "fitting on all %s sessions", grouped(int64(d.log.Sessions.Len())))
+	final, err := refit(ctx, chosen, eval.NewPart(d.log.Sessions, d.log.Vocabulary.Len(), nil))
 	if err != nil {
 		return Result{}, err
 	}
@@ -245,9 +240,29 @@ func (r *run) trainOn(ctx context.Context, d *dataset) (Result, error) {
 	return result, err
 }
 
-// splitForGate holds out the newest sessions: the last day, or where that says too little a growing share. Holdout is
-// that share, 0 for the last day.
-func splitForGate(d *dataset) (split *eval.Dataset, holdout float64, err error) {
+// choose settles the parameters of all methods: by search on the validation part; else the champion's, or the defaults, with
+// the repeat policies that the validation part asks for. The weights of the blend are always fitted on it.
+func (r *run) choose(ctx context.Context, split *eval.Dataset, champion *champion) ([]*eval.Chosen, error) {
+	if n := split.Valid.Len(); r.cfg.TuneTrials > 0 && n < MinPredictions {
+		return nil, fmt.Errorf("too little data to tune on: the validation part makes %d predictions, at least %d are needed (%s); "+
+			"train without tuning until there are more sessions", n, MinPredictions, split.Split)
+	}
+	names, at := methods(), 0
+	return eval.Choose(ctx, split, names, eval.ChooseOptions{
+		Base: champion.base(), Tune: r.cfg.TuneTrials > 0, Trials: r.cfg.TuneTrials, Seed: r.cfg.Seed, Depth: MetricDepth,
+		Progress: func(name string) {
+			stage := stageFit
+			if r.cfg.TuneTrials > 0 {
+				stage = stageTune
+			}
+			r.at(stage, 0.2+0.4*float64(at)/float64(len(names)), "%s, on %s sessions", name, grouped(int64(split.Train.Sessions.Len())))
+			at++
+		},
+	})
+}
+
+// splitForGate holds out the newest sessions: the last day, or where that says too little a growing share.
+func splitForGate(d *dataset) (*eval.Dataset, error) {
 	var problem error
 	for _, share := range []float64{0, 0.1, 0.3} {
 		split, err := eval.SplitLog(d.log, eval.Config{Holdout: share})
@@ -257,14 +272,14 @@ func splitForGate(d *dataset) (split *eval.Dataset, holdout float64, err error) 
 		case split.Test.Len() < MinPredictions:
 			problem = fmt.Errorf("%d predictions can be tested, at least %d are needed (%s)", split.Test.Len(), MinPredictions, split.Split)
 		default:
-			return split, share, nil
+			return split, nil
 		}
 	}
-	return nil, 0, problem
+	return nil, problem
 }
 
 // publish stores the version and, if the gate let it through, puts it in force.
-func (r *run) publish(ctx context.Context, d *dataset, final *models, v *verdict) (string, error) {
+func (r *run) publish(ctx context.Context, d *dataset, final models, v *verdict) (string, error) {
 	m := registry.Manifest{
 		Site: r.cfg.Site, CreatedAt: r.deps.Now(), Seed: r.cfg.Seed, Gate: v.gate,
 		Source: registry.Source{
@@ -276,8 +291,11 @@ func (r *run) publish(ctx context.Context, d *dataset, final *models, v *verdict
 	if m.Models, err = final.describe(v.metrics); err != nil {
 		return "", err
 	}
-	m, err = r.deps.Registry.Publish(ctx, m, final.artifacts(d.log.Vocabulary))
+	artifacts, err := final.artifacts(d.log.Vocabulary)
 	if err != nil {
+		return "", err
+	}
+	if m, err = r.deps.Registry.Publish(ctx, m, artifacts); err != nil {
 		return "", err
 	}
 	if v.gate.Promoted {

@@ -48,7 +48,7 @@ func TestPlantedOrderIsLearntAndPromoted(t *testing.T) {
 	if !result.Promoted || !strings.Contains(result.Reason, "beats popularity") || result.Rows != 3000 {
 		t.Fatalf("result %+v", result)
 	}
-	for _, name := range []string{ModelSessionKNN, ModelTransitions} {
+	for _, name := range []string{ModelSessionKNN, ModelTransitions, ModelBlend} {
 		if hr := result.Models[name]["HR@20"]; hr.Value < 0.95 || hr.Low > hr.Value || hr.High < hr.Value {
 			t.Errorf("%s finds %+v of the planted items", name, hr)
 		}
@@ -65,7 +65,7 @@ func TestPlantedOrderIsLearntAndPromoted(t *testing.T) {
 		}
 		query = append(query, i)
 	}
-	for _, name := range []string{ModelSessionKNN, ModelTransitions} {
+	for _, name := range []string{ModelSessionKNN, ModelTransitions, ModelBlend} {
 		top := bundle.Scorers[name].Score(nil, model.Query{Items: query, Now: testStart}, 3)
 		if len(top) == 0 || bundle.Vocabulary.ID(top[0].Item) != "b04" {
 			t.Errorf("%s does not continue b02, b03 with b04: %v", name, top)
@@ -77,7 +77,7 @@ func TestPlantedOrderIsLearntAndPromoted(t *testing.T) {
 	}
 	s := champion.Source
 	if s.SnapshotID != 1 || s.Fences["0"] != 3000 || s.Sessions != 600 || s.Events != 3000 || !s.From.Equal(testStart) ||
-		champion.Models[ModelSessionKNN].Metrics["MRR@20"] != result.Metrics["MRR@20"] {
+		champion.Models[GatedModel].Metrics["MRR@20"] != result.Metrics["MRR@20"] {
 		t.Fatalf("manifest %+v", champion)
 	}
 }
@@ -188,7 +188,7 @@ func TestWorseThanTheChampionIsNotPromoted(t *testing.T) {
 }
 
 func TestDamagedChampionIsReplaced(t *testing.T) {
-	for _, file := range []string{"vmisknn.bin", "manifest.json"} {
+	for _, file := range []string{"vstan.bin", "manifest.json"} {
 		r := openRegistry(t)
 		first := train(t, r, Config{}, planted(300, 1), testStart)
 		if err := os.Truncate(filepath.Join(r.Location(""), testSite, first.Version, file), 30); err != nil {
@@ -221,7 +221,7 @@ func TestTunedParametersAreKept(t *testing.T) {
 		c.Repeats = ""
 		return c
 	}
-	standard := defaultParams().knn
+	standard := vmisknn.Default(vmisknn.VSTAN)
 	standard.Repeats = ""
 	if found := params(tuned.Version); found == standard || params(again.Version) != found {
 		t.Fatalf("parameters %+v became %+v", found, params(again.Version))
@@ -239,7 +239,7 @@ func TestModelsHoldNoVisitor(t *testing.T) {
 	}
 	result := train(t, r, Config{}, events, testStart)
 	files, err := filepath.Glob(filepath.Join(r.Location(""), testSite, result.Version, "*"))
-	if err != nil || len(files) != 5 {
+	if err != nil || len(files) != 6 {
 		t.Fatalf("files %v, %v", files, err)
 	}
 	for _, f := range files {
@@ -269,7 +269,7 @@ func TestProgressRisesToTheEnd(t *testing.T) {
 		}
 		stages = append(stages, p.Stage)
 	}
-	want := []string{stageRead, stageTune, stageFit, stageEvaluate, stageRefit, stagePublish}
+	want := []string{stageRead, stageTune, stageEvaluate, stageRefit, stagePublish}
 	if !slices.Equal(slices.Compact(stages), want) {
 		t.Fatalf("stages %v, want %v", stages, want)
 	}

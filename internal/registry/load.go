@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/blend"
 	"github.com/millrace/millrace/internal/model/popularity"
 	"github.com/millrace/millrace/internal/model/transitions"
 	"github.com/millrace/millrace/internal/model/vmisknn"
@@ -39,10 +40,9 @@ func (r *Registry) Load(ctx context.Context, site, version string) (*Bundle, err
 		return nil, fmt.Errorf("load model: %w", err)
 	}
 	b := &Bundle{Manifest: m, Scorers: map[string]model.Scorer{}}
-	// The vocabulary first: the other codecs check their indices against its length.
-	for _, wantVocabulary := range []bool{true, false} {
+	for wanted := range loadOrders {
 		for _, f := range m.Files {
-			if (f.Kind == model.VocabularyKind) != wantVocabulary {
+			if loadOrder(f.Kind) != wanted {
 				continue
 			}
 			decode := func(r io.Reader) error { return b.decode(f, r) }
@@ -52,6 +52,22 @@ func (r *Registry) Load(ctx context.Context, site, version string) (*Bundle, err
 		}
 	}
 	return b, nil
+}
+
+// loadOrders is one more than the greatest loadOrder.
+const loadOrders = 3
+
+// loadOrder says when a file is read: the vocabulary first, because the other codecs check their indices against its length,
+// and a blend last, because it is put over the others.
+func loadOrder(kind string) int {
+	switch kind {
+	case model.VocabularyKind:
+		return 0
+	case blend.Kind:
+		return 2
+	default:
+		return 1
+	}
 }
 
 // verify checks a version as Load does, but builds no models: it finds what the checksums find.
@@ -141,6 +157,16 @@ func (b *Bundle) decode(f File, r io.Reader) error {
 		b.Scorers[f.Model] = m
 	case vmisknn.Kind:
 		m, err := vmisknn.Decode(r, b.Vocabulary.Len())
+		if err != nil {
+			return err
+		}
+		b.Scorers[f.Model] = m
+	case blend.Kind:
+		cfg, err := blend.Decode(r)
+		if err != nil {
+			return err
+		}
+		m, err := blend.New(cfg, b.Scorers)
 		if err != nil {
 			return err
 		}

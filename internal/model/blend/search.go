@@ -32,9 +32,9 @@ type fitter struct {
 	items   []int32
 	wanted  []bool    // by candidate
 	sizes   []int     // by example: wanted items in all
-	shares  []float32 // score over the first of the list
-	places  []uint16  // noPlace where the list does not hold it
-	values  []float32 // of the scale in use
+	shares  []float32   // score over the first of the list
+	places  []uint16    // noPlace where the list does not hold it
+	values  [][]float32 // by member and candidate: the score on the scale in use
 }
 
 func (f *fitter) examples() int { return len(f.sizes) }
@@ -65,7 +65,10 @@ func (f *fitter) gather(ctx context.Context, examples []Example) error {
 		f.items, f.wanted, f.sizes = append(f.items, part.items...), append(f.wanted, part.wanted...), append(f.sizes, part.sizes...)
 		f.shares, f.places = append(f.shares, part.shares...), append(f.places, part.places...)
 	}
-	f.values = make([]float32, len(f.shares))
+	f.values = make([][]float32, len(f.members))
+	for member := range f.values {
+		f.values[member] = make([]float32, len(f.items))
+	}
 	return nil
 }
 
@@ -101,10 +104,13 @@ func (f *fitter) ask(e *Example) {
 
 // use brings all lists to a scale.
 func (f *fitter) use(scale *Config) {
-	for i, share := range f.shares {
-		f.values[i] = 0
-		if f.places[i] != noPlace {
-			f.values[i] = max(0, scale.value(1, share, int(f.places[i])))
+	width := len(f.members)
+	for member, values := range f.values {
+		for c := range values {
+			values[c] = 0
+			if at := c*width + member; f.places[at] != noPlace {
+				values[c] = max(0, scale.value(1, f.shares[at], int(f.places[at])))
+			}
 		}
 	}
 }
@@ -120,14 +126,15 @@ func (f *fitter) ascend(ctx context.Context, start []float32, examples []int) ([
 			if others == 0 {
 				continue // alone, any weight is the same
 			}
-			present := weights[member]
-			for _, step := range steps() {
-				weights[member] = step * others
-				if value := f.value(weights, examples); value > best+minGain {
-					best, present = value, weights[member]
+			tried := steps()
+			for i := range tried {
+				tried[i] *= others
+			}
+			for i, value := range f.try(weights, member, tried, examples) {
+				if value > best+minGain {
+					best, weights[member] = value, tried[i]
 				}
 			}
-			weights[member] = present
 		}
 		if best <= before || ctx.Err() != nil {
 			break
@@ -153,50 +160,78 @@ func largest(weights []float32, but int) float32 {
 
 // value is the mean of the objective over some examples.
 func (f *fitter) value(weights []float32, examples []int) float64 {
-	if len(examples) == 0 {
-		return 0
-	}
-	each := make([]float64, len(examples))
-	f.parallel(len(examples), func(_, from, to int) {
-		var scores []float32
-		var ranks []int
-		for i := from; i < to; i++ {
-			scores, ranks = f.rank(weights, examples[i], scores, ranks)
-			each[i] = f.cfg.Objective(ranks, f.sizes[examples[i]])
-		}
-	})
-	sum := 0.0 // in one order, whatever the number of workers
-	for _, v := range each {
-		sum += v
-	}
-	return sum / float64(len(examples))
+	return f.try(weights, 0, weights[:1], examples)[0]
 }
 
-// rank returns the places of the wanted candidates of an example; the slices are memory to use again.
-func (f *fitter) rank(weights []float32, example int, scores []float32, ranks []int) ([]float32, []int) {
-	lo, hi, width := f.offsets[example], f.offsets[example+1], len(f.members)
-	scores, ranks = scores[:0], ranks[:0]
-	for c := lo; c < hi; c++ {
-		sum := float32(0)
-		for m, w := range weights {
-			sum += w * f.values[c*width+m]
+// try returns the mean of the objective over some examples for each of several weights of one member. What the others say is
+// added up once.
+func (f *fitter) try(weights []float32, member int, tried []float32, examples []int) []float64 {
+	each := make([]float64, len(examples)*len(tried))
+	f.parallel(len(examples), func(_, from, to int) {
+		var r ranker
+		for i := from; i < to; i++ {
+			r.begin(f, weights, member, examples[i])
+			for j, weight := range tried {
+				each[i*len(tried)+j] = f.cfg.Objective(r.ranks(weight), f.sizes[examples[i]])
+			}
 		}
-		scores = append(scores, sum)
+	})
+	means := make([]float64, len(tried))
+	for i, v := range each { // in one order, whatever the number of workers
+		means[i%len(tried)] += v
 	}
-	for c := lo; c < hi; c++ {
-		if !f.wanted[c] || scores[c-lo] == 0 {
+	for j := range means {
+		means[j] /= float64(max(len(examples), 1))
+	}
+	return means
+}
+
+// ranker ranks the candidates of one example.
+type ranker struct {
+	items  []int32
+	wanted []bool
+	values []float32 // of the member whose weight is tried
+	others []float32 // what the other members add up to
+	scores []float32
+	out    []int
+}
+
+// begin takes an example.
+func (r *ranker) begin(f *fitter, weights []float32, member, example int) {
+	lo, hi := f.offsets[example], f.offsets[example+1]
+	r.items, r.wanted, r.values = f.items[lo:hi], f.wanted[lo:hi], f.values[member][lo:hi]
+	r.others = append(r.others[:0], make([]float32, hi-lo)...)
+	for m, w := range weights {
+		if m == member || w == 0 {
+			continue
+		}
+		for c, v := range f.values[m][lo:hi] {
+			r.others[c] += w * v
+		}
+	}
+}
+
+// ranks returns the places of the wanted candidates for a weight; the slice is valid until the next call.
+func (r *ranker) ranks(weight float32) []int {
+	r.scores, r.out = r.scores[:0], r.out[:0]
+	for c, v := range r.values {
+		r.scores = append(r.scores, r.others[c]+weight*v)
+	}
+	for c, wanted := range r.wanted {
+		score := r.scores[c]
+		if !wanted || score == 0 {
 			continue
 		}
 		rank := 1
-		for other := lo; other < hi; other++ {
-			if scores[other-lo] > scores[c-lo] || scores[other-lo] == scores[c-lo] && f.items[other] < f.items[c] {
+		for other, s := range r.scores {
+			if s > score || s == score && r.items[other] < r.items[c] {
 				rank++
 			}
 		}
-		ranks = append(ranks, rank)
+		r.out = append(r.out, rank)
 	}
-	slices.Sort(ranks)
-	return scores, ranks
+	slices.Sort(r.out)
+	return r.out
 }
 
 // parallel cuts a range into a part for each worker and waits for all.

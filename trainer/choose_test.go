@@ -17,16 +17,18 @@ func TestPolicyFollowsTheShop(t *testing.T) {
 	}
 	for want, events := range map[model.RepeatPolicy][]Interaction{model.RepeatsNone: forward, model.RepeatsNotCurrent: back} {
 		d := read(t, Config{}, events...)
-		split, _, err := splitForGate(d)
+		split, err := splitForGate(d)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := choosePolicies(t.Context(), defaultParams(), split)
+		chosen, err := (&run{deps: Deps{Progress: func(Progress) {}}}).choose(t.Context(), split, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p.knn.Repeats != want || p.transitions.Repeats != want {
-			t.Errorf("chose %s and %s, want %s", p.knn.Repeats, p.transitions.Repeats, want)
+		for _, c := range chosen {
+			if (c.Name == ModelTransitions || c.Name == ModelSessionKNN) && c.Repeats != want {
+				t.Errorf("%s: chose %s, want %s", c.Name, c.Repeats, want)
+			}
 		}
 	}
 }
