@@ -88,6 +88,9 @@ func (r *run) judge(ctx context.Context, d *dataset, split *eval.Dataset, chosen
 			reasons, v.gate.Promoted = append([]string{words}, reasons...), false
 		}
 	}
+	if words := checkData(d); words != "" {
+		reasons, v.gate.Promoted = append([]string{words}, reasons...), false
+	}
 	v.gate.Reason = strings.Join(reasons, "; ")
 	return v, nil
 }
