@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace/millrace/internal/model"
 	"github.com/millrace/millrace/internal/model/blend"
+	"github.com/millrace/millrace/internal/model/ials"
 	"github.com/millrace/millrace/internal/model/popularity"
 	"github.com/millrace/millrace/internal/model/transitions"
 	"github.com/millrace/millrace/internal/model/vmisknn"
@@ -20,6 +21,7 @@ const (
 	ModelPopularity  = popularity.Name
 	ModelTransitions = transitions.Name
 	ModelSessionKNN  = string(vmisknn.VSTAN)
+	ModelIALS        = ials.Name
 	ModelBlend       = blend.Name
 )
 
@@ -27,7 +29,7 @@ const vocabularyName = "vocabulary"
 
 // methods lists the models that a version holds, in the order in which they are settled: a blend is made of those before it.
 func methods() []string {
-	return []string{ModelPopularity, ModelTransitions, ModelSessionKNN, ModelBlend}
+	return []string{ModelPopularity, ModelTransitions, ModelSessionKNN, ModelIALS, ModelBlend}
 }
 
 // fittedModel is one method of a version.
@@ -55,7 +57,7 @@ func refit(ctx context.Context, chosen []*eval.Chosen, part *eval.Part) (models,
 		if cfg, ok := c.Params.(blend.Config); ok {
 			scorer, err = blend.New(cfg, scorers) // of what was fitted just now, and not of copies
 		} else {
-			scorer, err = c.Fit(part)
+			scorer, err = c.Fit(ctx, part)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("fit %s: %w", c.Name, err)

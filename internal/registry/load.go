@@ -13,6 +13,7 @@ import (
 
 	"github.com/millrace/millrace/internal/model"
 	"github.com/millrace/millrace/internal/model/blend"
+	"github.com/millrace/millrace/internal/model/ials"
 	"github.com/millrace/millrace/internal/model/popularity"
 	"github.com/millrace/millrace/internal/model/transitions"
 	"github.com/millrace/millrace/internal/model/vmisknn"
@@ -157,6 +158,12 @@ func (b *Bundle) decode(f File, r io.Reader) error {
 		b.Scorers[f.Model] = m
 	case vmisknn.Kind:
 		m, err := vmisknn.Decode(r, b.Vocabulary.Len())
+		if err != nil {
+			return err
+		}
+		b.Scorers[f.Model] = m
+	case ials.Kind:
+		m, err := ials.Decode(r, b.Vocabulary.Len())
 		if err != nil {
 			return err
 		}

@@ -59,11 +59,11 @@ func chooseBlend(ctx context.Context, d *Dataset, earlier settled, o tuneOptions
 	}
 	out := &fitted{
 		params: cfg, repeats: policyPerMember, tuning: tuning,
-		fit: func(train *Part) (model.Scorer, error) {
-			return join(func(f *fitted) (model.Scorer, error) { return f.fit(train) })
+		fit: func(ctx context.Context, train *Part) (model.Scorer, error) {
+			return join(func(f *fitted) (model.Scorer, error) { return f.fit(ctx, train) })
 		},
-		rehearsed: func() (model.Scorer, error) {
-			return join(func(f *fitted) (model.Scorer, error) { return f.rehearsed() })
+		rehearsed: func(ctx context.Context) (model.Scorer, error) {
+			return join(func(f *fitted) (model.Scorer, error) { return f.rehearsed(ctx) })
 		},
 	}
 	began := time.Now()
@@ -107,7 +107,7 @@ func fitBlend(ctx context.Context, d *Dataset, earlier settled, names []string, 
 	}
 	scorers := map[string]model.Scorer{}
 	for _, name := range names {
-		s, err := earlier[name].rehearsed()
+		s, err := earlier[name].rehearsed(ctx)
 		if err != nil {
 			return blend.Config{}, nil, fmt.Errorf("%s: %w", name, err)
 		}

@@ -67,7 +67,7 @@ func TestBlendOfLittleDataCountsAllAlike(t *testing.T) {
 	if w := cfg.Contexts[0].Weights; len(cfg.Contexts) != 1 || w[0] != 1 || w[1] != 1 || chosen[2].Tuning != nil {
 		t.Errorf("%+v, %+v", cfg, chosen[2].Tuning)
 	}
-	joined, err := chosen[2].Fit(d.TuneTrain)
+	joined, err := chosen[2].Fit(context.Background(), d.TuneTrain)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,11 +30,13 @@ type Chosen struct {
 	Scorer  model.Scorer       // fitted on the training part
 	Seconds float64            // of that fit
 
-	fit func(train *Part) (model.Scorer, error)
+	fit func(ctx context.Context, train *Part) (model.Scorer, error)
 }
 
 // Fit fits the chosen parameters on another part.
-func (c *Chosen) Fit(train *Part) (model.Scorer, error) { return c.fit(train) }
+func (c *Chosen) Fit(ctx context.Context, train *Part) (model.Scorer, error) {
+	return c.fit(ctx, train)
+}
 
 // Choose settles the parameters of models on the validation part of a dataset and fits them on the training part, in order: a
 // blend is made of those before it.

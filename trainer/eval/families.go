@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/ials"
 	"github.com/millrace/millrace/internal/model/popularity"
 	"github.com/millrace/millrace/internal/model/transitions"
 )
@@ -16,6 +17,7 @@ const (
 	ModelTransitions = transitions.Name
 	ModelVMIS        = "vmisknn"
 	ModelVSTAN       = "vstan"
+	ModelIALS        = ials.Name
 )
 
 // families lists the models that can be measured, the baseline first. A model is one entry: its name, how many times fewer
@@ -28,6 +30,7 @@ func families() []entry {
 		define(ModelTransitions, 8, transitionsSpace), // every trial fits anew, which costs as much as thousands of queries
 		define(ModelVMIS, 1, vmisSpace),
 		define(ModelVSTAN, 1, vstanSpace),
+		define(ModelIALS, 16, ialsSpace),
 		{name: ModelBlend, choose: chooseBlend}, // of those before it
 	}
 }
@@ -65,9 +68,9 @@ func define[C any](name string, share int, open func(train *Part, earlier settle
 // fitted is a model ready to be measured.
 type fitted struct {
 	scorer model.Scorer
-	fit    func(train *Part) (model.Scorer, error) // fits the same parameters on another part
+	fit    func(ctx context.Context, train *Part) (model.Scorer, error) // fits the same parameters on another part
 	// rehearsed is the model as fitted on TuneTrain, for what is made of its answers on the validation part.
-	rehearsed func() (model.Scorer, error)
+	rehearsed func(ctx context.Context) (model.Scorer, error)
 	params    any // its configuration
 	repeats   model.RepeatPolicy
 	tuning    *Tuning // nil when the validation part was too small to choose even the repeat policy on

@@ -15,7 +15,7 @@ const axisRepeats = "repeats"
 type family[C any] struct {
 	space[C]
 	// prepare does once what the fits of all settings share, such as an index.
-	prepare func(train *Part) (fit func(C) (model.Scorer, error), err error)
+	prepare func(train *Part) (fit fitting[C], err error)
 	// repeats is the repeat policy of a configuration.
 	repeats func(*C) *model.RepeatPolicy
 }
@@ -31,22 +31,22 @@ func (f family[C]) choose(ctx context.Context, d *Dataset, o tuneOptions) (*fitt
 		return nil, err
 	}
 	out.params, out.repeats = chosen, *f.repeats(&chosen)
-	out.fit = func(train *Part) (model.Scorer, error) {
+	out.fit = func(ctx context.Context, train *Part) (model.Scorer, error) {
 		fit, err := f.prepare(train)
 		if err != nil {
 			return nil, fmt.Errorf("fit: %w", err)
 		}
-		scorer, err := fit(chosen)
+		scorer, err := fit(ctx, chosen)
 		if err != nil {
 			return nil, fmt.Errorf("fit: %w", err)
 		}
 		return scorer, nil
 	}
 	if out.rehearsed == nil {
-		out.rehearsed = func() (model.Scorer, error) { return out.fit(d.TuneTrain) }
+		out.rehearsed = func(ctx context.Context) (model.Scorer, error) { return out.fit(ctx, d.TuneTrain) }
 	}
 	began := time.Now()
-	if out.scorer, err = out.fit(d.Train); err != nil {
+	if out.scorer, err = out.fit(ctx, d.Train); err != nil {
 		return nil, err
 	}
 	out.seconds = time.Since(began).Seconds()
@@ -82,12 +82,12 @@ func (f family[C]) settle(ctx context.Context, d *Dataset, o tuneOptions) (*fitt
 		tuning.Value = values[0]
 		return &fitted{tuning: tuning, rehearsed: out.rehearsed}, standing, nil
 	}
-	return &fitted{tuning: tuning, rehearsed: func() (model.Scorer, error) { return fit(found) }}, found, nil
+	return &fitted{tuning: tuning, rehearsed: func(ctx context.Context) (model.Scorer, error) { return fit(ctx, found) }}, found, nil
 }
 
 // value is the objective of one setting.
 func (f family[C]) value(ctx context.Context, c C, test *Test, depth int) (float64, error) {
-	scorer, err := f.fit(c)
+	scorer, err := f.fit(ctx, c)
 	if err != nil {
 		return 0, fmt.Errorf("tune: %w", err)
 	}
@@ -100,12 +100,12 @@ func (f family[C]) standStill(ctx context.Context, valid *Test, depth int) (*fit
 	policy := f.repeats(&chosen)
 	present := *policy
 	*policy = model.RepeatsAllowed
-	scorer, err := f.fit(chosen)
+	scorer, err := f.fit(ctx, chosen)
 	if err != nil {
 		return nil, chosen, fmt.Errorf("choose repeat policy: fit: %w", err)
 	}
 	best, tuning, err := ChooseRepeats(ctx, scorer, present, valid, depth)
 	*policy = best
-	rehearsed := func() (model.Scorer, error) { return filtered{scorer, best}, nil }
+	rehearsed := func(context.Context) (model.Scorer, error) { return filtered{scorer, best}, nil }
 	return &fitted{tuning: tuning, rehearsed: rehearsed}, chosen, err
 }

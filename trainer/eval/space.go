@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -13,8 +14,11 @@ import (
 type space[C any] struct {
 	base C
 	axes []axis[C]
-	fit  func(C) (model.Scorer, error)
+	fit  fitting[C]
 }
+
+// fitting makes the model of one configuration. It ends early, with an error, when its context does.
+type fitting[C any] = func(context.Context, C) (model.Scorer, error)
 
 // axis is one field with the values to try.
 type axis[C any] struct {

@@ -1,9 +1,11 @@
 package eval
 
 import (
+	"context"
 	"time"
 
 	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/ials"
 	"github.com/millrace/millrace/internal/model/popularity"
 	"github.com/millrace/millrace/internal/model/transitions"
 	"github.com/millrace/millrace/internal/model/vmisknn"
@@ -23,8 +25,10 @@ func popularitySpace(*Part, settled) family[popularity.Config] {
 			over("half_life_ns", func(c *C) *time.Duration { return &c.HalfLife }, 0, time.Hour, day/4, day, 3*day, 7*day, 14*day, 30*day),
 			over(axisRepeats, func(c *C) *model.RepeatPolicy { return &c.Repeats }, model.RepeatPolicies()...),
 		}},
-		prepare: func(train *Part) (func(C) (model.Scorer, error), error) {
-			return func(c C) (model.Scorer, error) { return popularity.Fit(c, train.Sessions, train.NumItems, nil) }, nil
+		prepare: func(train *Part) (fitting[C], error) {
+			return func(_ context.Context, c C) (model.Scorer, error) {
+				return popularity.Fit(c, train.Sessions, train.NumItems, train.Categories())
+			}, nil
 		},
 	}
 }
@@ -40,8 +44,29 @@ func transitionsSpace(*Part, settled) family[transitions.Config] {
 			over("half_life_ns", func(c *C) *time.Duration { return &c.HalfLife }, 0, 3*day, 7*day, 14*day, 30*day, 90*day),
 			over(axisRepeats, func(c *C) *model.RepeatPolicy { return &c.Repeats }, model.RepeatPolicies()...),
 		}},
-		prepare: func(train *Part) (func(C) (model.Scorer, error), error) {
-			return func(c C) (model.Scorer, error) { return transitions.Fit(c, train.Sessions, train.NumItems) }, nil
+		prepare: func(train *Part) (fitting[C], error) {
+			return func(_ context.Context, c C) (model.Scorer, error) {
+				return transitions.Fit(c, train.Sessions, train.NumItems)
+			}, nil
+		},
+	}
+}
+
+// ialsSpace follows the ranges of the method's second look (Rendle et al. 2022); more dimensions cost a fit in proportion.
+func ialsSpace(train *Part, _ settled) family[ials.Config] {
+	type C = ials.Config
+	return family[C]{
+		repeats: func(c *C) *model.RepeatPolicy { return &c.Repeats },
+		space: space[C]{base: ials.Default(train.NumItems), axes: []axis[C]{
+			over("dimensions", func(c *C) *int { return &c.Dimensions }, 32, 64, 128),
+			over("unobserved", func(c *C) *float64 { return &c.Unobserved }, 0.02, 0.05, 0.1, 0.2, 0.5, 1),
+			over("regularization", func(c *C) *float64 { return &c.Regularization }, 0.001, 0.003, 0.01, 0.03, 0.1),
+			over("history_decay", func(c *C) *float64 { return &c.HistoryDecay }, 0.5, 0.7, 0.85, 0.95, 1),
+			over(axisRepeats, func(c *C) *model.RepeatPolicy { return &c.Repeats }, model.RepeatPolicies()...),
+		}},
+		prepare: func(train *Part) (fitting[C], error) {
+			met, err := train.Interactions()
+			return func(ctx context.Context, c C) (model.Scorer, error) { return ials.Fit(ctx, c, met) }, err
 		},
 	}
 }
@@ -88,10 +113,10 @@ func knnAxes() []axis[vmisknn.Config] {
 }
 
 // shareIndex builds one index for all settings.
-func shareIndex(train *Part) (func(vmisknn.Config) (model.Scorer, error), error) {
+func shareIndex(train *Part) (fitting[vmisknn.Config], error) {
 	index, err := vmisknn.BuildIndex(train.Sessions, train.NumItems)
 	if err != nil {
 		return nil, err
 	}
-	return func(c vmisknn.Config) (model.Scorer, error) { return vmisknn.New(c, index) }, nil
+	return func(_ context.Context, c vmisknn.Config) (model.Scorer, error) { return vmisknn.New(c, index) }, nil
 }

@@ -146,7 +146,7 @@ func (s *searcher[C]) measure(ctx context.Context, batch []trial, test *Test) er
 	group.SetLimit(s.options.workers)
 	for i := range batch {
 		group.Go(func() error {
-			scorer, err := s.space.fit(s.space.at(batch[i].at))
+			scorer, err := s.space.fit(ctx, s.space.at(batch[i].at))
 			if err != nil {
 				return fmt.Errorf("tune: %w", err)
 			}

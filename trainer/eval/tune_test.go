@@ -40,7 +40,7 @@ func dialSpace(values int) *space[dials] {
 			over("b", func(d *dials) *int { return &d.B }, all...),
 			over("c", func(d *dials) *int { return &d.C }, all...),
 		},
-		fit: func(d dials) (model.Scorer, error) { return dialScorer{d}, nil },
+		fit: func(_ context.Context, d dials) (model.Scorer, error) { return dialScorer{d}, nil },
 	}
 }
 

@@ -30,8 +30,8 @@ type fitter struct {
 
 	offsets []int
 	items   []int32
-	wanted  []bool    // by candidate
-	sizes   []int     // by example: wanted items in all
+	wanted  []bool      // by candidate
+	sizes   []int       // by example: wanted items in all
 	shares  []float32   // score over the first of the list
 	places  []uint16    // noPlace where the list does not hold it
 	values  [][]float32 // by member and candidate: the score on the scale in use
