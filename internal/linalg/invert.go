@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"runtime"
-	"sync/atomic"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/millrace/millrace/internal/parallel"
 )
 
 // leastPivot is how much of a diagonal element must be left when the rows before it are taken out. With less, more than half of
@@ -29,19 +27,16 @@ func (s *Symmetric) Invert(ctx context.Context, progress func(share float64)) er
 	v := newInverter(s)
 	for k := range s.blocks() {
 		if err := v.exchange(ctx, k); err != nil {
-			return err
+			return fmt.Errorf("invert matrix of %d rows: %w", s.n, err)
 		}
 		if progress != nil {
 			progress(float64(k+1) / float64(s.blocks()))
 		}
 	}
-	return v.each(ctx, s.blocks(), func(_ *worker, i int) {
-		for j := range i + 1 {
-			for at, value := range s.tile(i, j) {
-				s.tile(i, j)[at] = -value
-			}
-		}
-	})
+	for at, value := range s.tiles {
+		s.tiles[at] = -value
+	}
+	return nil
 }
 
 // inverter is the working memory of an inversion.
@@ -49,24 +44,28 @@ type inverter struct {
 	s       *Symmetric
 	initial []float64 // the diagonal as it was
 	factor  factor
+	own     *scratch
 
 	// The inverse of the factor L of the block at hand.
 	byRows, byColumns packed // rows of L⁻¹, and of its transpose with the sign changed
 	// The panel Z of the block at hand, by tile: with the sign changed as the left side of a product, and as the right side.
 	left, right []packed
-	workers     []worker
 }
 
-// worker is what each goroutine has of its own.
-type worker struct {
+// scratch is what each goroutine has of its own.
+type scratch struct {
 	tile, turned []float64
 	left         packed
+}
+
+func newScratch() *scratch {
+	return &scratch{tile: make([]float64, side*side), turned: make([]float64, side*side), left: newPacked(active.mr)}
 }
 
 func newInverter(s *Symmetric) *inverter {
 	v := &inverter{
 		s: s, initial: make([]float64, s.blocks()*side), factor: newFactor(side), byRows: newPacked(active.nr), byColumns: newPacked(active.nr),
-		left: make([]packed, s.blocks()), right: make([]packed, s.blocks()), workers: make([]worker, runtime.GOMAXPROCS(0)),
+		left: make([]packed, s.blocks()), right: make([]packed, s.blocks()), own: newScratch(),
 	}
 	for i := range v.initial {
 		v.initial[i] = *s.at(i, i)
@@ -74,31 +73,7 @@ func newInverter(s *Symmetric) *inverter {
 	for i := range v.left {
 		v.left[i], v.right[i] = newPacked(active.mr), newPacked(active.nr)
 	}
-	for i := range v.workers {
-		v.workers[i] = worker{tile: make([]float64, side*side), turned: make([]float64, side*side), left: newPacked(active.mr)}
-	}
 	return v
-}
-
-// each calls do for every number below n, on all processors. What is done must not depend on who does it, nor on its order.
-func (v *inverter) each(ctx context.Context, n int, do func(w *worker, i int)) error {
-	var next atomic.Int64
-	var group errgroup.Group
-	for at := range v.workers {
-		group.Go(func() error {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= n {
-					return nil
-				}
-				if err := ctx.Err(); err != nil {
-					return fmt.Errorf("invert matrix of %d rows: %w", v.s.n, err)
-				}
-				do(&v.workers[at], i)
-			}
-		})
-	}
-	return group.Wait()
 }
 
 func (v *inverter) exchange(ctx context.Context, k int) error {
@@ -106,32 +81,40 @@ func (v *inverter) exchange(ctx context.Context, k int) error {
 		return err
 	}
 	blocks := v.s.blocks()
-	err := v.each(ctx, blocks, func(w *worker, i int) {
-		if i != k {
-			v.panel(w, i, k)
+	err := parallel.For(ctx, blocks, 1, func() func(lo, hi int) {
+		w := newScratch()
+		return func(i, _ int) {
+			if i != k {
+				v.panel(w, i, k)
+			}
 		}
 	})
 	if err != nil {
 		return err
 	}
-	return v.each(ctx, blocks*(blocks+1)/2, func(_ *worker, at int) {
-		i := int((math.Sqrt(8*float64(at)+1) - 1) / 2)
-		j := at - i*(i+1)/2
-		switch {
-		case i == k || j == k:
-		case i == j:
-			addProduct(v.s.tile(i, i), v.left[i], v.right[i], lowHalf)
-		default:
-			addProduct(v.s.tile(i, j), v.left[i], v.right[j], whole)
-		}
+	return parallel.For(ctx, blocks*(blocks+1)/2, 1, func() func(lo, hi int) {
+		return func(at, _ int) { v.update(at, k) }
 	})
+}
+
+// update takes the block out of one tile of the rest; at counts the tiles in the order in which they lie.
+func (v *inverter) update(at, k int) {
+	i := int((math.Sqrt(8*float64(at)+1) - 1) / 2)
+	j := at - i*(i+1)/2
+	switch {
+	case i == k || j == k:
+	case i == j:
+		addProduct(v.s.tile(i, i), v.left[i], v.right[i], lowHalf)
+	default:
+		addProduct(v.s.tile(i, j), v.left[i], v.right[j], whole)
+	}
 }
 
 // invertBlock factors the block and puts its inverse in its place.
 func (v *inverter) invertBlock(k int) error {
-	tile, w := v.s.tile(k, k), &v.workers[0]
+	tile, w := v.s.tile(k, k), v.own
 	if row := v.factor.cholesky(tile, side, v.initial[k*side:]); row >= 0 {
-		return fmt.Errorf("invert matrix: row %d of %d is a combination of those before it: %w", k*side+row, v.s.n, ErrNotPositive)
+		return fmt.Errorf("row %d is a combination of those before it: %w", k*side+row, ErrNotPositive)
 	}
 	v.factor.invertLower(w.tile, tile, side)
 	v.byRows.fill(w.tile, 1)
@@ -143,7 +126,7 @@ func (v *inverter) invertBlock(k int) error {
 }
 
 // panel makes Z of a tile of the block's column, and puts A₂₁ A₁₁⁻¹ = Z L⁻¹ in the tile's place.
-func (v *inverter) panel(w *worker, i, k int) {
+func (v *inverter) panel(w *scratch, i, k int) {
 	if i > k {
 		w.left.fill(v.s.tile(i, k), 1)
 	} else {

@@ -149,7 +149,7 @@ func TestInvertRefusesWhatIsNotPositive(t *testing.T) {
 		a := gramian(2, n, n+50, 0)
 		spoil(a)
 		err := symmetric(a).Invert(t.Context(), nil)
-		if !errors.Is(err, ErrNotPositive) || !strings.Contains(fmt.Sprint(err), "row 279 of 300") {
+		if !errors.Is(err, ErrNotPositive) || !strings.Contains(fmt.Sprint(err), "300 rows: row 279 ") {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}

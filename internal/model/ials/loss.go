@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/millrace/millrace/internal/linalg"
+	"github.com/millrace/millrace/internal/parallel"
 )
 
 // Loss returns what the fit makes small, as Config says, of the factors as they are.
@@ -36,7 +37,7 @@ func (t *Training) Loss(ctx context.Context) (float64, error) {
 func (t *Training) observed(ctx context.Context) (float64, error) {
 	d, n := t.cfg.Dimensions, t.rows.met.Rows()
 	parts := make([]float64, (n+rowsATurn-1)/rowsATurn)
-	err := inParallel(ctx, n, rowsATurn, func() func(lo, hi int) {
+	err := parallel.For(ctx, n, rowsATurn, func() func(lo, hi int) {
 		return func(lo, hi int) {
 			for r := lo; r < hi; r++ {
 				items, weights := t.rows.met.Row(r)

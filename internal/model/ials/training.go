@@ -5,13 +5,10 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"runtime"
-	"sync/atomic"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/internal/linalg"
 	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/parallel"
 )
 
 // Training is a fit between two iterations. It is not safe for concurrent use.
@@ -95,7 +92,7 @@ func (t *Training) solve(ctx context.Context, s, other *side) error {
 	for i := range gram {
 		gram[i] *= float32(t.cfg.Unobserved)
 	}
-	return inParallel(ctx, len(s.ridges), rowsATurn, func() func(lo, hi int) {
+	return parallel.For(ctx, len(s.ridges), rowsATurn, func() func(lo, hi int) {
 		c := newConjugate(t.cfg, gram, other.factors)
 		return func(lo, hi int) {
 			for r := lo; r < hi; r++ {
@@ -120,7 +117,7 @@ const (
 func gramOf(ctx context.Context, factors []float32, d int) ([]float32, error) {
 	n := len(factors) / d
 	parts := make([][]float32, (n+gramRowsATurn-1)/gramRowsATurn)
-	err := inParallel(ctx, n, gramRowsATurn, func() func(lo, hi int) {
+	err := parallel.For(ctx, n, gramRowsATurn, func() func(lo, hi int) {
 		return func(lo, hi int) {
 			part := make([]float32, d*d)
 			linalg.AddGram(part, factors[lo*d:hi*d], nil, d)
@@ -141,26 +138,4 @@ func gramOf(ctx context.Context, factors []float32, d int) ([]float32, error) {
 		gram[i] = float32(x)
 	}
 	return gram, nil
-}
-
-// inParallel calls work for all of n rows, some at a time, on every processor; each has a worker of its own.
-func inParallel(ctx context.Context, n, atATime int, worker func() func(lo, hi int)) error {
-	var next atomic.Int64
-	group, ctx := errgroup.WithContext(ctx)
-	for range runtime.GOMAXPROCS(0) {
-		group.Go(func() error {
-			work := worker()
-			for {
-				lo := int(next.Add(int64(atATime))) - atATime
-				if lo >= n {
-					return nil
-				}
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				work(lo, min(lo+atATime, n))
-			}
-		})
-	}
-	return group.Wait()
 }
