@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -24,13 +26,23 @@ func newSupervisor(cfg *Config, store *control.Store, log *slog.Logger, metrics 
 	}
 	return trainer.NewSupervisor(trainer.SupervisorConfig{
 		Control: store, Process: trainer.Process{Exe: exe}, Lake: cfg.shared("lake"), LakeCatalog: cfg.catalogPlace(), LakeREST: cfg.restCatalog(), Registry: cfg.shared("models"),
-		Log: telemetry.Component(log, "trainer"), Metrics: metrics,
+		Limits: trainer.Limits{MemoryBytes: cfg.Trainer.MemoryBytes, Deadline: cfg.Trainer.Deadline},
+		Log:    telemetry.Component(log, "trainer"), Metrics: metrics,
 	})
+}
+
+// training is what the configuration says of the trainings of a site.
+func (c *Config) training(site string) (trainer.Config, error) {
+	weights, err := trainer.ParseWeights(c.Trainer.Weights)
+	if err != nil {
+		return trainer.Config{}, fmt.Errorf("trainer.weights: %w", err)
+	}
+	return trainer.Config{Site: site, Window: c.Trainer.Window, Weights: weights, Seed: c.Trainer.Seed}, nil
 }
 
 func (a *app) trainCommand() *cobra.Command {
 	var site, tune string
-	var asJSON bool
+	var asJSON, cancel bool
 	cmd := &cobra.Command{
 		Use:   "train",
 		Short: "Train now on what has landed; the result is put in force if it is good enough",
@@ -43,13 +55,19 @@ func (a *app) trainCommand() *cobra.Command {
 			if err := event.CheckSite(site); err != nil {
 				return usageError{fmt.Errorf("--site %q %w", site, err)}
 			}
-			trials := 0
+			training, err := cfg.training(site)
+			if err != nil {
+				return err
+			}
 			if tune != "" {
-				if trials, err = strconv.Atoi(tune); err != nil || trials < 1 {
+				if training.TuneTrials, err = strconv.Atoi(tune); err != nil || training.TuneTrials < 1 {
 					return usageError{fmt.Errorf("--tune %q: give the number of settings to try for each model, such as 100", tune)}
 				}
 			}
 			return a.withControl(cmd.Context(), func(store *control.Store) error {
+				if cancel {
+					return a.cancelTraining(cmd.Context(), store, site)
+				}
 				log, err := a.logger(cfg)
 				if err != nil {
 					return err
@@ -59,12 +77,10 @@ func (a *app) trainCommand() *cobra.Command {
 					return err
 				}
 				result, err := supervisor.Train(cmd.Context(), trainer.Request{
-					Config: trainer.Config{Site: site, Window: cfg.Trainer.Window, Seed: cfg.Trainer.Seed, TuneTrials: trials},
-					Why:    "on request",
-					Wait:   true, // `up` may be training its first model just now
-					Progress: func(p trainer.Progress) {
-						fmt.Fprintf(a.stderr, "%3.0f %%  %s  %s\n", p.Done*100, p.Stage, p.Detail)
-					},
+					Config:   training,
+					Why:      "on request",
+					Wait:     true, // `up` may be training its first model just now
+					Progress: a.printProgress,
 				})
 				if err != nil {
 					return fmt.Errorf("train: %w", err)
@@ -78,8 +94,29 @@ func (a *app) trainCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&site, "site", event.DefaultSite, "site to train")
 	cmd.Flags().StringVar(&tune, "tune", "", "number of settings to try for each model on the validation part (default: keep the champion's)")
+	cmd.Flags().BoolVar(&cancel, "cancel", false, "stop the training of the site that is under way, in whichever process")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
+}
+
+func (a *app) printProgress(p trainer.Progress) {
+	left := ""
+	if p.LeftSeconds >= 1 {
+		left = fmt.Sprintf(" (about %s left)", time.Duration(p.LeftSeconds)*time.Second)
+	}
+	fmt.Fprintf(a.stderr, "%3.0f %%  %s  %s%s\n", p.Done*100, p.Stage, p.Detail, left)
+}
+
+func (a *app) cancelTraining(ctx context.Context, store *control.Store, site string) error {
+	cancelled, err := trainer.Cancel(ctx, store, site)
+	if err != nil {
+		return err
+	}
+	if !cancelled {
+		return fmt.Errorf("no training of site %s is under way", site)
+	}
+	_, err = fmt.Fprintf(a.stdout, "the training of site %s is cancelled\n", site)
+	return err
 }
 
 func (a *app) printTraining(result trainer.Result, asJSON bool) error {

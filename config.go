@@ -20,6 +20,7 @@ import (
 	"github.com/millrace/millrace/internal/erasure"
 	"github.com/millrace/millrace/internal/objstore"
 	"github.com/millrace/millrace/stream"
+	"github.com/millrace/millrace/trainer"
 )
 
 // envPrefix starts every environment variable that configures Millrace; a double underscore separates section and key:
@@ -89,7 +90,12 @@ type TrainerConfig struct {
 	At     string        `koanf:"at"`     // HH:MM
 	Zone   string        `koanf:"zone"`   // IANA name
 	Window time.Duration `koanf:"window"` // counted back from the newest event
-	Seed   uint64        `koanf:"seed"`
+	// Deadline is how long a training may take, and MemoryBytes what it may hold.
+	Deadline    time.Duration `koanf:"deadline"`
+	MemoryBytes int64         `koanf:"memory_bytes"`
+	// Weights are type=weight,...: what an event of a type counts for. Types that are not named do not count.
+	Weights string `koanf:"weights"`
+	Seed    uint64 `koanf:"seed"`
 }
 
 // ErasureConfig is how erased people are known.
@@ -151,6 +157,9 @@ func defaults() map[string]any {
 		"trainer.at":               "03:00",
 		"trainer.zone":             "UTC",
 		"trainer.window":           "8760h",
+		"trainer.deadline":         "4h",
+		"trainer.memory_bytes":     int64(trainer.DefaultMemoryBytes),
+		"trainer.weights":          trainer.FormatWeights(trainer.DefaultWeights()),
 		"trainer.seed":             1,
 		"demo.events_per_second":   2.0,
 	}
@@ -300,6 +309,10 @@ func (c *Config) Validate() error {
 	_, err = time.LoadLocation(c.Trainer.Zone)
 	check(err == nil, "trainer.zone %q: use an IANA zone such as Europe/Vienna", c.Trainer.Zone)
 	check(c.Trainer.Window >= time.Hour, "trainer.window %s: use 1h or more", c.Trainer.Window)
+	check(c.Trainer.Deadline >= time.Minute, "trainer.deadline %s: use 1m or more", c.Trainer.Deadline)
+	check(c.Trainer.MemoryBytes >= 512<<20, "trainer.memory_bytes %d: use %d or more", c.Trainer.MemoryBytes, 512<<20)
+	_, err = trainer.ParseWeights(c.Trainer.Weights)
+	check(err == nil, "trainer.weights %q: %v", c.Trainer.Weights, err)
 	if c.Erasure.Key != "" {
 		_, err = erasure.ParseKey(c.Erasure.Key)
 		check(err == nil, "erasure.key: use 64 hexadecimal digits, as `openssl rand -hex 32` prints them")

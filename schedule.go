@@ -28,10 +28,11 @@ func (s *system) schedule(ctx context.Context) error {
 		Sites: s.sites, Nightly: nightly, Control: s.control, Registry: s.registry, Rows: trainer.LakeSource{Lake: s.lake},
 		Log: telemetry.Component(s.log, "trainer"),
 		Train: func(ctx context.Context, site, why string) (trainer.Result, error) {
-			return supervisor.Train(ctx, trainer.Request{
-				Config: trainer.Config{Site: site, Window: s.cfg.Trainer.Window, Seed: s.cfg.Trainer.Seed},
-				Why:    why,
-			})
+			training, err := s.cfg.training(site)
+			if err != nil {
+				return trainer.Result{}, err
+			}
+			return supervisor.Train(ctx, trainer.Request{Config: training, Why: why})
 		},
 	})
 	if err != nil {

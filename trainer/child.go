@@ -32,9 +32,15 @@ const (
 	// ChildCommand is the hidden subcommand that calls Child.
 	ChildCommand = "train-child"
 
-	// DefaultMemoryLimitBytes is the Go memory limit (GOMEMLIMIT) of the child. It is soft: the collector works harder
-	// near it.
-	DefaultMemoryLimitBytes = 1536 << 20
+	// DefaultMemoryBytes is what a training process may hold.
+	DefaultMemoryBytes = 4 << 30
+
+	// goShare is the part of it that the Go runtime is told to keep to (GOMEMLIMIT), which is soft: the collector works harder near
+	// it. The rest is for what the runtime does not count.
+	goShare = 0.85
+
+	// rssPoll is how often the parent looks at what the child holds.
+	rssPoll = 200 * time.Millisecond
 
 	// tailBytes is how much of the child's words is kept for the error message.
 	tailBytes = 4 << 10
@@ -54,6 +60,8 @@ type ChildRequest struct {
 	LakeREST    lake.RESTCatalog `json:"lake_rest"`
 	Registry    objstore.Place   `json:"registry"`
 	Erased      *Erased          `json:"erased,omitempty"`
+	Limits      Limits           `json:"limits"` // a MemoryBytes of 0 means DefaultMemoryBytes
+	Fence       int64            `json:"fence,omitempty"`
 }
 
 // Erased is the ledger of erased people as a training process gets it: rows that are still in the lake are left out. It holds the
@@ -131,27 +139,29 @@ func trainOver(ctx context.Context, req ChildRequest, report func(Progress)) (re
 		return Result{}, err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	return Run(ctx, req.Config, Deps{Source: LakeSource{Lake: l}, Registry: models, Progress: report})
+	return Run(ctx, req.Config, Deps{
+		Source: LakeSource{Lake: l}, Registry: models, Progress: report, Limits: req.Limits, Fence: req.Fence,
+	})
 }
 
 // Process says how to start a training process.
 type Process struct {
 	Exe  string   // path of the program
 	Args []string // arguments that make it call Child; ChildCommand by default
-	// MemoryLimitBytes is the child's GOMEMLIMIT; 0 means DefaultMemoryLimitBytes.
-	MemoryLimitBytes int64
 	// Progress is called at each step of the child; nil for none.
 	Progress func(Progress)
 }
 
 // Spawn runs one training in a child process and returns its result, with the child's own peak memory. When the context
-// ends the child is killed.
+// ends, or the child holds more than its limit, it is killed.
 func Spawn(ctx context.Context, p Process, req ChildRequest) (Result, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	if len(p.Args) == 0 {
 		p.Args = []string{ChildCommand}
 	}
-	if p.MemoryLimitBytes == 0 {
-		p.MemoryLimitBytes = DefaultMemoryLimitBytes
+	if req.Limits.MemoryBytes == 0 {
+		req.Limits.MemoryBytes = DefaultMemoryBytes
 	}
 	if p.Progress == nil {
 		p.Progress = func(Progress) {}
@@ -161,7 +171,7 @@ func Spawn(ctx context.Context, p Process, req ChildRequest) (Result, error) {
 		return Result{}, fmt.Errorf("encode training request: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, p.Exe, p.Args...)
-	cmd.Env = append(cmd.Environ(), "GOMEMLIMIT="+strconv.FormatInt(p.MemoryLimitBytes, 10))
+	cmd.Env = append(cmd.Environ(), "GOMEMLIMIT="+strconv.FormatInt(int64(goShare*float64(req.Limits.MemoryBytes)), 10))
 	cmd.WaitDelay = killWait
 	var stdout bytes.Buffer
 	cmd.Stdout = &stdout
@@ -177,10 +187,13 @@ func Spawn(ctx context.Context, p Process, req ChildRequest) (Result, error) {
 	words := &tail{}
 	var group errgroup.Group
 	group.Go(func() error { return relay(errReader, p.Progress, words) })
+	group.Go(func() error { return guardMemory(ctx, cancel, cmd.Process.Pid, req.Limits.MemoryBytes) })
 	_, writeErr := stdin.Write(append(text, '\n')) // a child that died before reading shows in Wait
 	waitErr := cmd.Wait()
+	stopped := ctx.Err()
+	cancel(nil)
 	closeErr := errors.Join(errWriter.Close(), group.Wait())
-	if err := ctx.Err(); err != nil {
+	if stopped != nil {
 		return Result{}, fmt.Errorf("training process stopped: %w", context.Cause(ctx))
 	}
 	if err := errors.Join(waitErr, writeErr); err != nil {
@@ -194,6 +207,23 @@ func Spawn(ctx context.Context, p Process, req ChildRequest) (Result, error) {
 		result.PeakRSSBytes = peakRSS(cmd.ProcessState.SysUsage())
 	}
 	return result, nil
+}
+
+// guardMemory ends the child's context when it holds more than its limit, and returns when the context has ended.
+func guardMemory(ctx context.Context, cancel context.CancelCauseFunc, pid int, limit int64) error {
+	tick := time.NewTicker(rssPoll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if held := rss(pid); held > limit {
+			cancel(fmt.Errorf("%w: it held %s of memory, and trainer.memory_bytes allows %s; allow more, or shorten trainer.window",
+				ErrLimit, mebibytes(held), mebibytes(limit)))
+		}
+	}
 }
 
 // childError says what the child said before it ended, or how it ended.

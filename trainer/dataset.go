@@ -28,12 +28,18 @@ type dataset struct {
 	sessions int64     // sessions of two or more interactions
 }
 
+// watch is told how a reading goes.
+type watch struct {
+	admit  func(events int64) error // before it begins; an error ends it
+	report func(events int64)       // every progressEvery events
+}
+
 // progressEvery is how many events pass between two reports and checks of the context.
 const progressEvery = 50_000
 
 // readDataset reads the window of a site: the time before the newest event, not before the wall clock, so that history
 // imported long after it happened trains like history of today.
-func readDataset(ctx context.Context, cfg Config, source EventSource, report func(rows int64)) (*dataset, error) {
+func readDataset(ctx context.Context, cfg Config, source EventSource, watch watch) (*dataset, error) {
 	snapshot, err := source.Snapshot(ctx, cfg.Site)
 	if err != nil {
 		return nil, fmt.Errorf("pin snapshot: %w", err)
@@ -42,18 +48,21 @@ func readDataset(ctx context.Context, cfg Config, source EventSource, report fun
 	var older Older
 	if !snapshot.Newest.IsZero() {
 		from := snapshot.Newest.Add(-cfg.Window)
+		if older, err = source.Older(ctx, cfg.Site, snapshot, from); err != nil {
+			return nil, fmt.Errorf("read events: %w", err)
+		}
+		if err := watch.admit(snapshot.Rows - older.Events); err != nil {
+			return nil, err
+		}
 		err = source.Events(ctx, cfg.Site, snapshot, from, func(i *Interaction) error {
 			c.add(i)
 			if c.traffic.rows%progressEvery == 0 {
-				report(c.traffic.rows)
+				watch.report(c.traffic.rows)
 				return ctx.Err()
 			}
 			return nil
 		})
 		if err != nil {
-			return nil, fmt.Errorf("read events: %w", err)
-		}
-		if older, err = source.Older(ctx, cfg.Site, snapshot, from); err != nil {
 			return nil, fmt.Errorf("read events: %w", err)
 		}
 	}

@@ -25,6 +25,11 @@ func text(d *dataset) string {
 	return strings.Join(lines, "\n")
 }
 
+// unwatched lets everything pass.
+func unwatched() watch {
+	return watch{admit: func(int64) error { return nil }, report: func(int64) {}}
+}
+
 func read(t *testing.T, cfg Config, events ...Interaction) *dataset {
 	t.Helper()
 	cfg.Site = testSite
@@ -32,7 +37,7 @@ func read(t *testing.T, cfg Config, events ...Interaction) *dataset {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := readDataset(t.Context(), cfg, &sliceSource{events: events}, func(int64) {})
+	d, err := readDataset(t.Context(), cfg, &sliceSource{events: events}, unwatched())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +183,7 @@ func TestTheCatalogueAddsItems(t *testing.T) {
 	}
 	d, err := readDataset(t.Context(), cfg, &sliceSource{events: []Interaction{seen, heard}, catalogue: []event.CatalogueItem{
 		{ItemID: "x", Title: "X", Categories: []string{"shoes"}}, {ItemID: "new", Title: "N", Categories: []string{"boots"}},
-	}}, func(int64) {})
+	}}, unwatched())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +215,7 @@ func TestOrderOfReadingDoesNotMatter(t *testing.T) {
 	want := text(read(t, Config{}, events...))
 	for seed := range uint64(3) {
 		source := &sliceSource{events: events, order: rand.New(rand.NewPCG(seed, 9))}
-		d, err := readDataset(t.Context(), cfg, source, func(int64) {})
+		d, err := readDataset(t.Context(), cfg, source, unwatched())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -258,7 +263,7 @@ func BenchmarkDataset(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := readDataset(b.Context(), cfg, &sliceSource{events: events}, func(int64) {}); err != nil {
+		if _, err := readDataset(b.Context(), cfg, &sliceSource{events: events}, unwatched()); err != nil {
 			b.Fatal(err)
 		}
 	}

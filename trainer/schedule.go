@@ -244,8 +244,8 @@ func (f facts) due() (why string, due bool) {
 		case j.StartedAt.Before(f.night):
 		case j.State == control.JobFailed:
 			failedTonight++
-		case j.State == control.JobDone: // one that was stopped half-way counts neither way: it is still to be done
-			doneTonight = true
+		case j.State == control.JobDone, j.State == control.JobCancelled && j.Detail == cancelledOnRequest:
+			doneTonight = true // a training that was stopped half-way by its process counts neither way: it is still to be done
 		}
 	}
 	if failedTonight >= maxFailures {

@@ -42,6 +42,7 @@ type Snapshot struct {
 	Items  int64            // of the items table; 0 when it is empty
 	Epoch  int64            // the life of the events topic that Fences are of
 	Fences map[string]int64 // the Kafka offset up to which it holds the events topic, by partition
+	Rows   int64            // events of the site
 	Newest time.Time        // the newest occurred_at of the site, zero when it has no event
 }
 

@@ -38,7 +38,7 @@ func (s LakeSource) Snapshot(ctx context.Context, site string) (Snapshot, error)
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("find newest event: %w", err)
 	}
-	out.Newest = all.Last
+	out.Newest, out.Rows = all.Last, all.Events
 	return out, nil
 }
 

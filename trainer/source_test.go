@@ -29,7 +29,7 @@ type sliceSource struct {
 }
 
 func (s *sliceSource) Snapshot(context.Context, string) (Snapshot, error) {
-	out := Snapshot{ID: 1, Fences: map[string]int64{"0": int64(len(s.events))}}
+	out := Snapshot{ID: 1, Rows: int64(len(s.events)), Fences: map[string]int64{"0": int64(len(s.events))}}
 	for _, e := range s.events {
 		if e.OccurredAt.After(out.Newest) {
 			out.Newest = e.OccurredAt

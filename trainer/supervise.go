@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -39,8 +40,11 @@ type SupervisorConfig struct {
 	LakeCatalog string // as lake.Config.Catalog
 	LakeREST    lake.RESTCatalog
 	Registry    objstore.Place
-	Log         *slog.Logger          // nil discards
-	Metrics     prometheus.Registerer // nil keeps them private
+	// Limits are what a training may use; a MemoryBytes of 0 means DefaultMemoryBytes, a Deadline of 0 is none. The pace is read from
+	// the job rows.
+	Limits  Limits
+	Log     *slog.Logger          // nil discards
+	Metrics prometheus.Registerer // nil keeps them private
 }
 
 // Supervisor runs trainings as child processes, one at a time a site, in whichever process they are asked for: a lease
@@ -124,13 +128,16 @@ func (s *Supervisor) runJob(ctx context.Context, req Request) (Result, error) {
 	}
 	log := s.cfg.Log.With("site", site, "job", job.ID)
 	log.Info("training started", "why", req.Why)
-	result, err := s.spawn(ctx, req, job.ID)
+	result, err := s.spawnInTime(ctx, req, job)
 	outcome := control.JobOutcome{State: control.JobDone, Detail: result.Reason, Result: result}
 	switch {
 	case err == nil:
 		s.lastSuccess.WithLabelValues(site).SetToCurrentTime()
 		log.Info("training ended", "version", result.Version, "promoted", result.Promoted, "reason", result.Reason,
 			"rows", result.Rows, "seconds", result.Seconds, "peak_rss_bytes", result.PeakRSSBytes)
+	case errors.Is(err, control.ErrJobEnded): // Cancel did, and has said so in the row
+		log.Info("training cancelled")
+		return Result{}, fmt.Errorf("%s: %w", cancelledOnRequest, err)
 	case ctx.Err() != nil: // the process stops, or the lease is lost
 		outcome = control.JobOutcome{State: control.JobCancelled, Detail: "stopped before its end: " + context.Cause(ctx).Error()}
 	default:
@@ -141,8 +148,59 @@ func (s *Supervisor) runJob(ctx context.Context, req Request) (Result, error) {
 	return result, errors.Join(err, s.cfg.Control.FinishJob(context.WithoutCancel(ctx), job.ID, outcome))
 }
 
+// spawnInTime is spawn within the deadline.
+func (s *Supervisor) spawnInTime(ctx context.Context, req Request, job control.Job) (Result, error) {
+	limits := s.cfg.Limits
+	jobs, err := s.cfg.Control.Jobs(ctx, control.JobFilter{Kind: JobKind, Site: job.Site, Limit: ledgerJobs})
+	if err != nil {
+		return Result{}, err
+	}
+	limits.SecondsPerEvent = pace(jobs)
+	if limits.Deadline > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeoutCause(ctx, limits.Deadline, fmt.Errorf("%w: trainer.deadline of %s passed", ErrLimit, brief(limits.Deadline)))
+		defer stop()
+	}
+	return s.spawn(ctx, req, job, limits)
+}
+
+// paceRows is how many events a training must have had for its pace to tell that of another: below it, starting takes longest.
+const paceRows = 100_000
+
+// pace is how many seconds an event took the newest training that ended well; 0 where there is none.
+func pace(jobs []control.Job) float64 {
+	for _, j := range jobs {
+		var result Result
+		if j.State == control.JobDone && json.Unmarshal(j.Result, &result) == nil && result.Rows >= paceRows {
+			return result.Seconds / float64(result.Rows)
+		}
+	}
+	return 0
+}
+
+// cancelledOnRequest is the detail of a training that somebody stopped.
+const cancelledOnRequest = "cancelled on request"
+
+// Cancel stops the training of a site that is under way, in whichever process that is, within a few seconds; false when there is
+// none. The schedule does not begin it again before the next night.
+func Cancel(ctx context.Context, store *control.Store, site string) (bool, error) {
+	jobs, err := store.Jobs(ctx, control.JobFilter{Kind: JobKind, Site: site, State: control.JobRunning})
+	if err != nil {
+		return false, err
+	}
+	cancelled := false
+	for _, j := range jobs {
+		err := store.FinishJob(ctx, j.ID, control.JobOutcome{State: control.JobCancelled, Detail: cancelledOnRequest})
+		if err != nil && !errors.Is(err, control.ErrJobEnded) {
+			return cancelled, err
+		}
+		cancelled = cancelled || err == nil
+	}
+	return cancelled, nil
+}
+
 // spawn starts the child and keeps its job row alive and up to date until it ends.
-func (s *Supervisor) spawn(ctx context.Context, req Request, jobID string) (Result, error) {
+func (s *Supervisor) spawn(ctx context.Context, req Request, job control.Job, limits Limits) (Result, error) {
 	latest := &latestProgress{changed: make(chan struct{}, 1)}
 	process := s.cfg.Process
 	process.Progress = func(p Progress) {
@@ -158,11 +216,11 @@ func (s *Supervisor) spawn(ctx context.Context, req Request, jobID string) (Resu
 	var result Result
 	group, groupCtx := errgroup.WithContext(ctx)
 	rowCtx, childEnded := context.WithCancel(groupCtx)
-	group.Go(func() error { return s.updateRow(rowCtx, jobID, latest) })
+	group.Go(func() error { return s.updateRow(rowCtx, job.ID, latest) })
 	group.Go(func() (err error) {
 		defer childEnded()
 		result, err = Spawn(groupCtx, process, ChildRequest{Config: req.Config, Lake: s.cfg.Lake, LakeCatalog: s.cfg.LakeCatalog, LakeREST: s.cfg.LakeREST, Registry: s.cfg.Registry,
-			Erased: newErased(erased)})
+			Erased: newErased(erased), Limits: limits, Fence: job.StartedAt.UnixMilli()})
 		return err
 	})
 	return result, group.Wait()

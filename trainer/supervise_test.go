@@ -8,7 +8,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -286,5 +288,100 @@ func TestFailedTrainingIsWrittenDown(t *testing.T) {
 func TestNewSupervisorRefuses(t *testing.T) {
 	if _, err := NewSupervisor(SupervisorConfig{}); err == nil {
 		t.Fatal("an empty configuration was accepted")
+	}
+}
+
+// A training that would hold more than it may is refused before it reads, one that does is killed, and the champion stays.
+func TestMemoryLimitIsKept(t *testing.T) {
+	b := newBench(t, 200)
+	request := b.request()
+	request.Limits.MemoryBytes = memoryBase
+	if _, err := Spawn(t.Context(), self(t), request); err == nil || !strings.Contains(err.Error(), "trainer.memory_bytes allows 256 MiB") {
+		t.Errorf("error %v", err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	if err := guardMemory(ctx, cancel, os.Getpid(), 1<<20); err != nil || !errors.Is(context.Cause(ctx), ErrLimit) {
+		t.Errorf("a process over its limit ended with %v, %v", err, context.Cause(ctx))
+	}
+}
+
+func TestDeadlineIsKept(t *testing.T) {
+	b := newBench(t, 200)
+	s := b.supervisor(t, self(t))
+	s.cfg.Limits.Deadline = time.Millisecond
+	_, err := s.Train(t.Context(), Request{Config: Config{Site: testSite}, Why: "nightly"})
+	if !errors.Is(err, ErrLimit) || !strings.Contains(err.Error(), "trainer.deadline of 1ms passed") {
+		t.Errorf("error %v", err)
+	}
+	if j := b.job(t); j.State != control.JobFailed || !strings.Contains(j.Detail, "trainer.deadline") {
+		t.Errorf("job %+v", j)
+	}
+	l := Limits{Deadline: time.Minute, SecondsPerEvent: 0.001}
+	if err := l.admit(90_000); err != nil {
+		t.Error(err)
+	}
+	if err := l.admit(90_001); !errors.Is(err, ErrLimit) || !strings.Contains(err.Error(), "would take about 1m30s") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// Somebody stops a training from another process; it is not begun again tonight.
+func TestCancel(t *testing.T) {
+	b := newBench(t, 200)
+	if cancelled, err := Cancel(t.Context(), b.store, testSite); cancelled || err != nil {
+		t.Errorf("with nothing to cancel: %t, %v", cancelled, err)
+	}
+	s := b.supervisor(t, self(t))
+	other := b.openStore(t)
+	var once sync.Once
+	_, err := s.Train(t.Context(), Request{Config: Config{Site: testSite}, Why: "nightly", Progress: func(Progress) {
+		once.Do(func() {
+			if cancelled, err := Cancel(t.Context(), other, testSite); !cancelled || err != nil {
+				t.Errorf("cancelled %t, %v", cancelled, err)
+			}
+		})
+	}})
+	if err == nil || !strings.Contains(err.Error(), cancelledOnRequest) {
+		t.Fatalf("error %v", err)
+	}
+	j := b.job(t)
+	if j.State != control.JobCancelled || j.Detail != cancelledOnRequest {
+		t.Errorf("job %+v", j)
+	}
+	now := j.StartedAt.Add(2 * time.Hour)
+	f := facts{now: now, night: j.StartedAt.Add(-time.Minute), hasChampion: true, rows: YoungRows, trained: YoungRows, jobs: []control.Job{j}}
+	if why, due := f.due(); due {
+		t.Errorf("due again tonight: %s", why)
+	}
+	if f.night = now; !func() bool { _, due := f.due(); return due }() {
+		t.Error("not due the next night")
+	}
+}
+
+// Of two trainings the one that began later stays in force, whichever ends last.
+func TestATrainingThatStoodStillDoesNotPromote(t *testing.T) {
+	r := openRegistry(t)
+	run := func(fence int64) error {
+		_, err := Run(t.Context(), Config{Site: testSite}, Deps{Source: &sliceSource{events: planted(300, 1)}, Registry: r, Fence: fence})
+		return err
+	}
+	if err := run(2000); err != nil {
+		t.Fatal(err)
+	}
+	champion, err := r.ChampionVersion(t.Context(), testSite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := run(1000); !errors.Is(err, registry.ErrFenced) {
+		t.Errorf("error %v, want ErrFenced", err)
+	}
+	if v, err := r.ChampionVersion(t.Context(), testSite); err != nil || v != champion {
+		t.Errorf("champion %s, %v", v, err)
+	}
+	if err := run(3000); err != nil {
+		t.Error(err)
+	}
+	if back, err := r.Rollback(t.Context(), testSite); err != nil || back != champion { // by hand, whatever the fences
+		t.Errorf("rolled back to %s, %v", back, err)
 	}
 }

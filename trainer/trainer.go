@@ -32,20 +32,9 @@ const (
 	// MinPredictions is how many predictions the test must make for its figures to decide anything.
 	MinPredictions = eval.MinPredictions
 
-	// maxWeight bounds what an event counts for: beyond it one purchase would drown all that was looked at.
-	maxWeight = 1000
-
 	// MetricDepth is the length of the lists that are measured.
 	MetricDepth = 20
 )
-
-// DefaultWeights says which events tell what visitors want, and how much each counts for. Impressions (view_item_list) are not
-// among them: they tell what the shop wants.
-func DefaultWeights() map[string]float64 {
-	return map[string]float64{
-		event.ViewItem: 1, event.SelectItem: 1, event.RateItem: 1, event.AddToWishlist: 2, event.AddToCart: 3, event.Purchase: 5,
-	}
-}
 
 // Config is one training. The zero value of every field but Site means its default.
 type Config struct {
@@ -70,23 +59,14 @@ func (c Config) withDefaults() (Config, error) {
 	if len(c.Weights) == 0 {
 		c.Weights = DefaultWeights()
 	}
-	const maxTypes = 100 // a type's number is kept in a byte
-	counted := 0
-	for name, weight := range c.Weights {
-		if !(weight >= 0 && weight <= maxWeight) {
-			return c, fmt.Errorf("event type %s counts %g, must be 0 to %d", name, weight, maxWeight)
-		}
-		if weight > 0 {
-			counted++
-		}
-	}
 	switch {
 	case c.Window < 0:
 		return c, fmt.Errorf("training window %s is negative", c.Window)
 	case c.TuneTrials < 0:
 		return c, fmt.Errorf("%d tuning trials", c.TuneTrials)
-	case counted == 0 || counted > maxTypes:
-		return c, fmt.Errorf("%d event types count, must be 1 to %d", counted, maxTypes)
+	}
+	if err := checkWeights(c.Weights); err != nil {
+		return c, err
 	}
 	if err := event.CheckSite(c.Site); err != nil {
 		return c, fmt.Errorf("training site %q: %w", c.Site, err)
@@ -98,6 +78,11 @@ func (c Config) withDefaults() (Config, error) {
 type Deps struct {
 	Source   EventSource
 	Registry *registry.Registry
+	// Fence is when the training began, in Unix milliseconds of the clock that all trainers share; 0 for the time of Now. Of two
+	// trainings the one that began later wins, whichever ends last.
+	Fence int64
+	// Limits are what the training may use; the zero value is no limit.
+	Limits Limits
 	// Progress is called from one goroutine at each step; nil for none.
 	Progress func(Progress)
 	// Now is the clock that names versions and measures durations; nil for time.Now. What is learnt never depends on it.
@@ -109,6 +94,8 @@ type Progress struct {
 	Stage  string  `json:"stage"`
 	Done   float64 `json:"progress"` // 0 to 1, of the whole training
 	Detail string  `json:"detail,omitempty"`
+	// LeftSeconds is an estimate of how long the rest takes; 0 where nothing is known.
+	LeftSeconds float64 `json:"left_seconds,omitempty"`
 }
 
 // Result is what came of a training; its JSON is what `millrace train --json` prints. Version is empty when there was
@@ -151,6 +138,9 @@ func Run(ctx context.Context, cfg Config, deps Deps) (Result, error) {
 		deps.Progress = func(Progress) {}
 	}
 	r := &run{cfg: cfg, deps: deps, began: deps.Now()}
+	if r.deps.Fence == 0 {
+		r.deps.Fence = r.began.UnixMilli()
+	}
 	result, err := r.train(ctx)
 	if err != nil {
 		return Result{}, fmt.Errorf("train site %s: %w", cfg.Site, err)
@@ -161,13 +151,18 @@ func Run(ctx context.Context, cfg Config, deps Deps) (Result, error) {
 
 // run is one training on its way.
 type run struct {
-	cfg   Config
-	deps  Deps
-	began time.Time
+	cfg      Config
+	deps     Deps
+	began    time.Time
+	expected time.Duration // of the whole, by the pace of the last one; 0 where there is none
 }
 
 func (r *run) at(stage string, done float64, format string, args ...any) {
-	r.deps.Progress(Progress{Stage: stage, Done: done, Detail: fmt.Sprintf(format, args...)})
+	p := Progress{Stage: stage, Done: done, Detail: fmt.Sprintf(format, args...)}
+	if r.expected > 0 {
+		p.LeftSeconds = max(0, (r.expected - r.deps.Now().Sub(r.began)).Seconds())
+	}
+	r.deps.Progress(p)
 }
 
 func (r *run) train(ctx context.Context) (Result, error) {
@@ -190,15 +185,21 @@ func (r *run) train(ctx context.Context) (Result, error) {
 // history and now sees its first visitors has nothing else to learn from. The note says what the window left out, or that
 // it was widened.
 func (r *run) read(ctx context.Context) (d *dataset, note string, err error) {
-	report := func(rows int64) { r.at(stageRead, 0.1, "%d events read", rows) }
-	d, err = readDataset(ctx, r.cfg, r.deps.Source, report)
+	watch := watch{
+		admit: func(events int64) error {
+			r.expected = r.deps.Limits.expected(events)
+			return r.deps.Limits.admit(events)
+		},
+		report: func(events int64) { r.at(stageRead, 0.1, "%s events read", grouped(events)) },
+	}
+	d, err = readDataset(ctx, r.cfg, r.deps.Source, watch)
 	if err != nil || d.older.Events == 0 || d.sessions >= MinSessions {
 		return d, d.noteOlder(r.cfg.Window), err
 	}
 	wide := r.cfg
 	wide.Window = allHistory
 	note = d.noteWidened(r.cfg.Window)
-	d, err = readDataset(ctx, wide, r.deps.Source, report)
+	d, err = readDataset(ctx, wide, r.deps.Source, watch)
 	return d, note, err
 }
 
@@ -299,7 +300,7 @@ func (r *run) publish(ctx context.Context, d *dataset, final models, v *verdict)
 		return "", err
 	}
 	if v.gate.Promoted {
-		if err := r.deps.Registry.Promote(ctx, r.cfg.Site, m.Version); err != nil {
+		if err := r.deps.Registry.PromoteFenced(ctx, r.cfg.Site, m.Version, r.deps.Fence); err != nil {
 			return "", err
 		}
 	}

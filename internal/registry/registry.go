@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"path"
 	"regexp"
 	"slices"
@@ -51,6 +52,9 @@ var (
 
 	// ErrUnknownVersion is what an *UnknownVersionError is.
 	ErrUnknownVersion = errors.New("unknown model version")
+
+	// ErrFenced means that a training that began later has put its version in force.
+	ErrFenced = errors.New("a training that began later has put its version in force")
 
 	// ErrNothingToRollBackTo means that the champion has no predecessor that is still on disk.
 	ErrNothingToRollBackTo = errors.New("there is no earlier champion to go back to")
@@ -97,6 +101,8 @@ type alias struct {
 	Version string `json:"version"`
 	// Predecessors are former champions, the newest first.
 	Predecessors []string `json:"predecessors,omitempty"`
+	// Fence is the greatest fence of a training that put a version in force.
+	Fence int64 `json:"fence,omitempty"`
 }
 
 // ChampionVersion returns the version in force, or ErrNoChampion. It reads one tiny file, so it can be asked each second.
@@ -129,6 +135,16 @@ func (r *Registry) Predecessors(ctx context.Context, site string) ([]string, err
 // Before, it checks every file of the version: a damaged one is a *CorruptError, an absent one an *UnknownVersionError,
 // and the champion stays. A damaged alias file is replaced, and what it said of predecessors is lost.
 func (r *Registry) Promote(ctx context.Context, site, version string) error {
+	return r.promote(ctx, site, version, math.MaxInt64)
+}
+
+// PromoteFenced is Promote by a training of a fence, the time when it began: one that stood still while another training came and
+// went gets ErrFenced instead of taking the site back.
+func (r *Registry) PromoteFenced(ctx context.Context, site, version string, fence int64) error {
+	return r.promote(ctx, site, version, fence)
+}
+
+func (r *Registry) promote(ctx context.Context, site, version string, fence int64) error {
 	if err := r.verify(ctx, site, version); err != nil {
 		return fmt.Errorf("promote model: %w", err)
 	}
@@ -136,10 +152,16 @@ func (r *Registry) Promote(ctx context.Context, site, version string) error {
 	if err != nil && !errors.Is(err, ErrNoChampion) && !errors.Is(err, ErrCorrupt) {
 		return fmt.Errorf("promote model: %w", err)
 	}
+	if fence < a.Fence {
+		return fmt.Errorf("promote model: %w", ErrFenced)
+	}
 	if a.Version == version {
 		return nil
 	}
-	next := alias{Version: version, Predecessors: a.Predecessors}
+	next := alias{Version: version, Predecessors: a.Predecessors, Fence: a.Fence}
+	if fence != math.MaxInt64 {
+		next.Fence = fence
+	}
 	if a.Version != "" {
 		next.Predecessors = slices.Insert(slices.Clone(a.Predecessors), 0, a.Version)
 	}
@@ -165,7 +187,7 @@ func (r *Registry) Rollback(ctx context.Context, site string) (string, error) {
 			continue
 		}
 		if err == nil {
-			err = r.writeAlias(ctx, site, alias{Version: version, Predecessors: a.Predecessors[i+1:]})
+			err = r.writeAlias(ctx, site, alias{Version: version, Predecessors: a.Predecessors[i+1:], Fence: a.Fence})
 		}
 		if err != nil {
 			return "", fmt.Errorf("roll back model: %w", err)
