@@ -42,6 +42,15 @@ func (h *Heap) Push(id int32, score float32) {
 	h.down(0, len(h.entries))
 }
 
+// Full reports whether k entries are kept; then lowest is the least of their scores, and an entry with a lower one need not be
+// pushed.
+func (h *Heap) Full() (lowest float32, full bool) {
+	if len(h.entries) < h.k || h.k == 0 {
+		return 0, false
+	}
+	return h.entries[0].Score, true
+}
+
 // Sorted orders the kept entries, best first, and returns them. The slice is the heap's own memory: it is valid until
 // the next Reset, which must come before the next Push.
 func (h *Heap) Sorted() []Entry {

@@ -83,3 +83,22 @@ func BenchmarkHeapTop20Of10000(b *testing.B) {
 		h.Sorted()
 	}
 }
+
+func TestFull(t *testing.T) {
+	var h Heap
+	for i, want := range []float32{0, 0, 1, 2, 2} {
+		if lowest, full := h.Full(); lowest != want || full != (i >= 2) {
+			t.Errorf("after %d entries the lowest is %g, %v, want %g", i, lowest, full, want)
+		}
+		if i == 0 {
+			h.Reset(2)
+		}
+		h.Push(int32(i), []float32{3, 1, 2, 0, 0}[i])
+	}
+	if h.Reset(0); h.Len() != 0 {
+		t.Error("entries of none")
+	}
+	if _, full := h.Full(); full {
+		t.Error("a heap that keeps nothing is full")
+	}
+}

@@ -1,0 +1,130 @@
+package content
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/millrace/millrace/internal/model/artifact"
+)
+
+// Kind names the codec of this package.
+const Kind = "content"
+
+// version is the layout of the sections, within an artifact of this kind. How items are taken apart (terms.go, words.go) belongs to
+// it: other terms are other buckets.
+//
+//	1  JSON      the Config
+//	   int64s    one: the items of which anything is known
+//	   int32s    the buckets that come up, rising; their places here are the numbers of the terms
+//	   int32s    in how many items each does
+//	   int64s    rows, one more than there are items: item i has the terms rows[i] to rows[i+1]
+//	   int32s    the number of each term, rising within a row
+//	   float32s  its weight; the squares of a row add up to 1
+const version = 1
+
+// Kind implements model.Artifact.
+func (m *Model) Kind() string { return Kind }
+
+// Encode implements model.Artifact.
+func (m *Model) Encode(w io.Writer) error {
+	out := artifact.NewWriter(w, Kind, version)
+	out.JSON(m.cfg)
+	out.Int64s([]int64{int64(m.words.items)})
+	buckets := make([]int32, len(m.words.buckets))
+	for n, bucket := range m.words.buckets {
+		buckets[n] = int32(bucket)
+	}
+	out.Int32s(buckets)
+	out.Int32s(m.words.counts)
+	rows := make([]int64, 1, len(m.vectors)+1)
+	for _, vector := range m.vectors {
+		rows = append(rows, rows[len(rows)-1]+int64(len(vector)))
+	}
+	numbers, weights := make([]int32, 0, rows[len(rows)-1]), make([]float32, 0, rows[len(rows)-1])
+	for _, vector := range m.vectors {
+		for _, t := range vector {
+			numbers, weights = append(numbers, t.number), append(weights, t.weight)
+		}
+	}
+	out.Int64s(rows)
+	out.Int32s(numbers)
+	out.Float32s(weights)
+	return out.Close()
+}
+
+// Decode reads what Encode wrote for a vocabulary of numItems; its errors wrap artifact.ErrCorrupt.
+func Decode(r io.Reader, numItems int) (*Model, error) {
+	in := artifact.NewReader(r, Kind, version)
+	m := &Model{}
+	in.JSON(&m.cfg)
+	words, wordsErr := decodeDictionary(in.Int64s(), in.Int32s(), in.Int32s(), numItems)
+	vectors, vectorsErr := decodeVectors(in.Int64s(), in.Int32s(), in.Float32s(), numItems, len(words.buckets))
+	if err := errors.Join(m.cfg.Validate(), wordsErr, vectorsErr); err != nil {
+		in.Failf("%v", err) // an error of the reader came before, and stays
+	}
+	if err := in.Close(); err != nil {
+		return nil, fmt.Errorf("decode content model: %w", err)
+	}
+	m.words, m.index = words, newIndex(vectors, len(words.buckets))
+	m.initPool()
+	return m, nil
+}
+
+func decodeDictionary(items []int64, buckets, counts []int32, numItems int) (*dictionary, error) {
+	d := &dictionary{numbers: make(map[uint32]int32, len(buckets)), counts: counts}
+	if len(items) != 1 || items[0] < 0 || items[0] > int64(numItems) || len(buckets) != len(counts) {
+		return d, fmt.Errorf("%d buckets and %d counts of %d items in a vocabulary of %d", len(buckets), len(counts), items, numItems)
+	}
+	d.items = int(items[0])
+	last := int32(-1)
+	for n, bucket := range buckets {
+		if bucket <= last || bucket >= numBuckets || counts[n] < 1 || int64(counts[n]) > items[0] {
+			return d, fmt.Errorf("bucket %d, after %d, comes up in %d of %d items", bucket, last, counts[n], items[0])
+		}
+		d.number(uint32(bucket))
+		last = bucket
+	}
+	return d, nil
+}
+
+func decodeVectors(rows []int64, numbers []int32, weights []float32, numItems, numTerms int) ([][]term, error) {
+	if len(rows) != numItems+1 || len(numbers) != len(weights) || rows[0] != 0 || rows[numItems] != int64(len(numbers)) {
+		return nil, fmt.Errorf("%d rows, %d terms and %d weights for a vocabulary of %d", len(rows)-1, len(numbers), len(weights), numItems)
+	}
+	vectors, terms := make([][]term, numItems), make([]term, len(numbers))
+	for i := range vectors {
+		lo, hi := rows[i], rows[i+1]
+		if lo > hi || hi > int64(len(terms)) {
+			return nil, errors.New("rows do not rise")
+		}
+		if lo == hi {
+			continue
+		}
+		vectors[i] = terms[lo:hi:hi]
+		if err := fillVector(vectors[i], numbers[lo:hi], weights[lo:hi], numTerms); err != nil {
+			return nil, fmt.Errorf("the vector of item %d %w", i, err)
+		}
+	}
+	return vectors, nil
+}
+
+func fillVector(vector []term, numbers []int32, weights []float32, numTerms int) error {
+	last, length := int32(-1), 0.0
+	for i, n := range numbers {
+		if n <= last || int(n) >= numTerms {
+			return fmt.Errorf("has term %d of %d after %d", n, numTerms, last)
+		}
+		if !(weights[i] > 0) {
+			return fmt.Errorf("has a weight of %g", weights[i])
+		}
+		vector[i], last = term{n, weights[i]}, n
+		length += float64(weights[i]) * float64(weights[i])
+	}
+	const rounding = 1e-3
+	if !(math.Abs(length-1) < rounding) {
+		return fmt.Errorf("has the length %g, not 1", math.Sqrt(length))
+	}
+	return nil
+}

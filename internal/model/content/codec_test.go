@@ -1,0 +1,189 @@
+package content
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"hash/crc32"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/artifact"
+)
+
+func encoded(t testing.TB, m *Model) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := m.Encode(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestCodecKeepsAnswersAndBytes(t *testing.T) {
+	items := randomItems(4, 200)
+	m := fit(t, Default(), items)
+	bytesOf := encoded(t, m)
+	if again := encoded(t, fit(t, Default(), items)); !bytes.Equal(bytesOf, again) {
+		t.Error("the same items gave different bytes")
+	}
+	for _, numItems := range []int{199, 201} {
+		if _, err := Decode(bytes.NewReader(bytesOf), numItems); !errors.Is(err, artifact.ErrCorrupt) {
+			t.Errorf("vocabulary of %d: error %v, want ErrCorrupt", numItems, err)
+		}
+	}
+	back, err := Decode(bytes.NewReader(bytesOf), len(items))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := model.Query{Items: []int32{3, 1, 4}}
+	if got, want := back.Score(nil, q, 20), m.Score(nil, q, 20); !slices.Equal(got, want) || len(want) == 0 {
+		t.Errorf("decoded model answers %v, want %v", got, want)
+	}
+	// A live index that uses it knows the same rarity.
+	if !reflect.DeepEqual(back.words, m.words) {
+		t.Error("the decoded model has another rarity")
+	}
+}
+
+// small is a model whose every number is exact, so that its bytes are the same on every machine.
+func small() *Model {
+	return &Model{
+		cfg: Default(),
+		words: &dictionary{
+			numbers: map[uint32]int32{7: 0, 9: 1, fieldBrand<<bucketBits | 5: 2}, buckets: []uint32{7, 9, fieldBrand<<bucketBits | 5},
+			counts: []int32{1, 2, 1}, items: 2,
+		},
+		index: newIndex([][]term{{{0, 0.6}, {1, 0.8}}, nil, {{1, 0.6}, {2, 0.8}}}, 3),
+	}
+}
+
+var writeGolden = flag.Bool("golden", false, "write golden bytes of the current layout version")
+
+// golden returns the bytes of small.
+func golden(t testing.TB) []byte {
+	t.Helper()
+	text, err := os.ReadFile("testdata/golden_v1.hex")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestGoldenBytes fails when the layout changes without a new version. After raising the version, run with -golden and keep
+// the old file: models that were stored must stay readable.
+func TestGoldenBytes(t *testing.T) {
+	now := encoded(t, small())
+	if *writeGolden {
+		if err := os.WriteFile("testdata/golden_v1.hex", []byte(hex.EncodeToString(now)+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(now, golden(t)) {
+		t.Error("the bytes of the current version changed")
+	}
+	m, err := Decode(bytes.NewReader(golden(t)), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.pool = nil; !reflect.DeepEqual(m, small()) {
+		t.Errorf("it reads as %+v", m)
+	}
+}
+
+// TestGoldenTerms fails when items are taken apart in another way: the buckets of stored models would mean something else. Then
+// the layout needs a new version.
+func TestGoldenTerms(t *testing.T) {
+	tok := tokenizer{cfg: Default()}
+	got := []uint32{}
+	for _, x := range tok.item(&event.CatalogueItem{
+		Title: "Écharpe en laine 帐篷", Categories: []string{"Wool & Co"}, Brand: "Fleet", Labels: []string{"new"}, Price: price(19.9),
+		Fields: map[string]any{"vegan": true, "sizes": []any{"m", 4.0}},
+	}) {
+		got = append(got, x.bucket)
+	}
+	want := []uint32{
+		22474, 85766, 103606, 115873, 128632, 128913, 190815, 194287, 212160, 213645, 213948, 222014,
+		244797, 250319, 253540, 265856, 415721, 458407, 492697, 498437, 537558, 562801, 587280, 639831,
+		901692, 986842, 1078060, 1085056, 1091157, 1162519, 1193912, 1226743, 1240151, 1397310, 1406888,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the buckets are now %d", got)
+	}
+}
+
+func TestDecodeRefusesContentThatWouldBreakAQuery(t *testing.T) {
+	for name, change := range map[string]func(*Model){
+		"no settings":         func(m *Model) { m.cfg = Config{} },
+		"length":              func(m *Model) { m.vectors[0][0].weight = 0.1 },
+		"weight negative":     func(m *Model) { m.vectors[0][0].weight = -0.6 },
+		"terms fall":          func(m *Model) { m.vectors[0][0].number = 2 },
+		"term twice":          func(m *Model) { m.vectors[0][0].number = 1 },
+		"term out of range":   func(m *Model) { m.vectors[2][1].number = 3 },
+		"term negative":       func(m *Model) { m.vectors[0][0].number = -1 },
+		"more items":          func(m *Model) { m.words.items = 4 },
+		"no item":             func(m *Model) { m.words.items = -1 },
+		"too often":           func(m *Model) { m.words.counts[1] = 3 },
+		"never":               func(m *Model) { m.words.counts[1] = 0 },
+		"count missing":       func(m *Model) { m.words.counts = m.words.counts[:2] },
+		"bucket out of range": func(m *Model) { m.words.buckets[2] = numBuckets },
+		"buckets fall":        func(m *Model) { m.words.buckets[0] = 9 },
+		"fewer items":         func(m *Model) { m.vectors = m.vectors[:2] },
+	} {
+		m := small()
+		change(m)
+		if _, err := Decode(bytes.NewReader(encoded(t, m)), 3); !errors.Is(err, artifact.ErrCorrupt) {
+			t.Errorf("%s: error %v, want ErrCorrupt", name, err)
+		}
+	}
+	later := bytes.Replace(golden(t), []byte(Kind+"\x01"), []byte(Kind+"\x02"), 1)
+	if _, err := Decode(bytes.NewReader(sealed(later)), 3); !errors.Is(err, artifact.ErrCorrupt) {
+		t.Errorf("later layout: error %v, want ErrCorrupt", err)
+	}
+}
+
+// sealBytes is the length of the end mark and the checksum of an artifact.
+const sealBytes = 5
+
+// sealed makes the last bytes the end mark and the checksum, without which nothing else is looked at.
+func sealed(b []byte) []byte {
+	b[len(b)-sealBytes] = 0
+	body := b[:len(b)-4]
+	return binary.LittleEndian.AppendUint32(body, crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
+}
+
+// FuzzDecode: whatever stands in a file with a right checksum, it is refused as corrupt, or it makes a model that answers.
+func FuzzDecode(f *testing.F) {
+	f.Add(golden(f))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) < sealBytes {
+			return
+		}
+		m, err := Decode(bytes.NewReader(sealed(slices.Clone(b))), 3)
+		if err != nil {
+			if !errors.Is(err, artifact.ErrCorrupt) {
+				t.Fatalf("error %v does not wrap ErrCorrupt", err)
+			}
+			return
+		}
+		for _, s := range m.Score(nil, model.Query{Items: []int32{0, 1, 2, 3}}, 4) {
+			if !(s.Score > 0) || s.Because < 0 || s.Because > 2 {
+				t.Fatalf("answers %+v", s)
+			}
+		}
+		if l, err := NewLive(Default()); err != nil || l.Use(t.Context(), m) != nil {
+			t.Fatal("a live index cannot use it")
+		}
+	})
+}
