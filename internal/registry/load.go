@@ -12,7 +12,9 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/basket"
 	"github.com/millrace/millrace/internal/model/blend"
+	"github.com/millrace/millrace/internal/model/content"
 	"github.com/millrace/millrace/internal/model/ials"
 	"github.com/millrace/millrace/internal/model/popularity"
 	"github.com/millrace/millrace/internal/model/transitions"
@@ -150,24 +152,16 @@ func (b *Bundle) decode(f File, r io.Reader) error {
 		b.Popularity = m
 		b.Scorers[f.Model] = m
 		b.Scorers[popularity.TrendingName] = m.Trending()
+	case content.Kind:
+		return decodeScorer(b, f, r, content.Decode)
+	case basket.Kind:
+		return decodeScorer(b, f, r, basket.Decode)
 	case transitions.Kind:
-		m, err := transitions.Decode(r, b.Vocabulary.Len())
-		if err != nil {
-			return err
-		}
-		b.Scorers[f.Model] = m
+		return decodeScorer(b, f, r, transitions.Decode)
 	case vmisknn.Kind:
-		m, err := vmisknn.Decode(r, b.Vocabulary.Len())
-		if err != nil {
-			return err
-		}
-		b.Scorers[f.Model] = m
+		return decodeScorer(b, f, r, vmisknn.Decode)
 	case ials.Kind:
-		m, err := ials.Decode(r, b.Vocabulary.Len())
-		if err != nil {
-			return err
-		}
-		b.Scorers[f.Model] = m
+		return decodeScorer(b, f, r, ials.Decode)
 	case blend.Kind:
 		cfg, err := blend.Decode(r)
 		if err != nil {
@@ -181,5 +175,15 @@ func (b *Bundle) decode(f File, r io.Reader) error {
 	default:
 		return fmt.Errorf("this version of millrace has no codec for models of kind %q", f.Kind)
 	}
+	return nil
+}
+
+// decodeScorer reads a model that is only asked for answers.
+func decodeScorer[M model.Scorer](b *Bundle, f File, r io.Reader, decode func(r io.Reader, numItems int) (M, error)) error {
+	m, err := decode(r, b.Vocabulary.Len())
+	if err != nil {
+		return err
+	}
+	b.Scorers[f.Model] = m
 	return nil
 }

@@ -12,7 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/basket"
+	"github.com/millrace/millrace/internal/model/content"
 	"github.com/millrace/millrace/internal/model/popularity"
 	"github.com/millrace/millrace/internal/model/transitions"
 	"github.com/millrace/millrace/internal/model/vmisknn"
@@ -38,6 +41,11 @@ func artifacts(t testing.TB) []Artifact {
 	sessions.Append([]int32{0, 1}, []int64{1000, 2000})
 	sessions.Append([]int32{0, 1, 2}, []int64{3000, 4000, 5000})
 	sessions.Append([]int32{1, 2}, []int64{6000, 7000})
+	var orders model.Sessions
+	for range 3 {
+		orders.Append([]int32{0, 1}, []int64{1000, 1000})
+		orders.Append([]int32{2}, []int64{1000})
+	}
 	pop, err := popularity.Fit(popularity.Default(), &sessions, 3, [][]string{{"x"}, {"x"}, {"y"}})
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +58,19 @@ func artifacts(t testing.TB) []Artifact {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return []Artifact{{"vocabulary", vocabulary}, {"popularity", pop}, {"transitions", trans}, {"vmisknn", knn}}
+	similar, err := content.Fit(t.Context(), content.Default(), []*event.CatalogueItem{{Title: "Dome tent"}, {Title: "Family tent"}, nil})
+	if err != nil {
+		t.Fatal(err)
+	}
+	together := basket.Default()
+	together.Significance = 0
+	baskets, err := basket.Fit(t.Context(), together, &orders, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []Artifact{
+		{"vocabulary", vocabulary}, {"popularity", pop}, {"transitions", trans}, {"vmisknn", knn}, {"content", similar}, {"basket", baskets},
+	}
 }
 
 func publish(t testing.TB, r *Registry, at time.Time) Manifest {
@@ -108,7 +128,7 @@ func TestArtifactsAreReproducible(t *testing.T) {
 }
 
 func TestDamageIsNamed(t *testing.T) {
-	for _, file := range []string{"vocabulary.bin", "popularity.bin", "transitions.bin", "vmisknn.bin", manifestName} {
+	for _, file := range []string{"vocabulary.bin", "popularity.bin", "transitions.bin", "vmisknn.bin", "content.bin", "basket.bin", manifestName} {
 		for damage, spoil := range map[string]func(path string) error{
 			"a flipped bit": func(path string) error {
 				b, err := os.ReadFile(path)
