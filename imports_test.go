@@ -33,7 +33,7 @@ var owners = map[string][]string{
 	"github.com/johannesboyne/gofakes3":            {"internal/objstore/s3test"},
 	"github.com/jackc/pgx":                         {"internal/sqldb"},
 	"github.com/vbauerster/mpb":                    {"", "tracker/importer"},
-	"github.com/mileusna/useragent":                {"tracker"},
+	"github.com/mileusna/useragent":                {"internal/agent"},
 	"github.com/danielgtaylor/huma":                {"serving"},
 	"cel.dev/cel-go":                               {"serving"},
 	"flag":                                         {"", "tracker/beacon/..."},

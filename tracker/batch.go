@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/millrace/millrace/internal/agent"
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/erasure"
 	"github.com/millrace/millrace/internal/event"
@@ -15,7 +16,7 @@ import (
 type visit struct {
 	site       string
 	receivedAt time.Time
-	agent      agent
+	agent      agent.Agent
 	network    string
 }
 
@@ -23,7 +24,7 @@ type visit struct {
 func (t *Tracker) visit(r *http.Request, key control.Key) visit {
 	v := visit{site: key.Site, receivedAt: t.deps.Now().UTC()}
 	if key.Kind != control.KeySecret {
-		v.agent = parseAgent(r.UserAgent())
+		v.agent = agent.Parse(r.UserAgent())
 		v.network = networkPrefix(r, t.cfg.TrustedProxies)
 	}
 	return v
@@ -104,6 +105,6 @@ const codeUnencodable = "unencodable"
 // describe adds what the collector knows. It comes before Admit, which removes some of it where the visitor refused
 // personalization.
 func (v visit) describe(e *event.Event) {
-	e.UserAgentFamily, e.Device, e.IsBot = v.agent.family, v.agent.device, v.agent.bot
+	e.UserAgentFamily, e.Device, e.IsBot = v.agent.Family, v.agent.Device, v.agent.Bot
 	e.NetworkPrefix = v.network
 }

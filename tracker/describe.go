@@ -4,39 +4,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-
-	"github.com/mileusna/useragent"
 )
-
-// agent is what a User-Agent header is reduced to.
-type agent struct {
-	family string // Chrome, Safari, Googlebot; at most maxFamilyBytes
-	device string // desktop, mobile or tablet; empty where unknown
-	bot    bool
-}
-
-// maxFamilyBytes bounds a name that any client may invent.
-const maxFamilyBytes = 64
-
-// maxAgentBytes bounds what is parsed: real headers have less than 300 bytes.
-const maxAgentBytes = 1 << 10
-
-func parseAgent(header string) agent {
-	if len(header) > maxAgentBytes {
-		header = header[:maxAgentBytes]
-	}
-	ua := useragent.Parse(header)
-	a := agent{family: strings.ToValidUTF8(ua.Name[:min(len(ua.Name), maxFamilyBytes)], ""), bot: ua.Bot}
-	switch {
-	case ua.Tablet:
-		a.device = "tablet"
-	case ua.Mobile:
-		a.device = "mobile"
-	case ua.Desktop:
-		a.device = "desktop"
-	}
-	return a
-}
 
 // Networks are kept this coarse: enough to see a botnet or a region, too little to find a household.
 const (

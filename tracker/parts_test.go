@@ -74,22 +74,6 @@ func TestNetworkPrefix(t *testing.T) {
 	}
 }
 
-func TestParseAgent(t *testing.T) {
-	for header, want := range map[string]agent{
-		chrome: {"Chrome", "mobile", false},
-		"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Safari/605.1.15": {"Safari", "desktop", false},
-		"Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)":                                              {"Googlebot", "", true},
-		"": {},
-	} {
-		if got := parseAgent(header); got != want {
-			t.Errorf("parseAgent(%q) = %+v, want %+v", header, got, want)
-		}
-	}
-	if got := parseAgent(strings.Repeat("é", maxAgentBytes)); len(got.family) > maxFamilyBytes {
-		t.Errorf("family of %d bytes", len(got.family))
-	}
-}
-
 func TestRecentIDsAreBounded(t *testing.T) {
 	const size = 100
 	s := newRecentIDs(size)

@@ -3,7 +3,9 @@ package history
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -100,6 +102,23 @@ func ParseTypes(text string) (map[string]string, error) {
 		return nil, fmt.Errorf("types: %w", err)
 	}
 	return types, nil
+}
+
+// ParseNumbers reads "name=number,name=number", such as the weights of event types; numbers are finite and 0 or more.
+func ParseNumbers(text string) (map[string]float64, error) {
+	pairs, err := parsePairs(text, "name=number")
+	if err != nil {
+		return nil, err
+	}
+	numbers := make(map[string]float64, len(pairs))
+	for name, value := range pairs {
+		n, err := strconv.ParseFloat(value, 64)
+		if err != nil || !(n >= 0) || math.IsInf(n, 0) {
+			return nil, fmt.Errorf("%s=%s is not a number of 0 or more", name, value)
+		}
+		numbers[name] = n
+	}
+	return numbers, nil
 }
 
 func parsePairs(text, form string) (map[string]string, error) {

@@ -13,9 +13,6 @@ import (
 	"github.com/millrace/millrace/internal/history"
 )
 
-// listSeparator divides categories and labels in one cell.
-const listSeparator = "|"
-
 // catalogueRow is a row as the catalogue takes it. What a file does not say is left out, because the catalogue keeps
 // what it knows of such a field. Limits are the catalogue's own to check.
 type catalogueRow struct {
@@ -35,40 +32,13 @@ type catalogueRow struct {
 	Fields      map[string]any `json:"fields,omitempty"`
 }
 
-// itemField is a field of the catalogue and the usual other names of its column.
-type itemField struct {
-	name   string
-	others []string
-}
-
-func itemFields() []itemField {
-	return []itemField{
-		{"item_id", []string{"id", "sku"}},
-		{"item_group_id", nil},
-		{"title", []string{"item_name", "name"}},
-		{"categories", []string{"category", "item_category", "category_id", "genres"}},
-		{"brand", []string{"item_brand"}},
-		{"price", []string{"unit_price"}},
-		{"currency", nil},
-		{"available", []string{"in_stock"}},
-		{"url", []string{"link"}},
-		{"image_url", []string{"image", "image_link"}},
-		{"published_at", nil},
-		{"expires_at", nil},
-		{"labels", []string{"tags"}},
-	}
-}
-
 // ParseItemMapping reads "field=column,field=column" for catalogue files. A column name may hold anything but a comma.
 func ParseItemMapping(text string) (history.Mapping, error) {
 	out := history.Mapping{}
 	if strings.TrimSpace(text) == "" {
 		return out, nil
 	}
-	var names []string
-	for _, f := range itemFields() {
-		names = append(names, f.name)
-	}
+	names := history.ItemFields()
 	for pair := range strings.SplitSeq(text, ",") {
 		field, column, ok := strings.Cut(pair, "=")
 		field, column = strings.TrimSpace(field), strings.TrimSpace(column)
@@ -96,36 +66,15 @@ type itemReader struct {
 
 // newItemReader settles which column holds which field. A file without a column for the id is refused.
 func newItemReader(cfg ItemsConfig, columns []string) (*itemReader, error) {
-	r := &itemReader{mapping: history.Mapping{}, unit: cfg.TimeUnit, taken: make(map[string]bool)}
-	for _, f := range itemFields() {
-		column, named := cfg.Map[f.name]
-		if named && !hasColumn(columns, column) {
-			return nil, &history.MissingColumnError{Field: f.name, Column: column, Present: columns}
-		}
-		if named {
-			r.mapping[f.name], r.taken[column] = column, true
-		}
+	mapping, err := cfg.Map.DetectItems(columns)
+	if err != nil {
+		return nil, err
 	}
-	for _, f := range itemFields() {
-		if r.mapping[f.name] != "" {
-			continue
-		}
-		for _, name := range append([]string{f.name}, f.others...) {
-			if hasColumn(columns, name) && !r.taken[name] {
-				r.mapping[f.name], r.taken[name] = name, true
-				break
-			}
-		}
-	}
-	if r.mapping["item_id"] == "" {
-		return nil, fmt.Errorf("no column holds the item's id; the file has: %s. Name one with --map item_id=COLUMN", strings.Join(columns, ", "))
+	r := &itemReader{mapping: mapping, unit: cfg.TimeUnit, taken: make(map[string]bool)}
+	for _, column := range mapping {
+		r.taken[column] = true
 	}
 	return r, nil
-}
-
-// hasColumn also finds a JSON array, whose entries are columns of their own: categories.0.
-func hasColumn(columns []string, name string) bool {
-	return slices.Contains(columns, name) || slices.Contains(columns, name+".0")
 }
 
 // read makes the catalogue row of a file's row, as JSON; the error is the reason to reject it.
@@ -182,32 +131,17 @@ func parseAvailable(text string) (*bool, error) {
 	return nil, fmt.Errorf("available %.40q is neither true nor false", text)
 }
 
-// list reads a cell of entries divided by |, a cell that holds a JSON array, or the entries of an array of a JSON row.
+// list reads a field of several entries.
 func (r *itemReader) list(row history.Row, field string) ([]string, error) {
 	column, ok := r.mapping[field]
 	if !ok {
 		return nil, nil
 	}
-	var entries []string
-	switch text := strings.TrimSpace(row.Get(column)); {
-	case strings.HasPrefix(text, "["):
-		if err := json.Unmarshal([]byte(text), &entries); err != nil {
-			return nil, fmt.Errorf("%s is not a JSON array of texts: %w", field, err)
-		}
-	case text != "":
-		entries = strings.Split(text, listSeparator)
-	default:
-		for i := 0; row.Has(column + "." + strconv.Itoa(i)); i++ {
-			entries = append(entries, row.Get(column+"."+strconv.Itoa(i)))
-		}
+	entries, err := row.List(column)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", field, err)
 	}
-	out := entries[:0]
-	for _, e := range entries {
-		if e = strings.TrimSpace(e); e != "" {
-			out = append(out, e)
-		}
-	}
-	return out, nil
+	return entries, nil
 }
 
 // fields keeps every other column under its own name. A JSON row keeps the types of its scalars and its own fields.
