@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,19 +15,17 @@ import (
 
 func (a *app) evaluateCommand() *cobra.Command {
 	var cfg eval.Config
-	var mapping, unit string
+	var text evaluateFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "evaluate --data FILE",
 		Short: "Measure recommenders on a click history: full ranking, intervals, tuned on validation only",
 		Example: "  millrace evaluate --data clicks.csv.gz --protocol next-item --models popularity,vstan --k 20 --tune\n" +
-			"  millrace evaluate --data clicks.csv.gz --map session_id=visit,item_id=sku,occurred_at=time",
+			"  millrace evaluate --data clicks.csv.gz --map session_id=visit,item_id=sku,occurred_at=time\n" +
+			"  millrace evaluate --data events.csv.gz --items items.csv.gz --protocol temporal --baseline popularity",
 		Args: exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if cfg.Mapping, err = history.ParseMapping(mapping); err != nil {
-				return usageError{err}
-			}
-			if cfg.TimeUnit, err = history.ParseUnit(unit); err != nil {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := text.apply(&cfg); err != nil {
 				return usageError{err}
 			}
 			report, err := eval.Run(cmd.Context(), cfg)
@@ -45,18 +45,58 @@ func (a *app) evaluateCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&cfg.Data, "data", "", "CSV or JSONL file, plain or gzip, or Parquet")
-	flags.StringVar(&cfg.Protocol, "protocol", eval.ProtocolNextItem, "how predictions are made")
-	flags.StringVar(&cfg.SplitColumn, "split-column", "", "column that says train, valid or test")
-	flags.Float64Var(&cfg.Holdout, "holdout", 0, "share of the newest sessions that is the test (default: the last day)")
-	flags.StringVar(&mapping, "map", "", "field=column,... for session_id, item_id, occurred_at")
-	flags.StringVar(&unit, "time-unit", "", "unit of a numeric time column: s, ms or us (default: by size)")
+	flags.StringVar(&cfg.Items, "items", "", "catalogue file in the same formats: categories for diversity and slices, texts for models that read them")
+	flags.StringVar(&cfg.Protocol, "protocol", eval.ProtocolNextItem, "how predictions are made: "+strings.Join(eval.Protocols(), ", "))
+	flags.StringVar(&cfg.SplitColumn, "split-column", "", "column that says train, valid or test (next-item)")
+	flags.Float64Var(&cfg.Holdout, "holdout", 0, "share that is the test: of the newest sessions (next-item; default: the last day), the newest events (temporal; 0.2), "+
+		"each visitor's items (random-holdout; 0.25) or the visitors (strong-generalization; 0.1)")
+	flags.StringVar(&text.testFrom, "test-from", "", "time at which the test begins (temporal), RFC 3339 or a date")
+	flags.IntVar(&cfg.Seeds, "seeds", 0, "how many times a split by chance is drawn (random-holdout and strong-generalization; default 3)")
+	flags.StringVar(&text.mapping, "map", "", "field=column,... for session_id, user_id, item_id, occurred_at, type, rating, transaction_id, category, props.device, props.user_agent")
+	flags.StringVar(&text.unit, "time-unit", "", "unit of a numeric time column: s, ms or us (default: by size)")
+	flags.StringVar(&text.weights, "weights", "", "type=weight,... what an event counts for by its type, 0 for nothing (default: 1, and 0 for what was only shown or taken back)")
+	flags.Float64Var(&text.minRating, "min-rating", 0, "leave out events that are rated lower (default: all count, whatever their rating)")
 	flags.StringSliceVar(&cfg.Models, "models", eval.Models(), "models to measure")
-	flags.IntSliceVar(&cfg.K, "k", []int{20}, "list lengths")
+	flags.StringVar(&cfg.Baseline, "baseline", "", "model that the others are compared with, on the same predictions")
+	flags.IntSliceVar(&cfg.K, "k", nil, "list lengths (default: the protocol's)")
 	flags.BoolVar(&cfg.Tune, "tune", false, "choose each model's parameters on the validation part (without it: only its repeat policy)")
 	flags.IntVar(&cfg.Trials, "trials", eval.DefaultTrials, "settings that tuning tries for each model")
-	flags.Uint64Var(&cfg.Seed, "seed", 1, "of the search and of the bootstrap")
+	flags.Uint64Var(&cfg.Seed, "seed", 1, "of the split, the search and the bootstrap")
 	flags.StringVar(&cfg.Site, "site", event.DefaultSite, "name of the shop in the report")
-	flags.BoolVar(&cfg.IncludeUnseen, "include-unseen", false, "count test items that were not in the training part, as misses")
+	flags.BoolVar(&cfg.IncludeUnseen, "include-unseen", false, "count test items that were not in the training part; those of --items may be recommended, others are misses")
 	flags.BoolVar(&asJSON, "json", false, "print one JSON object")
+	cmd.PreRun = func(cmd *cobra.Command, _ []string) { text.rated = cmd.Flags().Changed("min-rating") }
 	return cmd
+}
+
+// evaluateFlags are the flags that have to be read before they mean something.
+type evaluateFlags struct {
+	mapping, unit, weights, testFrom string
+	minRating                        float64
+	rated                            bool // minRating was given
+}
+
+func (f *evaluateFlags) apply(cfg *eval.Config) (err error) {
+	if cfg.Mapping, err = history.ParseMapping(f.mapping); err != nil {
+		return err
+	}
+	if cfg.TimeUnit, err = history.ParseUnit(f.unit); err != nil {
+		return err
+	}
+	if cfg.Weights, err = history.ParseNumbers(f.weights); err != nil {
+		return fmt.Errorf("--weights: %w", err)
+	}
+	if f.rated {
+		cfg.MinRating = &f.minRating
+	}
+	if f.testFrom == "" {
+		return nil
+	}
+	if cfg.TestFrom, err = time.Parse(time.DateOnly, f.testFrom); err != nil {
+		cfg.TestFrom, err = history.ParseTime(f.testFrom, cfg.TimeUnit)
+	}
+	if err != nil {
+		return fmt.Errorf("--test-from: %w", err)
+	}
+	return nil
 }

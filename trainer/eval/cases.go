@@ -11,21 +11,28 @@ import (
 // Case is one request with what a good answer to it holds.
 type Case struct {
 	Query  model.Query
-	Wanted []int32  // the relevant items, each once; -1 is an item that no model knows, which is always missed
-	Labels []uint16 // the slices that the case belongs to, as indices of Test.Labels
+	Wanted []int32 // the relevant items, each once; -1 is an item that no model knows, which is always missed
+
+	from evidence
+}
+
+// evidence is what a case was made of, as events of the log, for the check that nothing leaks; it is empty where a case
+// comes from nowhere else than the sessions at hand.
+type evidence struct {
+	history, items []int32 // those that the query tells, unknown items too
+	wanted         []int32
 }
 
 // Test is a list of cases in groups. Cases of one group, a session or a visitor, are not independent of each other: groups
 // are what samples and intervals draw. Cases are made while they are walked through, so that a test costs little memory,
-// and may be walked by several goroutines at once. The zero value has no case.
+// and may be walked by several goroutines at once.
 type Test struct {
-	Unit      string                 // what a group is, such as "session"
+	Unit      string                 // what a group is
 	Objective func(depth int) Metric // what tuning maximises on such a test
-	Labels    []string               // names of the slices of its cases
 
+	groups []int                         // what makes each group, and its name in outcomes
 	counts []int                         // cases by group
-	groups []int                         // what at calls each group
-	at     func(group int, yield yields) // calls yield with each case of a group
+	walk   func(group int, yield yields) // calls yield with each case of a group
 }
 
 type yields = func(*Case) bool
@@ -35,16 +42,6 @@ const (
 	UnitSession = "session"
 	UnitUser    = "user"
 )
-
-// newTest makes the test whose group g has counts[g] cases, which at yields in their order. A case is only read until
-// yield returns.
-func newTest(unit string, objective func(int) Metric, counts []int, at func(group int, yield yields)) *Test {
-	groups := make([]int, len(counts))
-	for g := range groups {
-		groups[g] = g
-	}
-	return &Test{Unit: unit, Objective: objective, counts: counts, groups: groups, at: at}
-}
 
 // Len returns how many cases there are.
 func (t *Test) Len() int {
@@ -60,7 +57,7 @@ func (t *Test) Groups() int { return len(t.counts) }
 
 // Group walks through the cases of group g in their order. A case is valid until the next one.
 func (t *Test) Group(g int) iter.Seq[*Case] {
-	return func(yield func(*Case) bool) { t.at(t.groups[g], yield) }
+	return func(yield func(*Case) bool) { t.walk(t.groups[g], yield) }
 }
 
 // Pick returns the test of some groups, in the order given.

@@ -1,7 +1,5 @@
 package eval
 
-import "github.com/millrace/millrace/internal/model"
-
 // Coverage is the share of all items that were among the first k of any list. It belongs to the whole test and not to
 // one prediction, so it has no interval.
 type Coverage struct {
@@ -16,10 +14,10 @@ func NewCoverage(k, numItems int) *Coverage {
 	return &Coverage{Name: at("coverage", k), k: k, shown: make([]bool, numItems)}
 }
 
-// Add counts one list.
-func (c *Coverage) Add(list []model.Scored) {
-	for _, s := range list[:min(c.k, len(list))] {
-		if !c.shown[s.Item] {
+// Observe implements Observer: it counts one list.
+func (c *Coverage) Observe(_ int, _ *Case, p Prediction) {
+	for _, s := range p.List[:min(c.k, len(p.List))] {
+		if s.Item >= 0 && !c.shown[s.Item] {
 			c.shown[s.Item] = true
 			c.count++
 		}

@@ -1,12 +1,13 @@
 package eval
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,161 +19,230 @@ import (
 // logicalStep is the distance of two rows of a file without times, as on import.
 const logicalStep = time.Second
 
-// Log is the sessions of a data set before any split, ordered by their last event.
-type Log struct {
-	Vocabulary *model.Vocabulary
-	Sessions   *model.Sessions
-	Splits     []string // what the split column says of each session; nil without one
-	Logical    bool     // times only number the rows
-	Rows       int      // rows that were used
-	BadRows    int      // rows that were not
-	FirstBad   error    // why the first of them was not
-}
+// dataLake is the Config.Data that stands for what has landed.
+const dataLake = "lake"
 
-// First returns the time of the oldest event; the zero time when there is none.
-func (l *Log) First() time.Time {
-	if len(l.Sessions.Times) == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(slices.Min(l.Sessions.Times)).UTC()
-}
-
-// Last returns the time of the newest event; the zero time when there is none.
-func (l *Log) Last() time.Time {
-	if len(l.Sessions.Times) == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(l.Sessions.Newest()).UTC()
-}
-
-// Load reads the file of a configuration.
+// Load reads the data of a configuration.
 func Load(ctx context.Context, c Config) (*Log, error) {
-	switch c.Data {
-	case "":
+	switch {
+	case c.Data == "":
 		return nil, usagef("no data: give the path of a CSV, JSONL or Parquet file with --data")
-	case "lake":
+	case c.Data == dataLake && c.Source == nil:
 		return nil, usagef("--data lake is not available yet: give the path of a CSV, JSONL or Parquet file")
+	case c.Data == dataLake:
+		return c.Source(ctx, c.Site)
 	}
-	format, err := history.DetectFormat(c.Data)
-	if err != nil {
-		return nil, &UsageError{Message: err.Error()}
+	l := newLoader(c)
+	if err := eachRow(ctx, c.Data, l.add, l.reject); err != nil {
+		return nil, fmt.Errorf("read %s: %w", c.Data, err)
 	}
-	r, err := historyfile.Open(c.Data, format)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = r.Close() }() // reading only: nothing can be lost
-	log, err := read(ctx, r, c)
+	log, err := l.finish()
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", c.Data, err)
+	}
+	if c.Items != "" {
+		if err := log.readItems(ctx, c.Items); err != nil {
+			return nil, err
+		}
 	}
 	return log, nil
 }
 
-// loader collects rows by session.
-type loader struct {
-	cfg      Config
-	mapping  history.Mapping
-	split    string // split column, "" for none
-	log      *Log
-	sessions map[string]int
-	splits   []string
-	events   []loaded
-}
-
-type loaded struct {
-	session, item int32
-	time          int64
-}
-
-func read(ctx context.Context, r *history.Reader, c Config) (*Log, error) {
-	l := &loader{cfg: c, log: &Log{Vocabulary: model.NewVocabulary(), Sessions: &model.Sessions{}}, sessions: map[string]int{}}
+// eachRow calls add with every row of a file and reject with those that cannot be read or that add returns an error for,
+// unless that is a *UsageError, which ends the reading.
+func eachRow(ctx context.Context, path string, add func(history.Row) error, reject func(*history.RowError)) error {
+	format, err := history.DetectFormat(path)
+	if err != nil {
+		return &UsageError{Message: err.Error()}
+	}
+	r, err := historyfile.Open(path, format)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }() // reading only: nothing can be lost
 	for {
 		row, err := r.Next()
 		if errors.Is(err, io.EOF) {
-			break
+			return nil
 		}
 		var bad *history.RowError
 		if errors.As(err, &bad) {
-			l.reject(bad)
+			reject(bad)
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if l.mapping == nil {
-			if err := l.start(row.Columns()); err != nil {
-				return nil, err
+		if err := add(row); err != nil {
+			var usage *UsageError
+			if errors.As(err, &usage) {
+				return err
 			}
-		}
-		if err := l.add(row); err != nil {
-			l.reject(&history.RowError{Line: row.Line, Err: err})
+			reject(&history.RowError{Line: row.Line, Err: err})
 		}
 		if row.Index%4096 == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 	}
-	if l.log.Rows == 0 {
-		return nil, errors.Join(fmt.Errorf("no row could be used, of %d", l.log.BadRows), l.log.FirstBad)
-	}
-	l.finish()
-	return l.log, nil
 }
 
-// start settles the columns by those of the first row.
-func (l *loader) start(columns []string) error {
-	if err := l.cfg.Mapping.Check(columns); err != nil {
-		return &UsageError{Message: err.Error()}
+// loader collects rows by visit: what the file calls a session, else a visitor.
+type loader struct {
+	cfg     Config
+	columns *columns // nil before the first row
+	log     *Log
+	visits  map[string]int32
+	about   []visit // by number
+	users   map[string]int32
+	orders  map[string]int32
+	events  []loaded
+	known   map[int32]Item // what events say of items, the last one that says anything
+}
+
+// visit is what is known of the events that share a key.
+type visit struct {
+	split string
+	user  int32
+	given bool // it is one session; else the session rule cuts it
+}
+
+type loaded struct {
+	visit, item, order int32
+	weight             float32
+	time               int64
+	device             string
+}
+
+func newLoader(c Config) *loader {
+	return &loader{
+		cfg: c, log: &Log{Vocabulary: model.NewVocabulary(), Sessions: &model.Sessions{}},
+		visits: map[string]int32{}, users: map[string]int32{}, orders: map[string]int32{}, known: map[int32]Item{},
 	}
-	l.mapping = l.cfg.Mapping.Detect(columns)
-	for _, field := range []string{history.FieldSessionID, history.FieldItemID} {
-		if l.mapping[field] == "" {
-			return usagef("no column for %s; the file has: %s. Name one of them with --map %s=COLUMN",
-				field, strings.Join(columns, ", "), field)
-		}
-	}
-	l.log.Logical = l.mapping[history.FieldOccurredAt] == ""
-	switch {
-	case l.cfg.SplitColumn != "" && !slices.Contains(columns, l.cfg.SplitColumn):
-		return usagef("no split column %q; the file has: %s. Name one of them with --split-column",
-			l.cfg.SplitColumn, strings.Join(columns, ", "))
-	case l.cfg.SplitColumn != "":
-		l.split = l.cfg.SplitColumn
-	case l.cfg.Holdout == 0 && slices.Contains(columns, "split"):
-		l.split = "split"
-	}
-	return nil
 }
 
 func (l *loader) add(row history.Row) error {
-	session, item := l.mapping.Value(row, history.FieldSessionID), l.mapping.Value(row, history.FieldItemID)
-	if session == "" || item == "" {
-		return errors.New("the session or the item is empty")
+	if l.columns == nil {
+		var err error
+		if l.columns, err = newColumns(l.cfg, row.Columns()); err != nil {
+			return err
+		}
+		l.log.Logical = l.columns.logical()
 	}
-	at := row.Index * logicalStep.Milliseconds()
+	id := l.columns.value(row, history.FieldItemID)
+	if id == "" {
+		return errors.New("the item is empty")
+	}
+	e := loaded{time: row.Index * logicalStep.Milliseconds(), order: NoOrder, device: l.columns.deviceOf(row)}
 	if !l.log.Logical {
-		t, err := history.ParseTime(l.mapping.Value(row, history.FieldOccurredAt), l.cfg.TimeUnit)
+		t, err := history.ParseTime(l.columns.value(row, history.FieldOccurredAt), l.cfg.TimeUnit)
 		if err != nil {
 			return err
 		}
-		at = t.UnixMilli()
+		e.time = t.UnixMilli()
 	}
-	split := ""
-	if l.split != "" {
-		if split = row.Get(l.split); !slices.Contains(splitNames(), split) {
-			return fmt.Errorf("split %.40q is none of %s", split, strings.Join(splitNames(), ", "))
-		}
+	weight, err := l.weigh(row)
+	if err != nil {
+		return err
 	}
-	key := split + "\x00" + session // a session lies in one part; a number used again in another part is another session
-	i, ok := l.sessions[key]
-	if !ok {
-		i = len(l.splits)
-		l.sessions[key] = i
-		l.splits = append(l.splits, split)
+	if weight == 0 {
+		l.log.LeftOut++
+		return nil
 	}
-	l.events = append(l.events, loaded{session: int32(i), item: l.log.Vocabulary.Add(item), time: at})
+	e.weight = weight
+	if order := l.columns.value(row, history.FieldTransactionID); order != "" {
+		e.order = numbered(l.orders, order)
+	}
+	if e.visit, err = l.visit(row); err != nil {
+		return err
+	}
+	e.item = l.log.Vocabulary.Add(id)
+	if said := l.columns.describe(row); said.Title != "" || said.Brand != "" || len(said.Categories) > 0 {
+		l.known[e.item] = said
+	}
+	l.events = append(l.events, e)
 	l.log.Rows++
 	return nil
+}
+
+// weigh returns what a row counts for, 0 where it is left out.
+func (l *loader) weigh(row history.Row) (float32, error) {
+	weight := 1.0
+	if l.columns.fields[history.FieldType] != "" {
+		kind := l.columns.value(row, history.FieldType)
+		if l.log.Types == nil {
+			l.log.Types = map[string]int{}
+		}
+		l.log.Types[kind]++
+		if given, ok := l.cfg.Weights[kind]; ok {
+			weight = given
+		} else if slices.Contains(noInterest(), strings.ToLower(kind)) {
+			weight = 0
+		}
+	}
+	if l.cfg.MinRating != nil {
+		rating, err := strconv.ParseFloat(l.columns.value(row, history.FieldRating), 64)
+		if err != nil {
+			return 0, fmt.Errorf("rating %.40q is no number", l.columns.value(row, history.FieldRating))
+		}
+		if rating < *l.cfg.MinRating {
+			weight = 0
+		}
+	}
+	return float32(weight), nil
+}
+
+// noInterest lists the event types that count nothing unless they are given a weight: what a visitor was only shown, or gave
+// back.
+func noInterest() []string {
+	return []string{"view_item_list", "impression", "exposure", "remove_from_cart", "refund", "cancel"}
+}
+
+// visit numbers the visit of a row: by its session where the file has sessions, else by its user, else by its order. A row
+// without all of them stands alone.
+func (l *loader) visit(row history.Row) (int32, error) {
+	v := visit{user: model.NoUser, given: true}
+	if l.columns.split != "" {
+		if v.split = row.Get(l.columns.split); !slices.Contains(splitNames(), v.split) {
+			return 0, fmt.Errorf("split %.40q is none of %s", v.split, strings.Join(splitNames(), ", "))
+		}
+	}
+	user := l.columns.value(row, history.FieldUserID)
+	if user != "" {
+		v.user = numbered(l.users, user)
+	}
+	key := "" // a session lies in one part; a number used again in another part is another session
+	switch session, order := l.columns.value(row, history.FieldSessionID), l.columns.value(row, history.FieldTransactionID); {
+	case session != "":
+		key = v.split + "\x00s" + session
+	case l.columns.fields[history.FieldSessionID] != "":
+		return 0, errors.New("the session is empty")
+	case user != "":
+		key, v.given = v.split+"\x00u"+user, false
+	case order != "":
+		key = v.split + "\x00o" + order
+	}
+	if i, ok := l.visits[key]; ok && key != "" {
+		if l.about[i].user == model.NoUser {
+			l.about[i].user = v.user
+		}
+		return i, nil
+	}
+	i := int32(len(l.about))
+	if key != "" {
+		l.visits[key] = i
+	}
+	l.about = append(l.about, v)
+	return i, nil
+}
+
+// numbered returns the number of a name, the next one where it is new.
+func numbered(names map[string]int32, name string) int32 {
+	i, ok := names[name]
+	if !ok {
+		i = int32(len(names))
+		names[name] = i
+	}
+	return i
 }
 
 func (l *loader) reject(bad *history.RowError) {
@@ -181,39 +251,13 @@ func (l *loader) reject(bad *history.RowError) {
 	}
 }
 
-// finish groups the events by session, in order of time, and orders the sessions by their last event. Both sorts keep
-// the order of the file where times are equal.
-func (l *loader) finish() {
-	ends := make([]int64, len(l.splits))
-	for i, e := range l.events {
-		if i == 0 || e.time > ends[e.session] {
-			ends[e.session] = e.time
+// checkWeights finds weights of types that no row has, which are mistyped.
+func (l *loader) checkWeights() error {
+	for _, kind := range slices.Sorted(maps.Keys(l.cfg.Weights)) {
+		if _, ok := l.log.Types[kind]; !ok {
+			return usagef("--weights names the type %q, which no row has; the file's types: %s", kind,
+				strings.Join(slices.Sorted(maps.Keys(l.log.Types)), ", "))
 		}
 	}
-	order := make([]int, len(ends))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(ends[a], ends[b]) })
-	place := make([]int32, len(order))
-	for at, session := range order {
-		place[session] = int32(at)
-		if l.split != "" {
-			l.log.Splits = append(l.log.Splits, l.splits[session])
-		}
-	}
-	slices.SortStableFunc(l.events, func(a, b loaded) int {
-		if a.session != b.session {
-			return cmp.Compare(place[a.session], place[b.session])
-		}
-		return cmp.Compare(a.time, b.time)
-	})
-	s := l.log.Sessions
-	for i, e := range l.events {
-		if i == 0 || e.session != l.events[i-1].session {
-			s.Offsets = append(s.Offsets, i)
-		}
-		s.Items, s.Times = append(s.Items, e.item), append(s.Times, e.time)
-	}
-	s.Offsets = append(s.Offsets, len(l.events))
+	return nil
 }

@@ -109,11 +109,11 @@ func TestLoadErrorsSayWhatToDo(t *testing.T) {
 		want       string
 		usage      bool
 	}{
-		"no session column": {"e.csv", "user,item_id\n1,2\n", Config{}, "no column for session_id; the file has: user, item_id. Name one of them with --map session_id=COLUMN", true},
+		"no session column": {"e.csv", "user,item_id\n1,2\n", Config{}, "no column for session_id or user_id, so that nothing says which events belong together; the file has: user, item_id. Name one of them with --map session_id=COLUMN or --map user_id=COLUMN", true},
 		"mapped column":     {"e.csv", "session_id,item_id\n1,2\n", Config{Mapping: history.Mapping{"item_id": "sku"}}, `no column "sku"`, true},
 		"split column":      {"e.csv", "session_id,item_id\n1,2\n", Config{SplitColumn: "part"}, `no split column "part"; the file has: session_id, item_id`, true},
 		"unknown format":    {"e.xlsx", "", Config{}, "csv, jsonl or parquet", true},
-		"no usable row":     {"e.csv", "session_id,item_id\n1,\n", Config{}, "no row could be used, of 1", false},
+		"no usable row":     {"e.csv", "session_id,item_id\n1,\n", Config{}, "no row could be used: 1 bad, 0 left out", false},
 		"empty":             {"e.csv", "", Config{}, "must name the columns", false},
 	} {
 		_, err := load(t, c.file, c.text, c.config)

@@ -65,7 +65,7 @@ func TestPopularityBiasByHand(t *testing.T) {
 func TestCoverageByHand(t *testing.T) {
 	c := NewCoverage(2, 8)
 	for _, l := range [][]model.Scored{list(0, 1, 7), list(1, 2), nil} {
-		c.Add(l)
+		c.Observe(0, nil, Prediction{List: l})
 	}
 	if got := c.Value(); !near(got, 3.0/8) { // items 0, 1, 2; item 7 was third
 		t.Errorf("coverage %g, want 3/8", got)
@@ -73,11 +73,11 @@ func TestCoverageByHand(t *testing.T) {
 }
 
 func TestBootstrapByHand(t *testing.T) {
-	same := bootstrap([]float64{2, 1, 3}, []int{4, 2, 6}, 1) // every session has the mean 1/2
+	same := bootstrap([][]float64{{2, 1, 3}}, [][]int{{4, 2, 6}}, 1)[0] // every session has the mean 1/2
 	if same != (Interval{Value: 0.5, Low: 0.5, High: 0.5}) {
 		t.Errorf("sessions that agree have the interval %+v", same)
 	}
-	if empty := bootstrap(nil, nil, 1); empty != (Interval{}) {
+	if empty := bootstrap([][]float64{nil}, [][]int{nil}, 1)[0]; empty != (Interval{}) {
 		t.Errorf("no session has the interval %+v", empty)
 	}
 	// 400 sessions of one prediction, half of them hits: the mean's standard error is 0.025.
@@ -85,14 +85,14 @@ func TestBootstrapByHand(t *testing.T) {
 	for i := range sums {
 		sums[i], counts[i] = float64(i%2), 1
 	}
-	got := bootstrap(sums, counts, 1)
+	got := bootstrap([][]float64{sums}, [][]int{counts}, 1)[0]
 	if !near(got.Value, 0.5) || math.Abs(got.Low-(0.5-1.96*0.025)) > 0.01 || math.Abs(got.High-(0.5+1.96*0.025)) > 0.01 {
 		t.Errorf("interval %+v, want about 0.451 to 0.549", got)
 	}
-	if again := bootstrap(sums, counts, 1); again != got {
+	if again := bootstrap([][]float64{sums}, [][]int{counts}, 1)[0]; again != got {
 		t.Errorf("the same seed gave %+v and %+v", got, again)
 	}
-	if other := bootstrap(sums, counts, 2); other == got {
+	if other := bootstrap([][]float64{sums}, [][]int{counts}, 2)[0]; other == got {
 		t.Error("another seed drew the same sessions")
 	}
 }
@@ -103,7 +103,7 @@ func TestBootstrapWeighsSessionsByTheirPredictions(t *testing.T) {
 	for range 99 {
 		sums, counts = append(sums, 0), append(counts, 1)
 	}
-	got := bootstrap(sums, counts, 1)
+	got := bootstrap([][]float64{sums}, [][]int{counts}, 1)[0]
 	if !near(got.Value, 100.0/199) || got.Low != 0 || got.High < 0.6 {
 		t.Errorf("interval %+v, want 0 to beyond 0.6 around %g", got, 100.0/199)
 	}

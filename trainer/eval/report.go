@@ -4,10 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/millrace/millrace/internal/model"
@@ -15,26 +11,38 @@ import (
 
 // Report is one evaluation; its JSON is what `millrace evaluate --json` prints.
 type Report struct {
-	Protocol     string    `json:"protocol"`
-	Data         string    `json:"data"`
-	Site         string    `json:"site,omitempty"`
-	Seed         uint64    `json:"seed"`
-	RepeatPolicy string    `json:"repeat_policy"` // of all models; "per model" where the validation part chose differently
-	Examples     int       `json:"examples"`      // predictions of each model
-	Sessions     int       `json:"sessions"`      // test sessions that they come from
-	Split        string    `json:"split"`
-	TrainEvents  int       `json:"train_events"`
-	Items        int       `json:"items"` // of the training part, all of which are ranked
-	Rows         int       `json:"rows"`
-	BadRows      int       `json:"bad_rows"`
-	FirstBadRow  string    `json:"first_bad_row,omitempty"`
-	Clock        string    `json:"clock"` // "event", or "logical" where the data has only an order
-	First        time.Time `json:"first"`
-	Last         time.Time `json:"last"`
-	Results      []Result  `json:"results"`
+	Protocol      string         `json:"protocol"`
+	Data          string         `json:"data"`
+	Site          string         `json:"site,omitempty"`
+	Seed          uint64         `json:"seed"`
+	Seeds         []uint64       `json:"seeds,omitempty"` // of the splits that were drawn; absent where nothing was
+	RepeatPolicy  string         `json:"repeat_policy"`   // of all models; "per model" where the validation part chose differently
+	Examples      int            `json:"examples"`        // predictions of each model, of all seeds together
+	Unit          string         `json:"unit"`            // what intervals draw: session or user
+	Groups        int            `json:"groups"`          // how many of them the test has
+	Sessions      int            `json:"sessions,omitempty"`
+	PrimaryMetric string         `json:"primary_metric"` // the one to look at first
+	Baseline      string         `json:"baseline,omitempty"`
+	Split         string         `json:"split"`
+	TrainEvents   int            `json:"train_events"`
+	TrainUsers    int            `json:"train_users,omitempty"`
+	Items         int            `json:"items"` // that models may recommend, all of which are ranked
+	ColdUsers     int            `json:"cold_users"`
+	ColdEvents    int            `json:"cold_events"`
+	IncludeUnseen bool           `json:"include_unseen"` // whether events of items that no model knows are counted
+	Rows          int            `json:"rows"`
+	LeftOut       int            `json:"left_out,omitempty"`
+	Types         map[string]int `json:"types,omitempty"`
+	BadRows       int            `json:"bad_rows"`
+	FirstBadRow   string         `json:"first_bad_row,omitempty"`
+	Clock         string         `json:"clock"` // "event", or "logical" where the data has only an order
+	First         time.Time      `json:"first"`
+	Last          time.Time      `json:"last"`
+	Results       []Result       `json:"results"`
 }
 
-// Result is one model's figures.
+// Result is one model's figures. With several seeds they are of all predictions together, so means over the seeds; Params,
+// RepeatPolicy and Tuning are those of the first.
 type Result struct {
 	Model        string                 `json:"model"`
 	Params       any                    `json:"params"`
@@ -47,8 +55,11 @@ type Result struct {
 	TuneSeconds  float64                `json:"tune_seconds,omitempty"`
 	// Shares are, of a blend, what each family adds to the lists.
 	Shares map[string]float64 `json:"shares,omitempty"`
+	Versus *Versus            `json:"versus,omitempty"` // absent for the baseline itself
+	Seeds  []SeedResult       `json:"seeds,omitempty"`
+	Slices []Slice            `json:"slices,omitempty"`
 
-	order []string // metric names as measured, for the table
+	order []string // metric names as measured, for tables
 }
 
 // MetricValue is a figure with its 95 % interval; the interval is null for a figure of the whole test, such as coverage.
@@ -56,6 +67,32 @@ type MetricValue struct {
 	Value float64  `json:"value"`
 	Low   *float64 `json:"low"`
 	High  *float64 `json:"high"`
+}
+
+// Versus is a model beside the baseline on the same predictions: ours minus theirs. An interval above 0 is a win, one
+// below it a loss.
+type Versus struct {
+	Model   string                 `json:"model"`
+	Metrics map[string]MetricValue `json:"metrics"`
+}
+
+// SeedResult is what a model reached on the split of one seed.
+type SeedResult struct {
+	Seed         uint64             `json:"seed"`
+	Examples     int                `json:"examples"`
+	Params       any                `json:"params"`
+	RepeatPolicy model.RepeatPolicy `json:"repeat_policy"`
+	Metrics      map[string]float64 `json:"metrics"`
+}
+
+// Slice is what a model reached on a part of the predictions.
+type Slice struct {
+	Kind     string                 `json:"kind"` // visitor, item, category or device
+	Name     string                 `json:"name"`
+	Examples int                    `json:"examples"`
+	Groups   int                    `json:"groups"`
+	Small    bool                   `json:"small,omitempty"` // too few predictions to conclude anything from
+	Metrics  map[string]MetricValue `json:"metrics"`
 }
 
 // mixedPolicies is Report.RepeatPolicy where the models do not share one.
@@ -73,46 +110,4 @@ func (r *Report) WriteJSON(w io.Writer) error {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return nil
-}
-
-// WriteTable writes the report for people.
-func (r *Report) WriteTable(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "%s on %s, seed %d, n = %d predictions of %d sessions\n", r.Protocol, r.Data, r.Seed, r.Examples, r.Sessions)
-	fmt.Fprintf(t, "split: %s\n", r.Split)
-	if r.Clock == clockLogical {
-		fmt.Fprintf(t, "times: none, the order of the rows is the clock\n")
-	} else {
-		fmt.Fprintf(t, "times: %s to %s\n", r.First.Format(time.RFC3339), r.Last.Format(time.RFC3339))
-	}
-	fmt.Fprintf(t, "rows: %d used, %d bad; %d training events of %d items, all ranked\n", r.Rows, r.BadRows, r.TrainEvents, r.Items)
-	if r.FirstBadRow != "" {
-		fmt.Fprintf(t, "first bad row: %s\n", r.FirstBadRow)
-	}
-	for _, result := range r.Results {
-		result.writeTable(t)
-	}
-	if err := t.Flush(); err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	return nil
-}
-
-func (r *Result) writeTable(w io.Writer) {
-	fmt.Fprintf(w, "\n%s\trepeats %s\tfit %.2f s\tquery p50 %.0f us, p99 %.0f us\n", r.Model, r.RepeatPolicy, r.FitSeconds, r.QueryP50, r.QueryP99)
-	for _, name := range r.order {
-		m := r.Metrics[name]
-		interval := ""
-		if m.Low != nil && m.High != nil {
-			interval = fmt.Sprintf("%.4f to %.4f", *m.Low, *m.High)
-		}
-		fmt.Fprintf(w, "  %s\t%.4f\t%s\n", name, m.Value, interval)
-	}
-	if params, err := json.Marshal(r.Params); err == nil {
-		fmt.Fprintf(w, "  params\t%s\n", params)
-	}
-	if t := r.Tuning; t != nil {
-		fmt.Fprintf(w, "  chosen\t%s by %s (%.4f) on %d validation predictions, %d settings in %.1f s\n",
-			strings.Join(slices.Sorted(maps.Keys(t.Grid)), ", "), t.Objective, t.Value, t.Examples, t.Trials, r.TuneSeconds)
-	}
 }

@@ -19,7 +19,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return measure(ctx, c, log)
+	return runOn(ctx, c, log)
 }
 
 // RunOn is Run on data that is in memory already; Config.Data only names it.
@@ -28,83 +28,76 @@ func RunOn(ctx context.Context, c Config, log *Log) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return measure(ctx, c, log)
+	return runOn(ctx, c, log)
 }
 
-func measure(ctx context.Context, c Config, log *Log) (*Report, error) {
-	d, err := SplitLog(log, c)
+func runOn(ctx context.Context, c Config, log *Log) (*Report, error) {
+	p, err := protocolOf(c.Protocol)
 	if err != nil {
-		return nil, fmt.Errorf("split %s: %w", c.Data, err)
+		return nil, err
 	}
-	r := &Report{
-		Protocol: c.Protocol, Data: c.Data, Site: c.Site, Seed: c.Seed, Split: d.Split, Sessions: d.Test.Groups(),
-		Examples: d.Test.Len(), TrainEvents: d.Train.Sessions.Events(), Items: d.Vocabulary.Len(),
-		Rows: log.Rows, BadRows: log.BadRows, Clock: clockEvent, First: log.First(), Last: log.Last(),
-	}
-	if log.Logical {
-		r.Clock = clockLogical
-	}
-	if log.FirstBad != nil {
-		r.FirstBadRow = log.FirstBad.Error()
-	}
-	models := settled{}
-	for _, name := range c.Models {
-		result, err := measureModel(ctx, name, d, models, c)
+	r := newReport(c, p, log)
+	by := map[string][]*measured{} // by model, a seed each
+	for i := range c.Seeds {
+		one := c
+		one.Seed += uint64(i)
+		d, err := SplitLog(log, one)
 		if err != nil {
-			return nil, fmt.Errorf("measure %s: %w", name, err)
+			return nil, fmt.Errorf("split %s: %w", c.Data, err)
 		}
-		r.Results = append(r.Results, *result)
-		switch r.RepeatPolicy {
-		case "":
-			r.RepeatPolicy = string(result.RepeatPolicy)
-		case string(result.RepeatPolicy):
-		default:
-			r.RepeatPolicy = mixedPolicies
+		r.noteSplit(d, one.Seed)
+		models, slicing := settled{}, newSlicing(d.Train, log.Sessions.Users != nil)
+		for _, name := range c.Models {
+			m, err := measureModel(ctx, name, d, models, slicing, p, one)
+			if err != nil {
+				return nil, fmt.Errorf("measure %s: %w", name, err)
+			}
+			by[name] = append(by[name], m)
 		}
 	}
-	return r, nil
+	return r, r.conclude(c, p, by)
 }
 
-func measureModel(ctx context.Context, name string, d *Dataset, models settled, c Config) (*Result, error) {
+// measured is what one model reached on one split.
+type measured struct {
+	seed     uint64
+	fitted   *fitted
+	outcome  *Outcome
+	slices   map[sliceName]*Outcome
+	coverage []*Coverage
+	shares   map[string]float64 // of a blend
+	seconds  float64            // that choosing the parameters took
+}
+
+func measureModel(ctx context.Context, name string, d *Dataset, models settled, by *slicing, p protocol, c Config) (*measured, error) {
 	began := time.Now()
 	f, err := fitModel(ctx, name, d, models, c, nil)
 	if err != nil {
 		return nil, err
 	}
 	models[name] = f
-	tuneSeconds := time.Since(began).Seconds() - f.seconds
-	metrics, coverage := standardMetrics(d, c.K)
-	depth := c.K[len(c.K)-1]
-	if err := warmUp(ctx, f.scorer, d, depth); err != nil {
+	m := &measured{seed: c.Seed, fitted: f, seconds: time.Since(began).Seconds() - f.seconds, slices: map[sliceName]*Outcome{}}
+	if err := warmUp(ctx, f.scorer, d, c.depth()); err != nil {
 		return nil, err
 	}
-	outcome, err := Measure(ctx, f.scorer, d.Test, depth, metrics, coverage...)
-	if err != nil {
+	parts := newSliced(by, p.metrics(c.depth()))
+	observers := []Observer{parts}
+	for _, k := range c.K {
+		cover := NewCoverage(k, d.Vocabulary.Len())
+		m.coverage, observers = append(m.coverage, cover), append(observers, cover)
+	}
+	if m.outcome, err = Measure(ctx, f.scorer, d.Test, c.depth(), allMetrics(d, p, c.K), observers...); err != nil {
 		return nil, err
 	}
-	result := &Result{
-		Model: name, Params: f.params, RepeatPolicy: f.repeats, Metrics: map[string]MetricValue{}, FitSeconds: f.seconds,
-		QueryP50: micros(outcome.Percentile(0.5)), QueryP99: micros(outcome.Percentile(0.99)), Tuning: f.tuning,
-	}
-	if f.tuning != nil {
-		result.TuneSeconds = tuneSeconds
+	for i, o := range parts.outcomes {
+		if o.Predictions() > 0 {
+			m.slices[by.names[i]] = o
+		}
 	}
 	if joined, ok := f.scorer.(*blend.Model); ok {
-		result.Shares = shares(joined, d.Test.newest(policyPredictions), depth)
+		m.shares = shares(joined, d.Test.newest(policyPredictions), c.depth())
 	}
-	for _, metric := range metrics {
-		i, err := outcome.Bootstrap(metric.Name, c.Seed)
-		if err != nil {
-			return nil, err
-		}
-		result.Metrics[metric.Name] = MetricValue{Value: i.Value, Low: &i.Low, High: &i.High}
-		result.order = append(result.order, metric.Name)
-	}
-	for _, cover := range outcome.Coverage {
-		result.Metrics[cover.Name] = MetricValue{Value: cover.Value()}
-		result.order = append(result.order, cover.Name)
-	}
-	return result, nil
+	return m, nil
 }
 
 // warmUpGroups is how many groups of the test are asked before the clock counts, so that the latencies are those of a
@@ -116,19 +109,18 @@ func warmUp(ctx context.Context, scorer model.Scorer, d *Dataset, depth int) err
 	return err
 }
 
-// standardMetrics are the figures of the next-item protocol at each list length.
-func standardMetrics(d *Dataset, ks []int) ([]Metric, []*Coverage) {
-	clicks := make([]int, d.Vocabulary.Len())
-	for _, item := range d.Train.Sessions.Items {
-		clicks[item]++
-	}
+// allMetrics are the figures of each prediction at each list length: how good a list is, and what it is made of.
+func allMetrics(d *Dataset, p protocol, ks []int) []Metric {
+	clicks, categories := clicksOf(d.Train), d.Train.Categories()
 	var metrics []Metric
-	var coverage []*Coverage
 	for _, k := range ks {
-		metrics = append(metrics, HR(k), MRR(k), NDCG(k), PopularityBias(k, clicks))
-		coverage = append(coverage, NewCoverage(k, d.Vocabulary.Len()))
+		metrics = append(metrics, p.metrics(k)...)
+		metrics = append(metrics, PopularityBias(k, clicks), Novelty(k, clicks))
+		if categories != nil {
+			metrics = append(metrics, Diversity(k, categories))
+		}
 	}
-	return metrics, coverage
+	return metrics
 }
 
 func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }

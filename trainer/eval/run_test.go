@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // walks writes a shop where item i is followed by item i+1, mostly: sequence models must win over popularity.
@@ -50,7 +51,7 @@ func TestRunMeasuresEveryModel(t *testing.T) {
 	for _, result := range r.Results {
 		order = append(order, result.Model)
 		hits[result.Model] = result.Metrics["HR@5"]
-		if len(result.Metrics) != 10 || result.Tuning == nil || result.QueryP99 < result.QueryP50 {
+		if len(result.Metrics) != 12 || result.Tuning == nil || result.QueryP99 < result.QueryP50 {
 			t.Errorf("%s: %d metrics, tuning %v", result.Model, len(result.Metrics), result.Tuning)
 		}
 	}
@@ -151,15 +152,20 @@ func TestTableShowsTheFigures(t *testing.T) {
 
 func TestRunRefusesWrongUsage(t *testing.T) {
 	for want, c := range map[string]Config{
-		"protocol temporal is not available yet; available: next-item":                 {Protocol: "temporal"},
-		`protocol "guess" is not known; available: next-item`:                          {Protocol: "guess"},
+		`protocol "guess" is not known; available: next-item, leave-last, temporal`:    {Protocol: "guess"},
+		"protocol temporal makes its own split":                                        {Protocol: "temporal", SplitColumn: "split"},
+		"protocol leave-last holds out one event":                                      {Protocol: "leave-last", Holdout: 0.1},
+		"protocol next-item has no time at which":                                      {TestFrom: time.Unix(1, 0)},
+		"protocol temporal draws nothing by chance":                                    {Protocol: "temporal", Seeds: 2},
+		"seeds must be 1 to 100, not 101":                                              {Protocol: "random-holdout", Seeds: 101},
+		`baseline "vstan" is not among the models that are measured: popularity`:       {Models: []string{"popularity"}, Baseline: "vstan"},
 		`model "als" is not known; available: popularity, transitions, vmisknn, vstan`: {Models: []string{"als"}},
-		"k must be 1 to 1000":        {K: []int{0, 10}},
-		"holdout 1 must be":          {Holdout: 1},
-		"exclude each other":         {Holdout: 0.1, SplitColumn: "split"},
-		"trials (-1) and workers":    {Trials: -1},
-		"--data lake is not availab": {Data: "lake"},
-		"no data: give the path":     {},
+		"k must be 1 to 1000":                                                          {K: []int{0, 10}},
+		"holdout 1 must be":                                                            {Holdout: 1},
+		"exclude each other":                                                           {Holdout: 0.1, SplitColumn: "split"},
+		"trials (-1) and workers":                                                      {Trials: -1},
+		"--data lake is not availab":                                                   {Data: "lake"},
+		"no data: give the path":                                                       {},
 	} {
 		_, err := Run(context.Background(), c)
 		var usage *UsageError

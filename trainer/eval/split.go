@@ -24,52 +24,110 @@ const minDays = 4
 
 func splitNames() []string { return []string{splitTrain, splitValid, splitTest} }
 
-// Dataset is a log in parts. Items are indices of Vocabulary, which holds the items of Train; an item outside it is -1 in
-// tests where unseen items are counted.
-type Dataset struct {
-	Vocabulary *model.Vocabulary
-	Train      *Part  // what the measured models are fitted on
-	Test       *Test  // what they are measured on
-	TuneTrain  *Part  // what models are fitted on while parameters are chosen
-	Valid      *Test  // what parameters are chosen on; nothing of it is part of TuneTrain
-	Split      string // how the parts were made, in words
-}
-
 // parts are the session numbers of each part of a log.
 type parts struct {
 	train, valid, test []int
 	carved             bool // valid is the newest part of train
+	given              bool // the test is what the file says, whenever it happened
 	how                string
 }
 
-// SplitLog makes the parts of a log: by its split column, else by the newest sessions.
-func SplitLog(log *Log, c Config) (*Dataset, error) {
+// splitSessions makes the parts of the next-item protocol: by the split column, else by the newest sessions.
+func splitSessions(l *Log, c Config, _ uint64) (*Dataset, error) {
 	var p parts
 	switch {
-	case log.Splits != nil:
-		p = givenParts(log.Splits)
+	case l.Splits != nil:
+		p = givenParts(l.Splits)
 	case c.Holdout > 0:
-		p = newestParts(log.Sessions.Len(), c.Holdout)
+		p = newestParts(l.Sessions.Len(), c.Holdout)
 	default:
-		p = lastDayParts(log)
+		p = lastDayParts(l)
 	}
-	t := log.take(p.roles(log), c.IncludeUnseen)
-	d := &Dataset{
-		Vocabulary: t.vocabulary, Split: p.how,
-		Train: NewPart(t.train, t.vocabulary.Len(), nil), Test: NextItem(t.test),
-		TuneTrain: NewPart(t.tuneTrain, t.vocabulary.Len(), nil), Valid: NextItem(t.valid),
+	r := p.roles(l)
+	n := l.number(r, c.IncludeUnseen)
+	d := l.dataset(r, n, p.how)
+	visitors := l.visitors()
+	d.testPromise = promise{order: true, training: trainedBefore}
+	d.validPromise = d.testPromise
+	if p.given {
+		d.testPromise.training = trainedAnytime
 	}
-	if d.Train.Sessions.Len() == 0 {
-		return nil, fmt.Errorf("the training part is empty (split: %s)", d.Split)
+	if !p.carved {
+		d.validPromise.training = trainedAnytime
 	}
-	if d.Test.Len() == 0 {
-		return nil, fmt.Errorf("the test part is empty (split: %s)", d.Split)
+	d.Test = l.reveal(visitors, r, forTest, n.test, c.IncludeUnseen, d.Train, d.testPromise)
+	d.Valid = l.reveal(visitors, r, forValid, n.valid, c.IncludeUnseen, d.TuneTrain, d.validPromise)
+	for e, item := range l.Sessions.Items {
+		if r[e]&forTest != 0 && n.test[item] == unknownItem {
+			d.ColdEvents++
+		}
 	}
 	return d, nil
 }
 
+// roles returns the role of every event.
+func (p parts) roles(l *Log) roles {
+	out := make(roles, l.Sessions.Events())
+	give := func(sessions []int, what role) {
+		for _, i := range sessions {
+			for e := l.Sessions.Offsets[i]; e < l.Sessions.Offsets[i+1]; e++ {
+				out[e] |= what
+			}
+		}
+	}
+	give(p.train, forTrain)
+	give(p.valid, forValid)
+	give(p.test, forTest)
+	if p.carved {
+		give(p.train[:len(p.train)-len(p.valid)], forTuneTrain)
+	} else {
+		give(p.train, forTuneTrain)
+	}
+	return out
+}
+
+// reveal makes the cases of the sessions of a role: of every event but the first, or where models promise to have learned
+// before them, of those that are newer than all that models learn from.
+func (l *Log) reveal(visitors [][]int32, r roles, what role, numbers []int32, unseen bool, train *Part, made promise) *Test {
+	p := l.pick(r, what, numbers, unseen, 2)
+	n := &nextItem{sessions: p.sessions, source: p.source, after: train.Sessions.Newest()}
+	if made.training == trainedAnytime {
+		n.after = math.MinInt64
+	}
+	if len(visitors) > 0 {
+		met := what | forTuneTrain
+		if what == forTest {
+			met |= forTrain | forValid
+		}
+		n.past = func(s int) past { return l.past(visitors, p, s, numbers, func(e int32) bool { return r[e]&met != 0 }) }
+	}
+	return n.test()
+}
+
+// past returns what the visitor of a picked session met before it began.
+func (l *Log) past(visitors [][]int32, p picked, s int, numbers []int32, met func(event int32) bool) (before past) {
+	user := p.sessions.Session(s).User
+	if user == model.NoUser {
+		return before
+	}
+	began := l.Sessions.Times[p.source[p.sessions.Offsets[s]]]
+	for _, e := range visitors[user] {
+		if l.Sessions.Times[e] >= began {
+			break
+		}
+		if !met(e) {
+			continue
+		}
+		before.events = append(before.events, e)
+		if item := numbers[l.Sessions.Items[e]]; item != unknownItem {
+			before.items = append(before.items, item)
+		}
+	}
+	return before
+}
+
 func givenParts(splits []string) parts {
-	p := parts{how: "as given by the split column"}
+	p := parts{how: "as given by the split column", given: true}
 	for i, split := range splits {
 		switch split {
 		case splitTrain:
@@ -88,10 +146,7 @@ func givenParts(splits []string) parts {
 }
 
 func newestParts(sessions int, share float64) parts {
-	all := make([]int, sessions)
-	for i := range all {
-		all[i] = i
-	}
+	all := upTo(0, sessions)
 	p := parts{test: newestOf(all, share), carved: true}
 	p.train = all[:len(all)-len(p.test)]
 	p.valid = newestOf(p.train, share)

@@ -1,8 +1,6 @@
 package eval
 
 import (
-	"slices"
-
 	"github.com/millrace/millrace/internal/model"
 )
 
@@ -17,88 +15,104 @@ const (
 	forTest
 )
 
-// roles returns the role of every event.
-func (p parts) roles(l *Log) []role {
-	out := make([]role, l.Sessions.Events())
-	give := func(sessions []int, r role) {
-		for _, i := range sessions {
-			for e := l.Sessions.Offsets[i]; e < l.Sessions.Offsets[i+1]; e++ {
-				out[e] |= r
-			}
+// roles says what every event is for.
+type roles []role
+
+func (r roles) give(events []int32, what role) {
+	for _, e := range events {
+		r[e] |= what
+	}
+}
+
+// numbering are the new numbers of a log's items, by their numbers in the log; unknownItem for those that are left out.
+type numbering struct {
+	vocabulary *model.Vocabulary
+	test       []int32 // of the items that models know when they are measured
+	valid      []int32 // of those that they know while parameters are chosen
+}
+
+// number numbers the items of the training part, in the order in which it names them, and if asked the rest of the catalogue
+// behind them.
+func (l *Log) number(r roles, catalogue bool) numbering {
+	n := numbering{vocabulary: model.NewVocabulary(), test: make([]int32, l.Vocabulary.Len()), valid: make([]int32, l.Vocabulary.Len())}
+	for i := range n.test {
+		n.test[i], n.valid[i] = unknownItem, unknownItem
+	}
+	for e, item := range l.Sessions.Items {
+		if r[e]&forTrain != 0 && n.test[item] == unknownItem {
+			n.test[item] = n.vocabulary.Add(l.Vocabulary.ID(item))
 		}
 	}
-	give(p.train, forTrain)
-	give(p.valid, forValid)
-	give(p.test, forTest)
-	if p.carved {
-		give(p.train[:len(p.train)-len(p.valid)], forTuneTrain)
-	} else {
-		give(p.train, forTuneTrain)
+	if catalogue {
+		for _, item := range l.Catalogue {
+			n.test[item] = n.vocabulary.Add(l.Vocabulary.ID(item))
+			n.valid[item] = n.test[item]
+		}
+	}
+	for e, item := range l.Sessions.Items {
+		if r[e]&forTuneTrain != 0 {
+			n.valid[item] = n.test[item]
+		}
+	}
+	return n
+}
+
+// picked are sessions under new item numbers, with the event of the log that each of their events is.
+type picked struct {
+	sessions *model.Sessions
+	source   []int32
+}
+
+// pick copies the events of a role. Items without a number are left out unless unseen ones are asked for; what remains of
+// a session must have a minimum of events.
+func (l *Log) pick(r roles, what role, numbers []int32, unseen bool, minEvents int) picked {
+	out := picked{sessions: &model.Sessions{}}
+	for i := range l.Sessions.Len() {
+		from := l.Sessions.Session(i)
+		kept := model.Session{User: from.User, Segment: from.Segment}
+		for e, item := range from.Items {
+			event := l.Sessions.Offsets[i] + e
+			if r[event]&what == 0 || numbers[item] == unknownItem && !unseen {
+				continue
+			}
+			kept.Items, kept.Times = append(kept.Items, numbers[item]), append(kept.Times, from.Times[e])
+			if from.Weights != nil {
+				kept.Weights = append(kept.Weights, from.Weights[e])
+			}
+			out.source = append(out.source, int32(event))
+		}
+		if len(kept.Items) >= max(minEvents, 1) {
+			out.sessions.Add(kept)
+		} else {
+			out.source = out.source[:len(out.source)-len(kept.Items)]
+		}
 	}
 	return out
 }
 
-// taken are the sessions of each role, their items numbered anew.
-type taken struct {
-	vocabulary                    *model.Vocabulary // the items of train
-	train, tuneTrain, valid, test *model.Sessions
+// part makes a part of the events of a role.
+func (l *Log) part(r roles, what role, n numbering) *Part {
+	p := l.pick(r, what, n.test, false, 1)
+	out := NewPart(p.sessions, n.vocabulary.Len(), l.itemsOf(n))
+	out.source = p.source
+	if l.Orders != nil {
+		for _, e := range p.source {
+			out.Orders = append(out.Orders, l.Orders[e])
+		}
+	}
+	return out
 }
 
-// take numbers the items of the training part anew, in their order, and takes the sessions apart. Sessions to be asked
-// about need two events.
-func (l *Log) take(roles []role, includeUnseen bool) *taken {
-	t := &taken{vocabulary: model.NewVocabulary()}
-	renumbered := make([]int32, l.Vocabulary.Len())
-	for i := range renumbered {
-		renumbered[i] = unknownItem
+// itemsOf lists what is known of the items under their new numbers.
+func (l *Log) itemsOf(n numbering) []Item {
+	if l.Items == nil {
+		return nil
 	}
-	for e, item := range l.Sessions.Items {
-		if roles[e]&forTrain != 0 && renumbered[item] == unknownItem {
-			renumbered[item] = t.vocabulary.Add(l.Vocabulary.ID(item))
+	out := make([]Item, n.vocabulary.Len())
+	for item, said := range l.Items {
+		if to := n.test[item]; to != unknownItem {
+			out[to] = said
 		}
 	}
-	pick := func(r role, unseen bool, minEvents int) *model.Sessions {
-		return l.pick(func(e int) bool { return roles[e]&r != 0 }, renumbered, unseen, minEvents)
-	}
-	t.train, t.test = pick(forTrain, false, 1), pick(forTest, includeUnseen, 2)
-	t.tuneTrain = pick(forTuneTrain, false, 1)
-	known := make([]bool, t.vocabulary.Len())
-	for _, item := range t.tuneTrain.Items {
-		known[item] = true
-	}
-	for i, item := range renumbered {
-		if item != unknownItem && !known[item] {
-			renumbered[i] = unknownItem
-		}
-	}
-	t.valid = pick(forValid, includeUnseen, 2)
-	return t
-}
-
-// pick copies the wanted events of all sessions under new item numbers. Items without one are left out unless unseen ones
-// are asked for; what remains of a session must have a minimum of events.
-func (l *Log) pick(wanted func(event int) bool, renumbered []int32, unseen bool, minEvents int) *model.Sessions {
-	out := &model.Sessions{}
-	var kept model.Session
-	for i := range l.Sessions.Len() {
-		from := l.Sessions.Session(i)
-		kept.Items, kept.Times, kept.Weights = kept.Items[:0], kept.Times[:0], kept.Weights[:0]
-		kept.User, kept.Segment = from.User, from.Segment
-		for e, item := range from.Items {
-			if to := renumbered[item]; wanted(l.Sessions.Offsets[i]+e) && (to != unknownItem || unseen) {
-				kept.Items, kept.Times = append(kept.Items, to), append(kept.Times, from.Times[e])
-				if from.Weights != nil {
-					kept.Weights = append(kept.Weights, from.Weights[e])
-				}
-			}
-		}
-		if from.Weights == nil {
-			kept.Weights = nil
-		}
-		if len(kept.Items) >= minEvents {
-			out.Add(kept)
-		}
-	}
-	out.Items = slices.Clip(out.Items)
 	return out
 }
