@@ -41,7 +41,7 @@ func Decays() []Decay { return []Decay{DecayLinear, DecayDiv, DecayQuadratic, De
 const (
 	// MaxCandidates bounds M; published settings stay below 2,500 sessions.
 	MaxCandidates = 10_000
-	// MaxLastItems bounds LastItems; the position of an item in the query is stored in a byte.
+	// MaxLastItems bounds LastItems; the position of an item in the query is stored in seven bits.
 	MaxLastItems = 100
 )
 

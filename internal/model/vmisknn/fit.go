@@ -66,7 +66,7 @@ func (m *Model) fill(longest int) {
 			m.distance[d] = float32(decayOver(d, cfg.INH))
 		}
 	}
-	m.pool.New = func() any { return newScratch(numItems) }
+	m.pool.New = func() any { return newScratch(m.itemGain) }
 }
 
 // newestEnd is the end of the newest session of an index, 0 where there is none.

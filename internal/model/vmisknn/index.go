@@ -127,6 +127,27 @@ func (x *Index) session(s int) []int32 {
 	return x.items[x.offsets[s]:x.offsets[s+1]]
 }
 
+// gather looks the items of sessions up. They lie anywhere in the memory of the past; that first all places are read, and then the
+// ends of each session, with nothing to decide in between, lets the processor wait for many at once and not for one after the other.
+func (x *Index) gather(sessions []candidate) {
+	for i := range sessions {
+		c, of := &sessions[i], x
+		if int(c.session) < x.first {
+			of = x.base
+		}
+		at := int(c.session) - of.first
+		c.from, c.to = of.offsets[at], of.offsets[at+1]
+	}
+	for i := range sessions {
+		c, of := &sessions[i], x
+		if int(c.session) < x.first {
+			of = x.base
+		}
+		c.items = of.items[c.from:c.to]
+		c.seen = c.items[0] + c.items[len(c.items)-1]
+	}
+}
+
 // longest returns the most distinct items of a session that the base does not have.
 func (x *Index) longest() int {
 	n := 0

@@ -2,6 +2,7 @@ package vmisknn
 
 import (
 	"math"
+	"slices"
 
 	"github.com/millrace/millrace/internal/model"
 )
@@ -22,17 +23,21 @@ func (m *Model) Index() *Index { return m.index }
 
 // Score implements model.Scorer.
 func (m *Model) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
+	if k <= 0 {
+		return dst
+	}
 	s := m.pool.Get().(*scratch)
 	defer m.pool.Put(s)
 	s.load(m, q)
 	s.findCandidates(m.index, m.cfg.M)
+	m.index.gather(s.candidates)
 	m.weighCandidates(s)
 	s.chooseNeighbours(m.cfg.K)
 	m.vote(s)
 	for _, items := range q.Excluded(m.cfg.Repeats) {
 		for _, item := range items {
-			if item >= 0 && int(item) < len(s.scores) {
-				s.scores[item] = 0
+			if item >= 0 && int(item) < len(s.tallies) {
+				s.tallies[item].score = 0
 			}
 		}
 	}
@@ -57,7 +62,7 @@ func (m *Model) weighCandidates(s *scratch) {
 	}
 	for i := range s.candidates {
 		c := &s.candidates[i]
-		similarity := float64(c.similarity) / (norm * math.Sqrt(float64(len(m.index.session(int(c.session))))))
+		similarity := float64(c.similarity) / (norm * math.Sqrt(float64(len(c.items))))
 		if m.ageDecay != nil {
 			similarity *= m.age(c.session)
 		}
@@ -65,37 +70,45 @@ func (m *Model) weighCandidates(s *scratch) {
 	}
 }
 
-// vote adds up the items of the neighbours. What idf makes of an item is the same for all its votes and comes later.
+// vote adds up the items of the neighbours. What idf makes of an item is the same for all its votes and comes later. The votes are
+// written down before any is counted: counting meets items in no order, and goes on while it waits for one of them.
 func (m *Model) vote(s *scratch) {
 	for i := range s.neighbours {
 		n := &s.neighbours[i]
-		items := m.index.session(int(n.session))
+		last := 0
 		if m.cfg.Scoring == VSTAN {
-			n.lastShared = s.lastShared(items)
-			n.similarity *= s.itemWeight[s.position[items[n.lastShared]]-1]
+			last = s.lastShared(n.items)
+			n.similarity *= s.itemWeight[s.marks[n.items[last]]-1]
 		} else {
 			n.similarity *= vmisMatch(len(s.query) - int(n.position))
 		}
-		for at, item := range items {
-			vote := m.voteOf(n, at)
-			if vote == 0 { // underflow; a zero score marks an untouched item
-				continue
+		for at, item := range n.items {
+			d := at - last
+			if d < 0 {
+				d = -d
 			}
-			if s.scores[item] == 0 {
-				s.touched = append(s.touched, item)
+			if weight := n.similarity * m.distance[d]; weight > 0 { // or underflow; a zero score marks an item without votes
+				s.votes = append(s.votes, vote{item: item, position: int32(n.position), weight: weight})
 			}
-			s.scores[item] += vote
 		}
 	}
+	s.count()
 }
 
-// voteOf is what neighbour n adds to the item at a place of it.
-func (m *Model) voteOf(n *candidate, at int) float32 {
-	d := at - int(n.lastShared)
-	if d < 0 {
-		d = -d
+// count adds up the votes, and lists the items that have any. Whether a vote is the first one for an item cannot be foreseen, so
+// nothing branches on it.
+func (s *scratch) count() {
+	touched, tallies := slices.Grow(s.touched[:0], len(s.votes))[:len(s.votes)], s.tallies
+	n := 0
+	for _, v := range s.votes {
+		t := &tallies[v.item]
+		touched[n] = v.item
+		if math.Float32bits(t.score) == 0 {
+			n++
+		}
+		t.score += v.weight
 	}
-	return n.similarity * m.distance[d]
+	s.touched = touched[:n]
 }
 
 // vmisMatch is VMIS' weight of a neighbour whose most recent shared item is d steps before the end of the query.
@@ -104,9 +117,14 @@ func vmisMatch(d int) float32 { return max(0, 1-0.1*float32(d)) }
 // rank appends the k best items with the query item that brought each.
 func (m *Model) rank(s *scratch, dst []model.Scored, k int) []model.Scored {
 	s.best.Reset(k)
+	floor := float32(0) // of the worst one that is kept: an item that does not reach it need not be offered
 	for _, item := range s.touched {
-		if score := s.scores[item] * m.itemGain[item]; score > 0 {
+		tally := &s.tallies[item]
+		if score := tally.score * tally.gain; score > 0 && score >= floor {
 			s.best.Push(item, score)
+			if s.best.Len() == k {
+				floor = s.best.Unsorted()[0].Score
+			}
 		}
 	}
 	first := len(dst)
@@ -118,8 +136,8 @@ func (m *Model) rank(s *scratch, dst []model.Scored, k int) []model.Scored {
 }
 
 // explain finds the query item that contributed most to each result. A neighbour's vote counts for the most recent item
-// that it shares with the query, which is the one that weighs most in its similarity. It runs over the neighbours once
-// more, for the few items that are returned only.
+// that it shares with the query, which is the one that weighs most in its similarity. It runs over the votes once more, for the
+// few items that are returned only.
 func (m *Model) explain(s *scratch, results []model.Scored) {
 	width := len(s.query)
 	if width == 1 {
@@ -130,18 +148,16 @@ func (m *Model) explain(s *scratch, results []model.Scored) {
 	}
 	s.causes = append(s.causes[:0], make([]float32, len(results)*width)...)
 	for i, r := range results {
-		s.slot[r.Item] = int32(i) + 1
+		s.marks[r.Item] |= result
+		s.tallies[r.Item].slot = int32(i)
 	}
-	for i := range s.neighbours {
-		n := &s.neighbours[i]
-		for at, item := range m.index.session(int(n.session)) {
-			if slot := s.slot[item]; slot > 0 {
-				s.causes[(int(slot)-1)*width+int(n.position)-1] += m.voteOf(n, at)
-			}
+	for _, v := range s.votes {
+		if s.marks[v.item]&result != 0 {
+			s.causes[int(s.tallies[v.item].slot)*width+int(v.position)-1] += v.weight
 		}
 	}
 	for i := range results {
-		s.slot[results[i].Item] = 0
+		s.marks[results[i].Item] &^= result
 		most := float32(0)
 		for p := width - 1; p >= 0; p-- { // ties to the more recent item
 			if c := s.causes[i*width+p]; c > most {

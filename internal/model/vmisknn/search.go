@@ -11,8 +11,10 @@ import (
 type candidate struct {
 	session    int32
 	similarity float32
-	position   uint8 // position in the query of the most recent shared item, counted from 1
-	lastShared int32 // place of the last shared item in the session; VSTAN neighbours only
+	position   uint8   // position in the query of the most recent shared item, counted from 1
+	from, to   int32   // places of the session's items in those of its index
+	items      []int32 // they themselves, once they are gathered
+	seen       int32   // what was read of them to have them near
 }
 
 // cursor walks the posting list of one query item.
@@ -22,43 +24,63 @@ type cursor struct {
 	position uint8   // of the item in the query, counted from 1
 }
 
-// scratch is the working memory of one query. Arrays by item are all zero between queries.
+// vote is what a neighbour says for an item that it holds.
+type vote struct {
+	item     int32
+	position int32 // of the candidate
+	weight   float32
+}
+
+// tally is what a query notes of an item that is voted for. It is all together, because items are met in no order and each may have
+// to come from far away. All but gain is zero between queries.
+type tally struct {
+	score float32
+	gain  float32 // what idf makes of the score
+	slot  int32   // place in the results, of an item that is marked as one
+}
+
+// result marks an item of the results, beside its position in the query.
+const result = 1 << 7
+
+// scratch is the working memory of one query.
 type scratch struct {
 	query      []int32   // distinct looked-up items of the query, oldest first
 	weights    []float32 // session weight of each
 	itemWeight []float32 // VSTAN's weight of each as last shared item
-	position   []uint8   // by item: its position in query, counted from 1; 0 when it is not there
+	marks      []uint8   // by item: its position in query, counted from 1, and result; zero between queries, and small enough to stay near
+	tallies    []tally   // by item
 	cursors    []cursor  // a binary heap with the newest unseen session at the root
 	candidates []candidate
 	neighbours []candidate
+	votes      []vote
 	similar    topk.Heap
-	scores     []float32 // by item
-	touched    []int32   // items with a score
+	touched    []int32 // items with a score
 	best       topk.Heap
-	slot       []int32   // by item: 1 + its place in the results
 	causes     []float32 // by result and query item
 }
 
-func newScratch(numItems int) *scratch {
-	return &scratch{
-		position: make([]uint8, numItems), scores: make([]float32, numItems), slot: make([]int32, numItems),
+func newScratch(gains []float32) *scratch {
+	s := &scratch{marks: make([]uint8, len(gains)), tallies: make([]tally, len(gains))}
+	for item, gain := range gains {
+		s.tallies[item].gain = gain
 	}
+	return s
 }
 
 // load takes the last distinct items of the query and computes their weights.
 func (s *scratch) load(m *Model, q model.Query) {
 	for i := len(q.Items) - 1; i >= 0 && len(s.query) < m.cfg.LastItems; i-- {
 		item := q.Items[i]
-		if item < 0 || int(item) >= len(s.position) || s.position[item] > 0 {
+		if item < 0 || int(item) >= len(s.tallies) || s.marks[item] > 0 {
 			continue
 		}
-		s.position[item] = 1
+		s.marks[item] = 1
 		s.query = append(s.query, item)
 	}
 	slices.Reverse(s.query)
 	length := len(s.query)
 	for i, item := range s.query {
-		s.position[item] = uint8(i + 1)
+		s.marks[item] = uint8(i + 1)
 		session, last := 1.0, 1.0
 		if !q.Set && m.cfg.Scoring == VSTAN {
 			session, last = decayOver(length-i-1, m.cfg.SPW), decayOver(length-i-1, m.cfg.IPW)
@@ -149,10 +171,10 @@ func (s *scratch) chooseNeighbours(k int) {
 }
 
 // lastShared returns the place of the last item of a neighbour that is in the query; every neighbour has one.
-func (s *scratch) lastShared(items []int32) int32 {
+func (s *scratch) lastShared(items []int32) int {
 	for at := len(items) - 1; at > 0; at-- {
-		if s.position[items[at]] > 0 {
-			return int32(at)
+		if s.marks[items[at]] > 0 {
+			return at
 		}
 	}
 	return 0
@@ -161,11 +183,11 @@ func (s *scratch) lastShared(items []int32) int32 {
 // clear makes the scratch ready for the next query.
 func (s *scratch) clear() {
 	for _, item := range s.touched {
-		s.scores[item] = 0
+		s.tallies[item].score = 0
 	}
 	for _, item := range s.query {
-		s.position[item] = 0
+		s.marks[item] = 0
 	}
 	s.query, s.weights, s.itemWeight = s.query[:0], s.weights[:0], s.itemWeight[:0]
-	s.cursors, s.candidates, s.neighbours, s.touched = s.cursors[:0], s.candidates[:0], s.neighbours[:0], s.touched[:0]
+	s.cursors, s.candidates, s.neighbours, s.votes = s.cursors[:0], s.candidates[:0], s.neighbours[:0], s.votes[:0]
 }

@@ -314,6 +314,17 @@ func TestFitRefusesWhatMakesNoSense(t *testing.T) {
 	}
 }
 
+func TestListOfNoneIsEmpty(t *testing.T) {
+	for _, scoring := range []Scoring{VMIS, VSTAN} {
+		m := fit(t, Default(scoring), randomSessions(1, 50))
+		for _, k := range []int{0, -1} {
+			if got := m.Score(nil, model.Query{Items: []int32{1, 2}}, k); len(got) != 0 {
+				t.Errorf("%s: %d items of %d", scoring, len(got), k)
+			}
+		}
+	}
+}
+
 func TestEmptyModelAnswersNothing(t *testing.T) {
 	m, err := Fit(Default(VSTAN), &model.Sessions{}, 0)
 	if err != nil {
