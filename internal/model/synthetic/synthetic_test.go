@@ -64,3 +64,29 @@ func TestSameSeedGivesTheSameInteractions(t *testing.T) {
 		t.Error("another seed gives the same interactions")
 	}
 }
+
+func TestSessionsHaveTheirShape(t *testing.T) {
+	for _, shape := range []Clicks{{Clicks: 10_000, Items: 300, Seed: 1}, {Clicks: 1, Items: 1, Seed: 2}, {Clicks: 0, Items: 5, Seed: 3}} {
+		s := Sessions(shape)
+		if err := s.Check(shape.Items); err != nil || s.Events() != shape.Clicks {
+			t.Fatalf("%+v: %d events, %v", shape, s.Events(), err)
+		}
+		for i := range s.Len() {
+			items, times := s.At(i)
+			if len(items) == 0 || len(items) > longest || !slices.IsSorted(times) {
+				t.Fatalf("%+v: session %d has the items %v at %v", shape, i, items, times)
+			}
+			if i > 0 && times[0] <= s.Times[s.Offsets[i-1]] {
+				t.Fatalf("%+v: session %d begins before the one ahead of it", shape, i)
+			}
+		}
+	}
+	shape := Clicks{Clicks: 40_000, Items: 500, Seed: 4}
+	s := Sessions(shape)
+	if mean := float64(s.Events()) / float64(s.Len()); mean < 3.5 || mean > 4.5 {
+		t.Errorf("sessions of %.2f clicks on the average, want about 4", mean)
+	}
+	if !reflect.DeepEqual(s, Sessions(shape)) {
+		t.Error("the same shape and seed give other sessions")
+	}
+}
