@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -26,8 +27,9 @@ func newSupervisor(cfg *Config, store *control.Store, log *slog.Logger, metrics 
 	}
 	return trainer.NewSupervisor(trainer.SupervisorConfig{
 		Control: store, Process: trainer.Process{Exe: exe}, Lake: cfg.shared("lake"), LakeCatalog: cfg.catalogPlace(), LakeREST: cfg.restCatalog(), Registry: cfg.shared("models"),
-		Limits: trainer.Limits{MemoryBytes: cfg.Trainer.MemoryBytes, Deadline: cfg.Trainer.Deadline},
-		Log:    telemetry.Component(log, "trainer"), Metrics: metrics,
+		Limits:  trainer.Limits{MemoryBytes: cfg.Trainer.MemoryBytes, Deadline: cfg.Trainer.Deadline},
+		Scratch: filepath.Join(cfg.DataDir, "tuning"),
+		Log:     telemetry.Component(log, "trainer"), Metrics: metrics,
 	})
 }
 
@@ -60,8 +62,8 @@ func (a *app) trainCommand() *cobra.Command {
 				return err
 			}
 			if tune != "" {
-				if training.TuneTrials, err = strconv.Atoi(tune); err != nil || training.TuneTrials < 1 {
-					return usageError{fmt.Errorf("--tune %q: give the number of settings to try for each model, such as 100", tune)}
+				if training.TuneTrials, training.TuneFor, err = parseBudget(tune); err != nil {
+					return usageError{err}
 				}
 			}
 			return a.withControl(cmd.Context(), func(store *control.Store) error {
@@ -93,10 +95,21 @@ func (a *app) trainCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&site, "site", event.DefaultSite, "site to train")
-	cmd.Flags().StringVar(&tune, "tune", "", "number of settings to try for each model on the validation part (default: keep the champion's)")
+	cmd.Flags().StringVar(&tune, "tune", "", "search parameters on the validation part: a number of settings for each model, or a time such as 30m (default: keep the champion's)")
 	cmd.Flags().BoolVar(&cancel, "cancel", false, "stop the training of the site that is under way, in whichever process")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
+}
+
+// parseBudget reads what a search may cost: a number of settings for each model, or a time for all of them.
+func parseBudget(text string) (trials int, limit time.Duration, err error) {
+	if trials, err = strconv.Atoi(text); err == nil && trials > 0 {
+		return trials, 0, nil
+	}
+	if limit, err = time.ParseDuration(text); err == nil && limit > 0 {
+		return 0, limit, nil
+	}
+	return 0, 0, fmt.Errorf("--tune %q: give the number of settings to try for each model, such as 100, or a time for all, such as 30m", text)
 }
 
 func (a *app) printProgress(p trainer.Progress) {

@@ -167,7 +167,7 @@ func (r *run) compareChampion(ctx context.Context, split *eval.Dataset, whole *e
 	rival := "the champion " + c.manifest.Version
 	unseen := split.Test.After(c.manifest.Source.To.UnixMilli())
 	if n := unseen.Len(); n < MinPredictions || float64(n) < minUnseenShare*float64(split.Test.Len()) {
-		if r.cfg.TuneTrials == 0 {
+		if !r.cfg.tunes() {
 			return comparison{words: rival + " has the same parameters and knows the test part"}, nil
 		}
 		theirs, err := r.asTheChampion(ctx, split, c)

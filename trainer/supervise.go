@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -42,7 +43,9 @@ type SupervisorConfig struct {
 	Registry    objstore.Place
 	// Limits are what a training may use; a MemoryBytes of 0 means DefaultMemoryBytes, a Deadline of 0 is none. The pace is read from
 	// the job rows.
-	Limits  Limits
+	Limits Limits
+	// Scratch is a directory for what a training that is stopped leaves to the next one; empty for none.
+	Scratch string
 	Log     *slog.Logger          // nil discards
 	Metrics prometheus.Registerer // nil keeps them private
 }
@@ -212,6 +215,12 @@ func (s *Supervisor) spawn(ctx context.Context, req Request, job control.Job, li
 	erased, err := s.cfg.Control.Ledger(ctx)
 	if err != nil {
 		return Result{}, err
+	}
+	if s.cfg.Scratch != "" {
+		if err := os.MkdirAll(s.cfg.Scratch, 0o700); err != nil {
+			return Result{}, fmt.Errorf("make room for the search: %w", err)
+		}
+		req.Config.Journal = filepath.Join(s.cfg.Scratch, req.Config.Site+".jsonl")
 	}
 	var result Result
 	group, groupCtx := errgroup.WithContext(ctx)

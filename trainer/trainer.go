@@ -49,6 +49,11 @@ type Config struct {
 	// TuneTrials is how many settings of a model are tried on the validation part; 0 keeps the champion's parameters,
 	// or the defaults when there is no champion, and only chooses the repeat policy anew.
 	TuneTrials int `json:"tune_trials,omitempty"`
+	// TuneFor is how long the search for parameters takes, instead of a number of settings.
+	TuneFor time.Duration `json:"tune_for_ns,omitempty"`
+	// Journal is the file that remembers the search, so that a training that was stopped goes on where it was; empty for none. It is
+	// removed when the version is published.
+	Journal string `json:"journal,omitempty"`
 }
 
 // withDefaults fills in the defaults and checks the rest.
@@ -62,8 +67,8 @@ func (c Config) withDefaults() (Config, error) {
 	switch {
 	case c.Window < 0:
 		return c, fmt.Errorf("training window %s is negative", c.Window)
-	case c.TuneTrials < 0:
-		return c, fmt.Errorf("%d tuning trials", c.TuneTrials)
+	case c.TuneTrials < 0 || c.TuneFor < 0:
+		return c, fmt.Errorf("tuning by %d trials, or for %s", c.TuneTrials, c.TuneFor)
 	}
 	if err := checkWeights(c.Weights); err != nil {
 		return c, err
@@ -73,6 +78,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	return c, nil
 }
+
+// tunes reports whether all parameters are searched for.
+func (c Config) tunes() bool { return c.TuneTrials > 0 || c.TuneFor > 0 }
 
 // Deps is what a training works with.
 type Deps struct {
@@ -154,6 +162,7 @@ type run struct {
 	cfg      Config
 	deps     Deps
 	began    time.Time
+	journal  *eval.Journal // of the search for parameters; nil for none
 	expected time.Duration // of the whole, by the pace of the last one; 0 where there is none
 }
 
@@ -243,17 +252,24 @@ func (r *run) trainOn(ctx context.Context, d *dataset) (Result, error) {
 
 // choose settles the parameters of all methods: by search on the validation part; else the champion's, or the defaults, with
 // the repeat policies that the validation part asks for. The weights of the blend are always fitted on it.
-func (r *run) choose(ctx context.Context, split *eval.Dataset, champion *champion) ([]*eval.Chosen, error) {
-	if n := split.Valid.Len(); r.cfg.TuneTrials > 0 && n < MinPredictions {
+func (r *run) choose(ctx context.Context, split *eval.Dataset, champion *champion) (_ []*eval.Chosen, err error) {
+	if n := split.Valid.Len(); r.cfg.tunes() && n < MinPredictions {
 		return nil, fmt.Errorf("too little data to tune on: the validation part makes %d predictions, at least %d are needed (%s); "+
 			"train without tuning until there are more sessions", n, MinPredictions, split.Split)
 	}
+	if r.cfg.tunes() && r.cfg.Journal != "" {
+		if r.journal, err = eval.OpenJournal(r.cfg.Journal); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, r.journal.Close()) }()
+	}
 	names, at := methods(), 0
 	return eval.Choose(ctx, split, names, eval.ChooseOptions{
-		Base: champion.base(), Tune: r.cfg.TuneTrials > 0, Trials: r.cfg.TuneTrials, Seed: r.cfg.Seed, Depth: MetricDepth,
+		Base: champion.base(), Tune: r.cfg.tunes(), Trials: r.cfg.TuneTrials, TuneFor: r.cfg.TuneFor, Journal: r.journal,
+		Seed: r.cfg.Seed, Depth: MetricDepth,
 		Progress: func(name string) {
 			stage := stageFit
-			if r.cfg.TuneTrials > 0 {
+			if r.cfg.tunes() {
 				stage = stageTune
 			}
 			r.at(stage, 0.2+0.4*float64(at)/float64(len(names)), "%s, on %s sessions", name, grouped(int64(split.Train.Sessions.Len())))
@@ -297,6 +313,9 @@ func (r *run) publish(ctx context.Context, d *dataset, final models, v *verdict)
 		return "", err
 	}
 	if m, err = r.deps.Registry.Publish(ctx, m, artifacts); err != nil {
+		return "", err
+	}
+	if err := r.journal.Remove(); err != nil {
 		return "", err
 	}
 	if v.gate.Promoted {

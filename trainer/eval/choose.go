@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/millrace/millrace/internal/model"
 )
@@ -15,8 +16,12 @@ type ChooseOptions struct {
 	// Tune searches all parameters; otherwise only the repeat policy is chosen, and the weights of the blend.
 	Tune   bool
 	Trials int // DefaultTrials by default
-	Seed   uint64
-	Depth  int // length of the lists that the objective looks at
+	// TuneFor ends the search by time instead; 0 for no.
+	TuneFor time.Duration
+	// Journal remembers the trials of a search that may be stopped; nil remembers nothing.
+	Journal *Journal
+	Seed    uint64
+	Depth   int // length of the lists that the objective looks at
 	// Progress is called before each model; nil for none.
 	Progress func(name string)
 }
@@ -41,7 +46,7 @@ func (c *Chosen) Fit(ctx context.Context, train *Part) (model.Scorer, error) {
 // Choose settles the parameters of models on the validation part of a dataset and fits them on the training part, in order: a
 // blend is made of those before it.
 func Choose(ctx context.Context, d *Dataset, names []string, o ChooseOptions) ([]*Chosen, error) {
-	c, err := Config{Models: names, K: []int{o.Depth}, Tune: o.Tune, Trials: o.Trials, Seed: o.Seed}.withDefaults()
+	c, err := Config{Models: names, K: []int{o.Depth}, Tune: o.Tune, Trials: o.Trials, TuneFor: o.TuneFor, Journal: o.Journal, Seed: o.Seed}.withDefaults()
 	if err != nil {
 		return nil, err
 	}

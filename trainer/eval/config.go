@@ -74,6 +74,10 @@ type Config struct {
 	Tune bool
 	// Trials is how many settings of a model Tune tries; DefaultTrials by default.
 	Trials int
+	// TuneFor ends the search by time instead, shared by the models alike; 0 for no.
+	TuneFor time.Duration
+	// Journal remembers the trials of a search that may be stopped; nil remembers nothing.
+	Journal *Journal
 	// Seed drives the split, the search and the bootstrap.
 	Seed uint64
 	// IncludeUnseen counts test items that are not in the training part; otherwise they stay out. Those of the catalogue may
@@ -155,6 +159,8 @@ func (c Config) check() error {
 		return usagef("holdout %g must be at least 0 and below 1", c.Holdout)
 	case c.Holdout > 0 && c.SplitColumn != "":
 		return usagef("split column %q and holdout %g exclude each other: give one", c.SplitColumn, c.Holdout)
+	case c.TuneFor < 0:
+		return usagef("a search of %s is no search", c.TuneFor)
 	case c.Holdout > 0 && !c.TestFrom.IsZero():
 		return usagef("holdout %g and the time at which the test begins exclude each other: give one", c.Holdout)
 	case c.Trials < 1 || c.Workers < 1:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/millrace/millrace/internal/model"
 	"github.com/millrace/millrace/internal/model/ials"
@@ -61,6 +62,13 @@ func define[C any](name string, share int, open func(train *Part, earlier settle
 				return nil, fmt.Errorf("read the parameters to begin with: %w", err)
 			}
 		}
+		if o.journal != nil {
+			base, err := json.Marshal(f.base)
+			if err != nil {
+				return nil, fmt.Errorf("encode the parameters to begin with: %w", err)
+			}
+			o.scope = fmt.Sprintf("%s %s %d %d %s", name, digestOf(d.TuneTrain, d.Valid), o.depth, o.seed, base)
+		}
 		return f.choose(ctx, d, o)
 	}}
 }
@@ -82,7 +90,10 @@ type settled map[string]*fitted
 
 // fitModel chooses the parameters of a model and fits it. base are parameters to begin with; nil for the defaults.
 func fitModel(ctx context.Context, name string, d *Dataset, earlier settled, c Config, base json.RawMessage) (*fitted, error) {
-	o := tuneOptions{search: c.Tune, base: base, trials: c.Trials, workers: c.Workers, depth: c.K[len(c.K)-1], seed: c.Seed}
+	o := tuneOptions{search: c.Tune, base: base, trials: c.Trials, workers: c.Workers, depth: c.K[len(c.K)-1], seed: c.Seed, journal: c.Journal}
+	if c.TuneFor > 0 {
+		o.until = time.Now().Add(c.TuneFor / time.Duration(len(c.Models)))
+	}
 	for _, f := range families() {
 		if f.name == name {
 			return f.choose(ctx, d, earlier, o)

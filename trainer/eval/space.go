@@ -50,6 +50,15 @@ func (s *space[C]) at(p point) C {
 	return c
 }
 
+// words tells a point by the names and values of its axes.
+func (s *space[C]) words(p point) string {
+	text := ""
+	for i, a := range s.axes {
+		text += fmt.Sprintf("%s=%v ", a.name, a.values[p[i]])
+	}
+	return text
+}
+
 // size returns the number of points, capped to keep it an int.
 func (s *space[C]) size() int {
 	n := 1

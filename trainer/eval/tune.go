@@ -8,23 +8,27 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/internal/model"
 )
 
-// How the search spends its trials. Half of them are drawn at random over the whole grid, the rest in rounds close to
-// the best so far: successive narrowing. All of these see a sample of the validation part; the finalists see all of it.
+// How the search spends its trials: random search by successive halving (Jamieson and Talwalkar, "Non-stochastic best arm
+// identification and hyperparameter optimization", 2016). A bracket of settings is measured on a small sample of the validation
+// part, the best third of it on one three times as large, and so on to the whole. The first bracket is drawn at random over the
+// whole grid, and the ones after it close to the best so far.
 const (
-	roundTrials = 32 // trials of a narrowing round
-	elite       = 6  // settings that a round narrows around
-	finalists   = 12 // settings that are measured on the whole validation part
-	// samplePredictions bounds the predictions of a trial. At 3,000 the standard error of a hit rate is below 0.01,
-	// far less than the grid's spread.
-	samplePredictions = 3000
-	// finalPredictions bounds the predictions of a finalist.
-	finalPredictions = 20_000
+	firstShare      = 0.5 // of the trials that are drawn over the whole grid
+	bracketTrials   = 27  // of a bracket close to the best
+	elite           = 6   // settings that a bracket is drawn around
+	halving         = 3   // how many times fewer settings see the next larger sample
+	leastSurvivors  = 4   // that reach the largest sample, however small the bracket
+	smallestSample  = 1000
+	largestSample   = 20_000
+	maxTimedTrials  = 100_000 // of a search that ends by time
+	bracketsTimeout = 3       // brackets without a new setting before a search by time gives up
 )
 
 // Tuning reports how the parameters of its grid were chosen; all others are the defaults.
@@ -41,75 +45,97 @@ type tuneOptions struct {
 	search  bool            // for all parameters; otherwise only the repeat policy is chosen
 	base    json.RawMessage // parameters to begin with; nil for the defaults
 	trials  int
+	until   time.Time // when a search by time ends, instead of after its trials; zero for none
 	workers int
 	depth   int // list length that the objective looks at
 	seed    uint64
+	journal *Journal
+	scope   string // tells the trials of one search apart from those of others in a journal
 }
 
 // trial is one measured setting.
 type trial struct {
 	at    point
 	value float64
+	rung  int // of the largest sample that it was measured on
 }
 
 // tune searches a space and returns the best configuration on the validation part. The same input and seed choose
-// the same one, whatever the number of workers.
+// the same one, whatever the number of workers, unless the time is what ends the search.
 func tune[C any](ctx context.Context, s *space[C], valid *Test, o tuneOptions) (C, *Tuning, error) {
+	if !o.until.IsZero() {
+		o.trials = maxTimedTrials
+	}
 	rng := rand.New(rand.NewPCG(o.seed, 1))
-	search := &searcher[C]{space: s, options: o, rng: rng, tried: map[string]bool{}}
-	sample := valid.sample(samplePredictions, rng)
-	if err := search.explore(ctx, sample); err != nil {
+	search := &searcher[C]{space: s, options: o, rng: rng, tried: map[string]bool{}, samples: samplesOf(valid, rng)}
+	if err := search.explore(ctx); err != nil {
 		return s.base, nil, err
 	}
-	final := valid.sample(finalPredictions, rng)
-	best := search.best(finalists)
-	if final.Len() > sample.Len() {
-		if err := search.measure(ctx, best, final); err != nil {
-			return s.base, nil, err
-		}
-		sortTrials(best)
-	}
+	best := search.best(1)[0]
 	report := &Tuning{
-		Objective: valid.Objective(o.depth).Name, Examples: final.Len(), Trials: len(search.done),
-		Value: best[0].value, Grid: s.grid(),
+		Objective: valid.Objective(o.depth).Name, Examples: search.samples[best.rung].Len(), Trials: len(search.done),
+		Value: best.value, Grid: s.grid(),
 	}
-	return s.at(best[0].at), report, nil
+	return s.at(best.at), report, nil
+}
+
+// samplesOf are the samples of successive halving, the largest last.
+func samplesOf(valid *Test, rng *rand.Rand) []*Test {
+	var out []*Test
+	for n := smallestSample; ; n *= halving {
+		n = min(n, largestSample)
+		sample := valid.sample(n, rng)
+		if len(out) == 0 || sample.Len() > out[len(out)-1].Len() {
+			out = append(out, sample)
+		}
+		if n == largestSample || sample.Len() == valid.Len() {
+			return out
+		}
+	}
 }
 
 type searcher[C any] struct {
 	space   *space[C]
 	options tuneOptions
 	rng     *rand.Rand
+	samples []*Test
 	tried   map[string]bool
 	done    []trial
 }
 
-// explore spends the trials: every point of a small grid, else random points and then rounds near the best.
-func (s *searcher[C]) explore(ctx context.Context, sample *Test) error {
-	if size := s.space.size(); size <= s.options.trials {
+// explore spends the trials: every point of a small grid, else random points and then brackets near the best.
+func (s *searcher[C]) explore(ctx context.Context) error {
+	if size := s.space.size(); size <= s.options.trials && s.options.until.IsZero() {
 		var all []trial
 		for n := range size {
 			all = append(all, trial{at: s.space.nth(n)})
 		}
-		return s.round(ctx, all, sample)
+		return s.bracket(ctx, all)
 	}
-	first := max(s.options.trials/2, 1)
-	if err := s.round(ctx, s.draw(first, s.space.random), sample); err != nil {
+	first := max(int(firstShare*float64(s.options.trials)), 1)
+	if !s.options.until.IsZero() {
+		first = 2 * bracketTrials
+	}
+	if err := s.bracket(ctx, s.draw(first, s.space.random)); err != nil {
 		return err
 	}
-	for len(s.done) < s.options.trials {
+	for idle := 0; len(s.done) < s.options.trials && idle < bracketsTimeout && !s.timeIsUp(); {
 		parents := s.best(elite)
-		batch := s.draw(min(roundTrials, s.options.trials-len(s.done)), func(rng *rand.Rand) point {
+		batch := s.draw(min(bracketTrials, s.options.trials-len(s.done)), func(rng *rand.Rand) point {
 			return s.space.near(parents[rng.IntN(len(parents))].at, rng)
 		})
-		if len(batch) == 0 {
-			return nil // everything near the best was tried
+		if idle++; len(batch) > 0 {
+			idle = 0
 		}
-		if err := s.round(ctx, batch, sample); err != nil {
+		if err := s.bracket(ctx, batch); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (s *searcher[C]) timeIsUp() bool {
+	return !s.options.until.IsZero() && !time.Now().Before(s.options.until)
 }
 
 // draw returns up to n points that were not tried yet.
@@ -128,9 +154,15 @@ func (s *searcher[C]) draw(n int, next func(*rand.Rand) point) []trial {
 	return out
 }
 
-func (s *searcher[C]) round(ctx context.Context, batch []trial, sample *Test) error {
-	if err := s.measure(ctx, batch, sample); err != nil {
-		return err
+// bracket measures settings by successive halving.
+func (s *searcher[C]) bracket(ctx context.Context, batch []trial) error {
+	alive := batch
+	for rung := range s.samples {
+		if err := s.measure(ctx, alive, rung); err != nil {
+			return err
+		}
+		sortTrials(alive)
+		alive = alive[:min(len(alive), max((len(alive)+halving-1)/halving, leastSurvivors))]
 	}
 	s.done = append(s.done, batch...)
 	sortTrials(s.done)
@@ -140,22 +172,21 @@ func (s *searcher[C]) round(ctx context.Context, batch []trial, sample *Test) er
 // best returns the n best trials so far.
 func (s *searcher[C]) best(n int) []trial { return slices.Clone(s.done[:min(n, len(s.done))]) }
 
-// measure fills in the values of a batch, some settings at a time.
-func (s *searcher[C]) measure(ctx context.Context, batch []trial, test *Test) error {
+// measure fills in the values of a batch on the sample of a rung, some settings at a time.
+func (s *searcher[C]) measure(ctx context.Context, batch []trial, rung int) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(s.options.workers)
 	for i := range batch {
 		group.Go(func() error {
-			scorer, err := s.space.fit(ctx, s.space.at(batch[i].at))
-			if err != nil {
-				return fmt.Errorf("tune: %w", err)
-			}
-			value, err := reach(ctx, scorer, test, s.options.depth)
-			if err != nil {
-				return err
-			}
-			batch[i].value = value
-			return nil
+			value, err := s.options.journal.remember(s.options.scope, s.space.words(batch[i].at), rung, func() (float64, error) {
+				scorer, err := s.space.fit(ctx, s.space.at(batch[i].at))
+				if err != nil {
+					return 0, fmt.Errorf("tune: %w", err)
+				}
+				return reach(ctx, scorer, s.samples[rung], s.options.depth)
+			})
+			batch[i].value, batch[i].rung = value, rung
+			return err
 		})
 	}
 	return group.Wait()
@@ -175,12 +206,10 @@ func reach(ctx context.Context, scorer model.Scorer, test *Test, depth int) (flo
 	return value, nil
 }
 
-// sortTrials puts the best first; equal values keep the order of the grid, so that the choice does not hang on chance.
+// sortTrials puts the best first: who came further, and of those who reached more. Equal values keep the order of the grid, so
+// that the choice does not hang on chance.
 func sortTrials(trials []trial) {
 	slices.SortStableFunc(trials, func(a, b trial) int {
-		if a.value != b.value {
-			return cmp.Compare(b.value, a.value)
-		}
-		return slices.Compare(a.at, b.at)
+		return cmp.Or(cmp.Compare(b.rung, a.rung), cmp.Compare(b.value, a.value), slices.Compare(a.at, b.at))
 	})
 }
