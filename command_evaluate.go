@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -22,7 +23,7 @@ func (a *app) evaluateCommand() *cobra.Command {
 		Short: "Measure recommenders on a click history: full ranking, intervals, tuned on validation only",
 		Example: "  millrace evaluate --data clicks.csv.gz --protocol next-item --models popularity,vstan --k 20 --tune\n" +
 			"  millrace evaluate --data clicks.csv.gz --map session_id=visit,item_id=sku,occurred_at=time\n" +
-			"  millrace evaluate --data events.csv.gz --items items.csv.gz --protocol temporal --baseline popularity",
+			"  millrace evaluate --data events.csv.gz --items items.csv.gz --protocol temporal --baseline popularity --html report.html",
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := text.apply(&cfg); err != nil {
@@ -36,6 +37,11 @@ func (a *app) evaluateCommand() *cobra.Command {
 			}
 			if err != nil {
 				return fmt.Errorf("evaluate: %w", err)
+			}
+			if text.html != "" {
+				if err := writeReport(text.html, report); err != nil {
+					return fmt.Errorf("evaluate: %w", err)
+				}
 			}
 			if asJSON {
 				return report.WriteJSON(a.stdout)
@@ -64,6 +70,7 @@ func (a *app) evaluateCommand() *cobra.Command {
 	flags.Uint64Var(&cfg.Seed, "seed", 1, "of the split, the search and the bootstrap")
 	flags.StringVar(&cfg.Site, "site", event.DefaultSite, "name of the shop in the report")
 	flags.BoolVar(&cfg.IncludeUnseen, "include-unseen", false, "count test items that were not in the training part; those of --items may be recommended, others are misses")
+	flags.StringVar(&text.html, "html", "", "write the report to this file, too, as a page with plots that needs nothing else")
 	flags.BoolVar(&asJSON, "json", false, "print one JSON object")
 	cmd.PreRun = func(cmd *cobra.Command, _ []string) { text.rated = cmd.Flags().Changed("min-rating") }
 	return cmd
@@ -71,9 +78,9 @@ func (a *app) evaluateCommand() *cobra.Command {
 
 // evaluateFlags are the flags that have to be read before they mean something.
 type evaluateFlags struct {
-	mapping, unit, weights, testFrom string
-	minRating                        float64
-	rated                            bool // minRating was given
+	mapping, unit, weights, testFrom, html string
+	minRating                              float64
+	rated                                  bool // minRating was given
 }
 
 func (f *evaluateFlags) apply(cfg *eval.Config) (err error) {
@@ -97,6 +104,19 @@ func (f *evaluateFlags) apply(cfg *eval.Config) (err error) {
 	}
 	if err != nil {
 		return fmt.Errorf("--test-from: %w", err)
+	}
+	return nil
+}
+
+// writeReport writes the page; an unfinished one is not left behind as if it were whole.
+func writeReport(path string, report *eval.Report) (err error) {
+	file, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	err = errors.Join(report.WriteHTML(file), file.Close())
+	if err != nil {
+		return errors.Join(fmt.Errorf("write report %s: %w", path, err), os.Remove(path))
 	}
 	return nil
 }

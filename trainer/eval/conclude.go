@@ -93,14 +93,12 @@ func newResult(name string, all []*measured, o *Outcome, seed uint64) *Result {
 	for i, interval := range o.bootstrapAll(seed) {
 		result.Metrics[o.Metrics[i]] = interval.metric()
 	}
-	result.order = slices.Clone(o.Metrics)
 	for i, cover := range first.coverage {
 		share := 0.0
 		for _, m := range all {
 			share += m.coverage[i].Value() / float64(len(all))
 		}
 		result.Metrics[cover.Name] = MetricValue{Value: share}
-		result.order = append(result.order, cover.Name)
 	}
 	for _, m := range all {
 		result.FitSeconds += m.fitted.seconds / float64(len(all))

@@ -58,8 +58,6 @@ type Result struct {
 	Versus *Versus            `json:"versus,omitempty"` // absent for the baseline itself
 	Seeds  []SeedResult       `json:"seeds,omitempty"`
 	Slices []Slice            `json:"slices,omitempty"`
-
-	order []string // metric names as measured, for tables
 }
 
 // MetricValue is a figure with its 95 % interval; the interval is null for a figure of the whole test, such as coverage.

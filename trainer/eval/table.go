@@ -41,21 +41,21 @@ func (r *Report) WriteTable(w io.Writer) error {
 
 // cold says who and what of the test nothing was known of.
 func (r *Report) cold() string {
-	words := fmt.Sprintf("%d test events of items that were not in the training part", r.ColdEvents)
+	words := grouped(r.ColdEvents) + " test events of items that were not in the training part"
 	if r.IncludeUnseen {
 		words += ", counted"
 	} else {
 		words += ", left out"
 	}
 	if r.Unit == UnitUser {
-		words = fmt.Sprintf("%d users of whom nothing was known, counted; ", r.ColdUsers) + words
+		words = grouped(r.ColdUsers) + " users of whom nothing was known, asked about all the same; " + words
 	}
 	return words
 }
 
 func (r *Result) writeTable(w io.Writer) {
 	fmt.Fprintf(w, "\n%s\trepeats %s\tfit %.2f s\tquery p50 %.0f us, p99 %.0f us\n", r.Model, r.RepeatPolicy, r.FitSeconds, r.QueryP50, r.QueryP99)
-	for _, name := range r.order {
+	for _, name := range metricsOf(r.Metrics) {
 		versus := ""
 		if r.Versus != nil {
 			if m, ok := r.Versus.Metrics[name]; ok {
