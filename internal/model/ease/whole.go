@@ -16,6 +16,7 @@ func (f *fitter) whole(ctx context.Context) ([]pairs, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.progress(0)
 	if err := gram.Invert(ctx, f.progress); err != nil {
 		return nil, fmt.Errorf("%w; a larger L2 than %g helps", err, f.cfg.L2)
 	}
