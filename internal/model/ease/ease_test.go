@@ -111,17 +111,15 @@ func TestNeighboursAreThoseFurthestFromZero(t *testing.T) {
 func TestASystemWithCutPairsIsSolvedNevertheless(t *testing.T) {
 	cfg := Default()
 	f := &fitter{cfg: cfg, o: &observations{degrees: []float64{1, 1, 1, 1}, ridge: []float64{0.01, 0.01, 0.01, 0.01}}}
-	near := []pairs{ // 0 goes with 1 and 1 with 2 nearly always, so 0 goes with 2; but that is not known
-		{[]int32{1, 3}, []float32{0.95, 0.5}},
-		{[]int32{0, 2, 3}, []float32{0.95, 0.95, 0.5}},
-		{[]int32{1, 3}, []float32{0.95, 0.5}},
+	lower := []pairs{ // 0 goes with 1 and 1 with 2 nearly always, so 0 goes with 2; but that is not known
+		{},
+		{[]int32{0}, []float32{0.95}},
+		{[]int32{1}, []float32{0.95}},
 		{[]int32{0, 1, 2}, []float32{0.5, 0.5, 0.5}},
 	}
-	s := newSolver(f, near)
-	s.fill([]int32{0, 1, 2}, 1)
-	for at, item := range []int32{0, 1, 2} {
-		s.place[item] = int32(at) + 1
-	}
+	near := []pairs{{}, {}, {}, lower[3]}
+	s := newSolver(f, near, lower)
+	copy(s.place, []int32{1, 2, 3, 0})
 	s.fill([]int32{0, 1, 2}, 1)
 	if err := s.system.Solve(make([]float64, 3)); !errors.Is(err, linalg.ErrNotPositive) {
 		t.Fatalf("error %v: the sample is harmless", err)

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 
-	"github.com/millrace/millrace/internal/linalg"
 	"github.com/millrace/millrace/internal/parallel"
 	"github.com/millrace/millrace/internal/topk"
 )
@@ -23,10 +23,14 @@ func (f *fitter) neighbourhoods(ctx context.Context) ([]pairs, error) {
 	if err != nil {
 		return nil, err
 	}
+	lower, err := f.lower(ctx, near)
+	if err != nil {
+		return nil, err
+	}
 	columns := make([]pairs, len(near))
 	failed := make([]error, len(near))
-	err = f.each(ctx, 0.5, func() func(j int) {
-		s := newSolver(f, near)
+	err = f.each(ctx, 0.4, 1, func() func(j int) {
+		s := newSolver(f, near, lower)
 		return func(j int) { columns[j], failed[j] = s.column(j) }
 	})
 	if err := errors.Join(append(failed, err)...); err != nil {
@@ -40,8 +44,8 @@ func (f *fitter) neighbourhoods(ctx context.Context) ([]pairs, error) {
 	return rows, nil
 }
 
-// each calls work for every item on all processors, and tells the progress from a share on, half of it in all.
-func (f *fitter) each(ctx context.Context, from float64, worker func() func(i int)) error {
+// each calls work for every item on all processors, and tells the progress from one share to another.
+func (f *fitter) each(ctx context.Context, from, to float64, worker func() func(i int)) error {
 	n := len(f.o.items)
 	for s := range stretches {
 		first, end := s*n/stretches, (s+1)*n/stretches
@@ -56,23 +60,26 @@ func (f *fitter) each(ctx context.Context, from float64, worker func() func(i in
 		if err != nil {
 			return err
 		}
-		f.progress(from + 0.5*float64(s+1)/stretches)
+		f.progress(from + (to-from)*float64(s+1)/stretches)
 	}
 	return nil
 }
+
+// keep is how many pairs of an item are kept.
+func (f *fitter) keep() int { return max(f.cfg.Candidates, f.pairs/max(len(f.o.items), 1)) }
 
 // nearest returns, by item, the products of its column of X with those of the items that go with it, best first: how well two
 // items go together is their product over the roots of what either has with itself, the ridge included, so that a few visitors
 // in common do not make two items one.
 func (f *fitter) nearest(ctx context.Context) ([]pairs, error) {
 	n := len(f.o.items)
-	keep := max(f.cfg.Candidates, f.pairs/max(n, 1))
+	keep := f.keep()
 	root := make([]float64, n)
 	for i := range root {
 		root[i] = math.Sqrt(f.o.degrees[i] + f.o.ridge[i])
 	}
 	near := make([]pairs, n)
-	err := f.each(ctx, 0, func() func(i int) {
+	err := f.each(ctx, 0, 0.4, func() func(i int) {
 		row, touched, best := make([]float64, n), []int32{}, &topk.Heap{}
 		return func(i int) {
 			touched = f.o.allProducts(row, i, touched[:0])
@@ -95,6 +102,50 @@ func (f *fitter) nearest(ctx context.Context) ([]pairs, error) {
 	return near, err
 }
 
+// lower returns the products below the diagonal of those that either item of a pair has kept, by row in the order of the items.
+// Of near it leaves the candidates, in the order of the items.
+func (f *fitter) lower(ctx context.Context, near []pairs) ([]pairs, error) {
+	rows, keep := make([]pairs, len(near)), f.keep()
+	for i := range near {
+		for at, other := range near[i].items {
+			switch {
+			case int(other) < i:
+				rows[i].add(other, near[i].weights[at])
+			case len(near[other].items) == keep: // it may have cut this pair
+				rows[other].add(int32(i), near[i].weights[at])
+			}
+		}
+	}
+	err := parallel.For(ctx, len(near), itemsATurn, func() func(lo, hi int) {
+		return func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				rows[i] = inOrder(rows[i])
+			}
+		}
+	})
+	for i := range near {
+		n := min(len(near[i].items), f.cfg.Candidates)
+		near[i] = inOrder(pairs{near[i].items[:n], near[i].weights[:n]})
+	}
+	return rows, err
+}
+
+// inOrder returns pairs in the order of their items, each once.
+func inOrder(p pairs) pairs {
+	order := make([]uint64, len(p.items)) // an item and its place, to be sorted together
+	for at, item := range p.items {
+		order[at] = uint64(item)<<32 | uint64(at)
+	}
+	slices.Sort(order)
+	out := pairs{make([]int32, 0, len(order)), make([]float32, 0, len(order))}
+	for at, o := range order {
+		if at == 0 || o>>32 != order[at-1]>>32 {
+			out.add(int32(o>>32), p.weights[uint32(o)])
+		}
+	}
+	return out
+}
+
 // transposed makes rows of columns, each in the order of its items.
 func transposed(columns []pairs) []pairs {
 	rows, counts := make([]pairs, len(columns)), make([]int, len(columns))
@@ -113,82 +164,4 @@ func transposed(columns []pairs) []pairs {
 		columns[j] = pairs{}
 	}
 	return rows
-}
-
-// solver solves for one column after the other.
-type solver struct {
-	f      *fitter
-	near   []pairs
-	system *linalg.Cholesky
-	place  []int32 // by item: 1 + its place in the neighbourhood at hand; 0 between neighbourhoods
-	b      []float64
-}
-
-func newSolver(f *fitter, near []pairs) *solver {
-	return &solver{
-		f: f, near: near, system: linalg.NewCholesky(f.cfg.Candidates), place: make([]int32, len(near)), b: make([]float64, f.cfg.Candidates),
-	}
-}
-
-// column solves for the weights by which the neighbourhood of item j predicts it.
-func (s *solver) column(j int) (pairs, error) {
-	n := min(len(s.near[j].items), s.f.cfg.Candidates)
-	around, with := s.near[j].items[:n], s.near[j].weights[:n]
-	b := s.b[:n]
-	for at, item := range around {
-		s.place[item] = int32(at) + 1
-	}
-	defer func() {
-		for _, item := range around {
-			s.place[item] = 0
-		}
-	}()
-	// Without the pairs that were not kept, a system may be no Gram matrix any more. A larger diagonal makes up for them: one that
-	// is as many times larger as there are rows always does.
-	for stiff := 1.0; ; stiff *= 2 {
-		s.fill(around, stiff)
-		for at, product := range with {
-			b[at] = float64(product)
-		}
-		err := s.system.Solve(b)
-		if err == nil {
-			break
-		}
-		if stiff > LargestNeighbourhood {
-			return pairs{}, err
-		}
-	}
-	return s.weights(j, around, with, b), nil
-}
-
-// fill begins the system of a neighbourhood.
-func (s *solver) fill(around []int32, stiff float64) {
-	s.system.Begin(len(around))
-	for at, item := range around {
-		s.system.Row(at)[at] = stiff * (s.f.o.degrees[item] + s.f.o.ridge[item])
-		near := &s.near[item]
-		for k, other := range near.items {
-			if place := int(s.place[other]) - 1; place >= 0 {
-				s.system.Row(max(at, place))[min(at, place)] = float64(near.weights[k])
-			}
-		}
-	}
-}
-
-// weights are the solution b as the column of B.
-func (s *solver) weights(j int, around []int32, with []float32, b []float64) pairs {
-	o := s.f.o
-	left := o.degrees[j] + o.ridge[j] // of what is to be explained; 1/P(j,j) in the whole form
-	for at, product := range with {
-		left -= float64(b[at] * float64(product))
-	}
-	left = max(left, o.ridge[j]) // but for rounding it is no less
-	scale := math.Pow(left, s.f.cfg.DiagonalExponent-1)
-	column := pairs{make([]int32, 0, len(around)), make([]float32, 0, len(around))}
-	for at, item := range around {
-		if weight := float32(b[at] * scale); weight != 0 {
-			column.add(item, weight)
-		}
-	}
-	return column
 }
