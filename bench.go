@@ -35,6 +35,7 @@ func benchmarks() []benchmark {
 		{"landing", benchLanding},
 		{"freshness", benchFreshness},
 		{"stream", benchStream},
+		{"training", benchTraining},
 	}
 }
 

@@ -30,9 +30,14 @@ func (m *Model) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
 	defer m.pool.Put(s)
 	s.load(m, q)
 	s.findCandidates(m.index, m.cfg.M)
-	m.index.gather(s.candidates)
-	m.weighCandidates(s)
-	s.chooseNeighbours(m.cfg.K)
+	if m.cfg.Scoring == VSTAN {
+		m.index.gather(s.candidates)
+		m.weighCandidates(s)
+		s.chooseNeighbours(m.cfg.K)
+	} else {
+		s.chooseNeighbours(m.cfg.K)
+		m.index.gather(s.neighbours)
+	}
 	m.vote(s)
 	for _, items := range q.Excluded(m.cfg.Repeats) {
 		for _, item := range items {
@@ -46,9 +51,10 @@ func (m *Model) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
 	return dst
 }
 
-// weighCandidates turns the sums of shared weights into VSTAN similarities; those of VMIS are the sums themselves.
+// weighCandidates turns the sums of shared weights into VSTAN similarities, for which it needs the items of all candidates. Those of
+// VMIS are the sums themselves.
 func (m *Model) weighCandidates(s *scratch) {
-	if m.cfg.Scoring != VSTAN || len(s.candidates) == 0 {
+	if len(s.candidates) == 0 {
 		return
 	}
 	squares := 0.0
