@@ -29,6 +29,7 @@ func busyShop(b *testing.B) *house {
 		}}})
 	}
 	h.serving.catalogue.mu.Unlock()
+	h.must(h.serving.similar.fill(b.Context()))
 	near := func(i int) string { return itemName((i + rng.IntN(60)) % items) }
 	sessions := make([][]string, 20_000)
 	for s := range sessions {
@@ -58,6 +59,7 @@ func BenchmarkRecommend(b *testing.B) {
 		{"home_logged", `{"placement":"home","anonymous_id":"fan"}`},
 		{"session", `{"placement":"session","anonymous_id":"fan","dry_run":true}`},
 		{"item", `{"placement":"item","item_ids":["i100"],"dry_run":true}`},
+		{"explore", `{"placement":"explore","anonymous_id":"fan","dry_run":true}`},
 		{"popular", `{"placement":"popular","dry_run":true}`},
 	} {
 		b.Run(c.name, func(b *testing.B) { benchmarkHandler(b, h.router, h.secret, c.body) })

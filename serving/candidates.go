@@ -19,6 +19,7 @@ const (
 	sourceAgain      = "again"      // what the visitor bought
 	sourceStatic     = "static"     // the last list on disk
 	sourceCatalogue  = "catalogue"  // anything that may be shown
+	sourceUnmet      = "unmet"      // what hardly anybody has met yet
 )
 
 const (
@@ -58,6 +59,14 @@ func (q *query) fromTransitions(weight float64) source {
 		return source{}
 	}
 	return q.fromModel(q.model.transitions, weight)
+}
+
+// fromBaskets asks what is bought together.
+func (q *query) fromBaskets(weight float64) source {
+	if q.model == nil || q.model.baskets == nil {
+		return source{}
+	}
+	return q.fromModel(q.model.baskets, weight)
 }
 
 func (q *query) fromModel(scorer model.Scorer, weight float64) source {

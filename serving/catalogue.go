@@ -2,6 +2,7 @@ package serving
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -14,9 +15,11 @@ import (
 // itemRowVersion is the version of catalogue rows in the online store: JSON of Row.
 const itemRowVersion = 1
 
-// Row is a row of the catalogue in force.
+// Row is a row of the catalogue in force. CreatedAt is the UpdatedAt of its first revision, or of the one after it was deleted; the
+// records of the topic do not say it, their followers keep it with the row. It is zero where nobody knows any more.
 type Row struct {
 	event.CatalogueRow
+	CreatedAt time.Time `json:"created_at,omitzero"`
 
 	at place // of the record that brought it into force
 }
@@ -31,8 +34,24 @@ func (p place) before(o place) bool {
 	return p.epoch < o.epoch || p.epoch == o.epoch && p.offset < o.offset
 }
 
-// decodeStored reads a row as encodeRow wrote it.
-func decodeStored(value []byte) (*Row, error) {
+// decodeKept reads a row of the online store.
+func decodeKept(value []byte) (*Row, error) {
+	row, err := decodeRecord(value)
+	if err != nil {
+		return nil, err
+	}
+	kept := struct {
+		CreatedAt *time.Time `json:"created_at"`
+	}{&row.CreatedAt}
+	err = json.Unmarshal(value, &kept)
+	if row.CreatedAt.IsZero() && row.Revision == 1 {
+		row.CreatedAt = row.UpdatedAt
+	}
+	return row, err
+}
+
+// decodeRecord reads a row of the topic.
+func decodeRecord(value []byte) (*Row, error) {
 	row, err := event.DecodeCatalogueRow(value)
 	if err != nil {
 		return nil, err
@@ -56,6 +75,9 @@ type Catalogue struct {
 	// applied is what the online store had of the items topic when the base was read: loadBase writes it, follow reads it.
 	applied map[int32]position
 
+	// changed is told of every row that comes into force, before its writer is.
+	changed func(ctx context.Context, row *Row)
+
 	waiters waiters
 	log     Log
 	online  OnlineStore
@@ -69,7 +91,12 @@ type siteItems struct {
 	rows   map[string]*Row
 	ids    []string
 	sorted bool
+
+	arrived []string // the last new items, at most 2 * maxArrivals
 }
+
+// maxArrivals is how many of a site's last new items are remembered: those of the seconds until trends are read again.
+const maxArrivals = 500
 
 // loadBase reads the applied offsets and then every row of the online store, before the topic is followed. The order
 // matters as soon as another node writes meanwhile: a row that is newer than the offsets only makes its records come
@@ -91,7 +118,7 @@ func (c *Catalogue) loadBase(ctx context.Context, marker string) error {
 		return fmt.Errorf("read applied offsets of %s: %w", event.TopicItems, err)
 	}
 	return c.online.Scan(ctx, onlinestore.CatalogPrefix("")[:len("c/")], func(stored onlinestore.Row) error {
-		row, err := decodeStored(stored.Value)
+		row, err := decodeKept(stored.Value)
 		if err != nil {
 			return fmt.Errorf("read catalogue row %s: %w", stored.Key, err)
 		}
@@ -116,6 +143,23 @@ func (c *Catalogue) store(row *Row) {
 		site.sorted = false
 	}
 	site.rows[row.ItemID] = row
+}
+
+func (s *siteItems) arrive(id string) {
+	if len(s.arrived) == 2*maxArrivals {
+		s.arrived = slices.Clone(s.arrived[maxArrivals:])
+	}
+	s.arrived = append(s.arrived, id)
+}
+
+// arrivals are the last new items of a site, in the order in which they came; the list must not be changed.
+func (c *Catalogue) arrivals(site string) []string {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if s := c.sites[site]; s != nil {
+		return s.arrived[:len(s.arrived):len(s.arrived)]
+	}
+	return nil
 }
 
 // row returns the row of an item, nil where the catalogue has none. Rows are shared: callers only read them.

@@ -343,7 +343,7 @@ func FuzzRows(f *testing.F) {
 				t.Errorf("row %q: %d staged, %d rejected, %d left, %v", raw, len(staged), len(report.Rejected), len(rest), err)
 			}
 			for _, s := range staged {
-				if back, err := decodeStored(s.value); err != nil || !reflect.DeepEqual(back, s.row) {
+				if back, err := decodeRecord(s.value); err != nil || !reflect.DeepEqual(back, s.row) {
 					t.Errorf("row %q comes back as %+v, %v", raw, back, err)
 				}
 			}

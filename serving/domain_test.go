@@ -19,6 +19,7 @@ import (
 //	event AGO KEY=VALUE... something a visitor did AGO before the request: a= browser, u= user, type=, id=, items=
 //	                       separated by commas, and of each item category= and name=
 //	session ID ID ...      a session of the training data
+//	order ID ID ...        what was bought together in the training data
 //	train                  fit and promote a version of the sessions so far
 //	trends                 read the item aggregates, as serving does every few seconds
 //	ask JSON               a request; the lines below it say what the answer is:
@@ -59,6 +60,8 @@ func runDomain(t *testing.T, file string) {
 			h.happen(parseEvent(t, rest))
 		case "session":
 			h.sessions = append(h.sessions, strings.Fields(rest))
+		case "order":
+			h.orders = append(h.orders, strings.Fields(rest))
 		case "train":
 			h.train(h.sessions)
 			h.serving.models.poll(t.Context(), testSite)

@@ -26,7 +26,7 @@ func TestProblems(t *testing.T) {
 		headers                  []string
 	}{
 		{"unknown placement", "POST", "/v1/recommend", `{"placement":"homepage"}`, 404, ProblemUnknownPlacement, "/placement",
-			"again, cart, home, item, popular, recent, session, trending", nil},
+			"again, cart, explore, home, item, popular, recent, session, trending", nil},
 		{"no placement", "POST", "/v1/recommend", `{}`, 400, httpserver.ProblemInvalidField, "/placement", "name a placement", nil},
 		{"bad JSON", "POST", "/v1/recommend", `{"placement":`, 400, httpserver.ProblemInvalidJSON, "", "ends too early", nil},
 		{"unknown field", "POST", "/v1/recommend", `{"placement":"home","user":"a"}`, 400, httpserver.ProblemUnknownField, "/user", "anonymous_id", nil},

@@ -123,27 +123,34 @@ type appliedRow struct {
 	at  place
 }
 
-// apply puts the records of one batch in force and then tells their writers. The log already holds them, so a writer
-// need not wait for the online store too.
+// apply puts the records of one batch in force, tells who follows the catalogue, and then their writers. The log already holds
+// them, so a writer need not wait for the online store too.
 func (c *Catalogue) apply(ctx context.Context, log *slog.Logger, epoch int64, records []kafka.Record) []appliedRow {
 	var changed []appliedRow
 	settled := map[string]bool{}
 	c.mu.Lock()
 	for i := range records {
-		row, err := decodeStored(records[i].Value)
+		row, err := decodeRecord(records[i].Value)
 		if err != nil {
 			log.WarnContext(ctx, "a record of the items topic is not a catalogue row and was skipped",
 				"partition", records[i].Partition, "offset", records[i].Offset, "error", err)
 			continue
 		}
 		base := int64(0)
-		if current := c.rowLocked(row.Site, row.ItemID); current != nil {
+		current := c.rowLocked(row.Site, row.ItemID)
+		if current != nil {
 			base = current.Revision
 		}
 		inForce := row.BaseRevision == base
 		if inForce {
 			row.at = place{epoch: epoch, offset: records[i].Offset}
 			c.store(row)
+			if current != nil && !current.Deleted {
+				row.CreatedAt = current.CreatedAt
+			} else {
+				row.CreatedAt = row.UpdatedAt
+				c.sites[row.Site].arrive(row.ItemID)
+			}
 			changed = append(changed, appliedRow{row: row, at: row.at})
 		}
 		if id := writeID(&records[i]); id != "" {
@@ -151,6 +158,9 @@ func (c *Catalogue) apply(ctx context.Context, log *slog.Logger, epoch int64, re
 		}
 	}
 	c.mu.Unlock()
+	for _, a := range changed {
+		c.changed(ctx, a.row)
+	}
 	c.waiters.settle(settled)
 	return changed
 }

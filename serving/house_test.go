@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,8 @@ import (
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/kafka/kafkatest"
 	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/basket"
+	"github.com/millrace/millrace/internal/model/content"
 	"github.com/millrace/millrace/internal/model/popularity"
 	"github.com/millrace/millrace/internal/model/transitions"
 	"github.com/millrace/millrace/internal/model/vmisknn"
@@ -61,6 +64,7 @@ type house struct {
 	items    map[string]*feature.ItemAggregate
 	offset   int64
 	sessions [][]string
+	orders   [][]string      // what was bought together, for the versions that train makes
 	source   registry.Source // of the versions that train makes
 }
 
@@ -252,11 +256,12 @@ func (h *house) happen(e *event.Event) {
 	h.must(h.online.Put(h.tb.Context(), rows))
 }
 
-// refresh reads the item aggregates now.
+// refresh reads the item aggregates now, and what they say of items.
 func (h *house) refresh() {
 	h.tb.Helper()
-	_, err := h.serving.trends.refresh(h.tb.Context(), testSite)
+	read, err := h.serving.trends.refresh(h.tb.Context(), testSite)
 	h.must(err)
+	h.serving.similar.learn(h.tb.Context(), testSite, read)
 }
 
 // train fits every kind of model on sessions of item ids, one minute a step, and promotes the version.
@@ -284,16 +289,53 @@ func timed(sessions [][]string) (*model.Vocabulary, *model.Sessions) {
 // fit fits every kind of model and promotes the version.
 func (h *house) fit(vocabulary *model.Vocabulary, data *model.Sessions) registry.Manifest {
 	h.tb.Helper()
+	items, baskets := h.catalogueItems(vocabulary), h.baskets(vocabulary)
 	pop, err := popularity.Fit(popularity.Default(), data, vocabulary.Len(), nil)
 	h.must(err)
 	trans, err := transitions.Fit(transitions.Default(), data, vocabulary.Len())
 	h.must(err)
 	knn, err := vmisknn.Fit(vmisknn.Default(vmisknn.VSTAN), data, vocabulary.Len())
 	h.must(err)
+	together, err := basket.Fit(h.tb.Context(), basket.Default(), baskets, vocabulary.Len())
+	h.must(err)
+	alike, err := content.Fit(h.tb.Context(), content.Default(), items)
+	h.must(err)
 	m, err := h.registry.Publish(h.tb.Context(), registry.Manifest{Site: testSite, CreatedAt: time.Now(), Source: h.source}, []registry.Artifact{
 		{Name: "vocabulary", Model: vocabulary}, {Name: popularity.Name, Model: pop}, {Name: transitions.Name, Model: trans}, {Name: "vstan", Model: knn},
+		{Name: basket.Name, Model: together}, {Name: content.Name, Model: alike},
 	})
 	h.must(err)
 	h.must(h.registry.Promote(h.tb.Context(), testSite, m.Version))
 	return m
+}
+
+// catalogueItems gives the rows of the catalogue a place in the vocabulary; the items without one are nil.
+func (h *house) catalogueItems(vocabulary *model.Vocabulary) []*Item {
+	var rows []*Row
+	if h.serving != nil {
+		rows, _ = h.serving.catalogue.page(testSite, "", maxItemsPage)
+	}
+	for _, row := range rows {
+		vocabulary.Add(row.ItemID)
+	}
+	for _, order := range h.orders {
+		for _, id := range order {
+			vocabulary.Add(id)
+		}
+	}
+	items := make([]*Item, vocabulary.Len())
+	for _, row := range rows {
+		items[vocabulary.Add(row.ItemID)] = &row.CatalogueItem
+	}
+	return items
+}
+
+// baskets are the orders of the training data.
+func (h *house) baskets(vocabulary *model.Vocabulary) *model.Sessions {
+	baskets := &model.Sessions{}
+	for _, order := range h.orders {
+		items := vocabulary.Indices(nil, order)
+		baskets.Append(items, slices.Repeat([]int64{noon.UnixMilli()}, len(items)))
+	}
+	return baskets
 }

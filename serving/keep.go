@@ -133,6 +133,9 @@ func (s *Serving) loadCatalogue(ctx context.Context) error {
 			}
 		}
 		if err == nil {
+			err = s.similar.fill(ctx)
+		}
+		if err == nil {
 			s.baseLoaded.Store(true)
 			return nil
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/basket"
 	"github.com/millrace/millrace/internal/model/transitions"
 	"github.com/millrace/millrace/internal/registry"
 )
@@ -30,6 +31,7 @@ type loadedModel struct {
 	*registry.Bundle
 	session     model.Scorer // nil where the version has none
 	transitions model.Scorer // nil where the version has none
+	baskets     model.Scorer // nil where the version has none
 
 	trained *loadedModel // the version as it was trained, where closed sessions lie over it (overlay); else nil
 	fresh   int          // how many do
@@ -45,7 +47,7 @@ func (m *loadedModel) whole() *loadedModel {
 }
 
 func newLoadedModel(b *registry.Bundle) *loadedModel {
-	m := &loadedModel{Bundle: b, transitions: b.Scorers[transitions.Name]}
+	m := &loadedModel{Bundle: b, transitions: b.Scorers[transitions.Name], baskets: b.Scorers[basket.Name]}
 	for _, name := range sessionFamilies {
 		if m.session = b.Scorers[name]; m.session != nil {
 			break
@@ -69,6 +71,8 @@ type models struct {
 
 	// over puts closed sessions over a model that comes into force.
 	over func(ctx context.Context, site string, trained *loadedModel) *loadedModel
+	// compare says how similar items are told by a model that comes into force.
+	compare func(ctx context.Context, site string, trained *loadedModel)
 
 	refreshes chan chan struct{} // who waits for a poll that begins after asking
 
@@ -186,7 +190,9 @@ func (m *models) poll(ctx context.Context, site string) {
 
 // use puts a version in force.
 func (m *models) use(ctx context.Context, site string, s *siteModel, b *registry.Bundle) {
-	s.current.Store(m.over(ctx, site, newLoadedModel(b)))
+	trained := newLoadedModel(b)
+	m.compare(ctx, site, trained)
+	s.current.Store(m.over(ctx, site, trained))
 	m.log.InfoContext(ctx, "model is in force", "site", site, "version", b.Manifest.Version,
 		"items", b.Vocabulary.Len(), "trained_at", b.Manifest.CreatedAt)
 }

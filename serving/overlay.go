@@ -163,7 +163,9 @@ func (o *overlay) over(ctx context.Context, site string, trained *loadedModel) *
 		return trained
 	}
 	sessions, vocabulary := f.behind(trained.Manifest.Source, trained.Vocabulary)
-	m := &loadedModel{Bundle: trained.Bundle, session: trained.session, transitions: trained.transitions, trained: trained, changes: f.changes}
+	over := *trained
+	m := &over
+	m.trained, m.changes = trained, f.changes
 	o.mu.Unlock()
 	if sessions.Len() == 0 {
 		return m

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/model/content"
 )
 
 const (
@@ -39,6 +40,7 @@ type query struct {
 	now       time.Time
 	visitor   *visitor
 	model     *loadedModel // nil while there is none
+	similar   *content.Live
 	trends    *siteTrends
 	catalogue *Catalogue
 	static    []string // the last list on disk
@@ -59,7 +61,7 @@ func (q *query) follow() {
 		q.items, q.set = q.request.ItemIDs[:min(1, len(q.request.ItemIDs))], true
 	case control.KindCart:
 		q.items, q.set = q.request.ItemIDs, true
-	case control.KindHome, control.KindSession:
+	case control.KindHome, control.KindSession, control.KindExplore:
 		q.items = q.sessionItems()
 		if len(q.items) == 0 {
 			q.items = q.request.ItemIDs
@@ -77,11 +79,11 @@ func (q *query) follow() {
 }
 
 // sessionItems are the items of the visitor's running session, oldest first, and before them so many older ones of the
-// home page's longer memory.
+// longer memory that the home page and the list of new items have.
 func (q *query) sessionItems() []string {
 	p := &q.visitor.profile
 	var items []string
-	if q.placement.Kind == control.KindHome || len(p.Session.Items) == 0 {
+	if q.placement.Kind != control.KindSession || len(p.Session.Items) == 0 {
 		for _, in := range slices.Backward(p.Interactions[:min(len(p.Interactions), recentItems)]) {
 			if len(items) == 0 || items[len(items)-1] != in.ItemID {
 				items = append(items, in.ItemID)
@@ -107,6 +109,7 @@ type stage struct {
 
 // stages lists where a placement's candidates come from, in the order in which they are asked.
 func (q *query) stages() []stage {
+	alike := stage{sources: func() []source { return []source{q.fromContent(1)} }}
 	fillers := []stage{
 		{sources: func() []source { return []source{q.fromCategories(1)} }},
 		{sources: func() []source { return []source{q.fromTrends(1), q.fromPopularity(0.5)} }},
@@ -128,15 +131,26 @@ func (q *query) stages() []stage {
 		return append([]stage{{sources: func() []source { return []source{q.fromHistory()} }}}, fillers...)
 	case control.KindHome:
 		return append([]stage{{sources: func() []source {
-			return []source{q.fromSession(0.4), q.fromTransitions(0.3), q.fromCategories(0.7), q.fromTrends(0.1), q.fromPopularity(0.05)}
+			session := q.fromSession(0.4)
+			return []source{
+				session, q.fromTransitions(0.3), q.fromCategories(0.7), q.besideThin(session, 0.05), q.fromTrends(0.1), q.fromPopularity(0.05),
+			}
 		}}}, fillers...)
 	case control.KindCart:
-		return append([]stage{{sources: func() []source { return []source{q.fromTransitions(1)} }},
-			{sources: func() []source { return []source{q.fromSession(1)} }}}, fillers...)
+		return append([]stage{{sources: func() []source { return []source{q.fromBaskets(1)} }},
+			{sources: func() []source { return []source{q.fromTransitions(1)} }},
+			{sources: func() []source { return []source{q.fromSession(1)} }}, alike}, fillers...)
 	case control.KindItem:
-		return append([]stage{{sources: func() []source { return []source{q.fromTransitions(1), q.fromSession(0.3)} }}}, fillers...)
+		return append([]stage{{sources: func() []source {
+			return []source{q.fromTransitions(1), q.fromSession(0.3), q.fromContent(0.35)}
+		}}}, fillers...)
+	case control.KindExplore:
+		q.expected = rungTrending
+		return append([]stage{{sources: func() []source { return []source{q.fromUnmet()} }}}, fillers...)
 	default:
-		return append([]stage{{sources: func() []source { return []source{q.fromSession(1)} }},
-			{sources: func() []source { return []source{q.fromTransitions(1)} }}}, fillers...)
+		return append([]stage{{sources: func() []source {
+			session := q.fromSession(1)
+			return []source{session, q.besideThin(session, 0.1)}
+		}}, {sources: func() []source { return []source{q.fromTransitions(1)} }}, alike}, fillers...)
 	}
 }

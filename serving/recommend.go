@@ -132,6 +132,7 @@ func (s *Serving) prepare(ctx context.Context, site string, placement control.Pl
 	q = &query{
 		site: site, placement: placement, request: request, limit: placement.Limit, now: s.now().UTC(),
 		model: s.models.of(site), trends: s.trends.of(site), catalogue: s.catalogue, static: s.static.of(site),
+		similar: s.similar.of(site),
 	}
 	if request.Limit != nil {
 		q.limit = *request.Limit

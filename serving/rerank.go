@@ -13,6 +13,7 @@ const (
 	droppedGroup       = "group"       // another item of its item_group_id is shown
 	droppedCurrent     = "current"     // what the visitor is looking at
 	droppedBought      = "bought"      // bought already
+	droppedSeen        = "seen"        // seen already, in a list of what is new
 )
 
 // maxConsidered bounds the candidates that an exposure records.
@@ -22,6 +23,7 @@ const maxConsidered = 100
 type policy struct {
 	demoteSeen  bool
 	dropBought  bool
+	dropSeen    bool
 	dropCurrent bool // the product shown, the cart, the last item of a session
 }
 
@@ -30,6 +32,8 @@ func policyOf(kind string) policy {
 	switch kind {
 	case control.KindHome:
 		return policy{demoteSeen: true, dropBought: true}
+	case control.KindExplore:
+		return policy{dropSeen: true, dropBought: true}
 	case control.KindSession, control.KindItem, control.KindCart:
 		return policy{dropBought: true, dropCurrent: true}
 	default:
@@ -125,6 +129,9 @@ func (s *selection) admit(c *candidate, row *Row) {
 		s.second = append(s.second, c)
 	case s.bought[c.id]:
 		c.dropped = droppedBought
+		s.second = append(s.second, c)
+	case s.policy.dropSeen && s.query.visitor.profile.HasSeen(c.id):
+		c.dropped = droppedSeen
 		s.second = append(s.second, c)
 	default:
 		s.show(c, row)

@@ -10,6 +10,7 @@ import (
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/feature"
+	"github.com/millrace/millrace/internal/model/content"
 )
 
 const (
@@ -115,6 +116,13 @@ func (q *query) reason(id string, part contribution) string {
 		return "popular lately"
 	case sourceCatalogue:
 		return "from the catalogue"
+	case sourceUnmet:
+		if part.origin == "" {
+			return "new here"
+		}
+		return "new, similar to " + q.nameOf(part.origin)
+	case content.Name:
+		return "similar to " + q.nameOf(part.origin)
 	}
 	switch part.origin {
 	case "":

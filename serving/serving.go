@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/model/content"
 )
 
 // Config is what an operator decides.
@@ -64,6 +65,7 @@ type Serving struct {
 	models       *models
 	overlay      *overlay
 	trends       *trends
+	similar      *similarItems
 	visitors     *visitors
 	static       *staticLists
 	exposures    *exposures
@@ -103,8 +105,10 @@ func New(cfg Config, deps Deps) (*Serving, error) {
 	}
 	s.overlay = &overlay{log: deps.Log, topic: deps.Items, models: s.models, sites: map[string]*freshSessions{}}
 	s.models.over = s.overlay.over
+	s.similar = &similarItems{log: deps.Log, catalogue: s.catalogue, sites: map[string]*content.Live{}, said: map[string]map[string]bool{}}
+	s.models.compare, s.catalogue.changed = s.similar.use, s.similar.take
 	s.base = &base{online: deps.Online, control: deps.Control}
-	s.trends = &trends{online: deps.Online, base: s.base, catalogue: s.catalogue, sites: map[string]*siteTrends{}}
+	s.trends = &trends{online: deps.Online, base: s.base, catalogue: s.catalogue, now: deps.Now, sites: map[string]*siteTrends{}}
 	if err := deps.Metrics.Register(newModelAge(s.models, deps.Now)); err != nil {
 		return nil, wrap(err, "register metrics of serving")
 	}
@@ -132,7 +136,10 @@ func (s *Serving) Run(ctx context.Context) error {
 		return nil
 	})
 	group.Go(func() error {
-		s.trends.run(ctx, s.log, s.sites, func(site string, t *siteTrends) { s.static.save(site, t, s.now()) })
+		s.trends.run(ctx, s.log, s.sites, func(site string, t *siteTrends) {
+			s.similar.learn(ctx, site, t)
+			s.static.save(site, t, s.now())
+		})
 		return nil
 	})
 	group.Go(func() error {

@@ -38,6 +38,8 @@ type said struct {
 	category string
 	brand    string
 	price    *float64
+	events   int64 // that named the item, of any type
+	firstAt  int64
 	lastAt   int64
 }
 
@@ -47,6 +49,7 @@ type siteTrends struct {
 	items      map[string]*said    // by id, at most maxTrackedItems
 	popular    []*said             // most wanted first
 	trending   []*said             // rising ones only, fastest first
+	unmet      []unmet             // the newest first, at most maxUnmet
 	categories map[string][]string // most wanted first, with catalogue items that nobody met yet at the end
 }
 
@@ -55,6 +58,7 @@ type trends struct {
 	online    OnlineStore
 	base      *base
 	catalogue *Catalogue
+	now       func() time.Time
 
 	mu    sync.RWMutex // guards sites
 	sites map[string]*siteTrends
@@ -138,6 +142,7 @@ func (t *trends) read(ctx context.Context, site string) (*siteTrends, error) {
 	})
 	s.trending = s.trending[:min(len(s.trending), maxTrending)]
 	t.sortIntoCategories(site, s)
+	s.sortUnmet(t.catalogue, site, t.now())
 	return s, nil
 }
 
@@ -224,7 +229,8 @@ func summarise(a *aggregate, clock int64) *said {
 	interest := a.Interest()
 	s := &said{
 		id: a.id, interest: interest.Value(feature.Fortnight, clock), trend: a.Trend(clock),
-		name: a.Name.Value, category: a.Category.Value, brand: a.Brand.Value, lastAt: a.LastAt,
+		name: a.Name.Value, category: a.Category.Value, brand: a.Brand.Value,
+		events: a.Events, firstAt: a.FirstAt, lastAt: a.LastAt,
 	}
 	if math.IsNaN(s.trend) {
 		s.trend = 0

@@ -24,6 +24,7 @@ const (
 	KindPopular  = "popular"  // most wanted
 	KindRecent   = "recent"   // recently viewed
 	KindAgain    = "again"    // buy again
+	KindExplore  = "explore"  // new, or hardly met by anybody yet
 )
 
 const (
@@ -70,7 +71,7 @@ type Placement struct {
 
 // Kinds lists the kinds of placements; the standard placements carry the same names.
 func Kinds() []string {
-	return []string{KindHome, KindItem, KindSession, KindCart, KindTrending, KindPopular, KindRecent, KindAgain}
+	return []string{KindHome, KindItem, KindSession, KindCart, KindTrending, KindPopular, KindRecent, KindAgain, KindExplore}
 }
 
 // Placement returns one placement of a site, or an *UnknownPlacementError. The answer is at most CacheAge old.

@@ -138,7 +138,7 @@ func testPlacements(t *testing.T, a, b *Store) {
 	}
 	_, err := b.Placement(ctx, "other", "side-bar")
 	var unknown *UnknownPlacementError
-	if !errors.As(err, &unknown) || !errors.Is(err, ErrUnknownPlacement) || !strings.Contains(err.Error(), "again, cart, home") {
+	if !errors.As(err, &unknown) || !errors.Is(err, ErrUnknownPlacement) || !strings.Contains(err.Error(), "again, cart, explore, home") {
 		t.Fatalf("another site's placement gave %v", err)
 	}
 }

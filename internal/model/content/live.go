@@ -174,6 +174,9 @@ func (l *Live) present() []*event.CatalogueItem {
 func (l *Live) Use(ctx context.Context, m *Model) error {
 	l.writing.Lock()
 	defer l.writing.Unlock()
+	if m == nil && l.trained == nil {
+		return nil // it is so already
+	}
 	cfg := l.token.cfg
 	l.trained = nil
 	if m != nil {

@@ -1,0 +1,169 @@
+package serving
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/model/content"
+)
+
+// unmetFactor is what similarity counts more for a new item that nobody has met: no other family can know of it yet.
+const unmetFactor = 1.5
+
+// similarItems keeps, for every site, which items are alike by what the catalogue says of them, or events where it has no row. It
+// follows both, so that an item is found in the request after the one that made it.
+type similarItems struct {
+	log       *slog.Logger
+	catalogue *Catalogue
+	full      rarely
+
+	mu    sync.RWMutex // guards sites and said
+	sites map[string]*content.Live
+	said  map[string]map[string]bool // by site: the items that are in it by what events said
+}
+
+// of returns a site's index; it is never nil.
+func (s *similarItems) of(site string) *content.Live {
+	s.mu.RLock()
+	live := s.sites[site]
+	s.mu.RUnlock()
+	if live != nil {
+		return live
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if live = s.sites[site]; live == nil {
+		live, _ = content.NewLive(content.Default()) // the default is valid
+		s.sites[site], s.said[site] = live, map[string]bool{}
+	}
+	return live
+}
+
+// fill takes in the whole catalogue as it was loaded.
+func (s *similarItems) fill(ctx context.Context) error {
+	for _, site := range s.catalogue.siteNames() {
+		var items []*Item
+		s.catalogue.all(site, func(row *Row) bool {
+			if !row.Deleted {
+				items = append(items, &row.CatalogueItem)
+			}
+			return len(items) < content.MaxLiveItems
+		})
+		if err := s.of(site).Load(ctx, items); err != nil {
+			return fmt.Errorf("find similar items of site %s: %w", site, err)
+		}
+	}
+	return nil
+}
+
+// take follows a row that came into force.
+func (s *similarItems) take(ctx context.Context, row *Row) {
+	live := s.of(row.Site)
+	if row.Deleted {
+		s.report(ctx, row.Site, live.Remove(row.ItemID))
+		return
+	}
+	s.report(ctx, row.Site, live.Put(&row.CatalogueItem))
+}
+
+// learn takes in what events say of items without a row, and forgets what they say no more.
+func (s *similarItems) learn(ctx context.Context, site string, t *siteTrends) {
+	live := s.of(site)
+	s.mu.RLock()
+	known := s.said[site] // used by the one goroutine that reads trends
+	s.mu.RUnlock()
+	for id, it := range t.items {
+		if it.name == "" && it.category == "" && it.brand == "" || s.catalogue.row(site, id) != nil || saysTheSame(live.Item(id), it) {
+			continue
+		}
+		s.report(ctx, site, live.Put(viewOf(nil, it)))
+		known[id] = true
+		if row := s.catalogue.row(site, id); row != nil { // it came meanwhile, and has the last word
+			s.take(ctx, row)
+		}
+	}
+	for id := range known {
+		if row := s.catalogue.row(site, id); row != nil || t.items[id] == nil {
+			delete(known, id)
+			if row == nil {
+				s.report(ctx, site, live.Remove(id))
+			}
+		}
+	}
+}
+
+// saysTheSame reports whether an item in an index is what events say of it now.
+func saysTheSame(in *Item, it *said) bool {
+	if in == nil || in.Title != it.name || in.Brand != it.brand || (in.Price == nil) != (it.price == nil) {
+		return false
+	}
+	return (in.Price == nil || *in.Price == *it.price) && slices.Equal(in.Categories, categoriesOf(nil, it))
+}
+
+// use compares a site's items as a version in force does; one without such a model leaves it to the catalogue.
+func (s *similarItems) use(ctx context.Context, site string, loaded *loadedModel) {
+	trained, _ := loaded.Scorers[content.Name].(*content.Model)
+	if err := s.of(site).Use(ctx, trained); err != nil && ctx.Err() == nil {
+		s.report(ctx, site, err)
+	}
+}
+
+func (s *similarItems) report(ctx context.Context, site string, err error) {
+	if err != nil {
+		s.full.warn(ctx, s.log, "similar items of site "+site+" lack some items", err)
+	}
+}
+
+// fromContent brings items that are like those that the list follows from, by what is said of them. For a product page that is
+// what was asked for; elsewhere it stands in for what visitors do.
+func (q *query) fromContent(weight float64) source {
+	s := source{family: content.Name, weight: weight}
+	if q.placement.Kind != control.KindItem {
+		s.rung = rungCategory
+	}
+	reach := q.reach()
+	found := q.similar.Similar(make([]content.Similar, 0, reach), content.Query{Items: q.items, Set: q.set, Now: q.now}, reach)
+	if len(found) == 0 {
+		return s
+	}
+	s.items = make([]proposal, 0, len(found))
+	q.catalogue.read(q.site, func(row func(string) *Row) {
+		groups := q.currentGroups(row)
+		for _, f := range found {
+			r := row(f.ID)
+			if r != nil && slices.Contains(groups, r.ItemGroupID) {
+				continue // the product itself in another colour
+			}
+			p := proposal{id: f.ID, score: float64(f.Score), origin: f.Because}
+			if r != nil && q.isUnmet(r) {
+				p.score *= unmetFactor
+			}
+			s.items = append(s.items, p)
+		}
+	})
+	slices.SortFunc(s.items, bestProposal)
+	return s
+}
+
+// currentGroups are the item groups that the visitor is looking at.
+func (q *query) currentGroups(row func(string) *Row) (groups []string) {
+	for _, id := range q.current() {
+		if r := row(id); r != nil && r.ItemGroupID != "" {
+			groups = append(groups, r.ItemGroupID)
+		}
+	}
+	return groups
+}
+
+// besideThin is content beside a family that has something to say, but little. One with much to say does not need it, and one that is
+// silent leaves the place to the next stage.
+func (q *query) besideThin(main source, weight float64) source {
+	if n := len(main.items); n == 0 || n >= q.reach()/2 {
+		return source{}
+	}
+	return q.fromContent(weight)
+}
