@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/internal/model/basket"
 	"github.com/millrace/millrace/internal/model/blend"
 	"github.com/millrace/millrace/internal/model/content"
+	"github.com/millrace/millrace/internal/model/ease"
 	"github.com/millrace/millrace/internal/model/ials"
 	"github.com/millrace/millrace/internal/model/popularity"
 	"github.com/millrace/millrace/internal/model/transitions"
@@ -152,6 +153,8 @@ func (b *Bundle) decode(f File, r io.Reader) error {
 		b.Popularity = m
 		b.Scorers[f.Model] = m
 		b.Scorers[popularity.TrendingName] = m.Trending()
+	case ease.Kind:
+		return decodeScorer(b, f, r, ease.Decode)
 	case content.Kind:
 		return decodeScorer(b, f, r, content.Decode)
 	case basket.Kind:

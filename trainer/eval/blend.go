@@ -19,11 +19,13 @@ const blendExamples = 6000
 // policyPerMember stands for the repeat policy of a blend: its members each have their own.
 const policyPerMember model.RepeatPolicy = mixedPolicies
 
-// members lists the models that a blend joins: one of the two session kNN, which say much the same.
-func members() []string {
+// members lists the models that a blend joins: all that the data says anything to, and one of the two session kNN, which say
+// much the same.
+func members(d *Dataset) []string {
+	silent := map[string]bool{ModelBlend: true, ModelVMIS: true, ModelContent: d.Train.Items == nil, ModelBasket: d.Train.Orders == nil}
 	var names []string
 	for _, f := range families() {
-		if f.name != ModelBlend && f.name != ModelVMIS {
+		if !silent[f.name] {
 			names = append(names, f.name)
 		}
 	}
@@ -32,7 +34,7 @@ func members() []string {
 
 // chooseBlend fits the weights of a blend on the validation part. Members that the run has not settled yet are settled here.
 func chooseBlend(ctx context.Context, d *Dataset, earlier settled, o tuneOptions) (*fitted, error) {
-	present := blendMembers(earlier)
+	present := blendMembers(d, earlier)
 	for _, name := range present {
 		if earlier[name] == nil {
 			f, err := settleMember(ctx, name, d, earlier, o)
@@ -73,10 +75,10 @@ func chooseBlend(ctx context.Context, d *Dataset, earlier settled, o tuneOptions
 }
 
 // blendMembers are those that a run asked for, or all where it asked for fewer than two.
-func blendMembers(earlier settled) []string {
-	asked := slices.DeleteFunc(members(), func(name string) bool { return earlier[name] == nil })
+func blendMembers(d *Dataset, earlier settled) []string {
+	asked := slices.DeleteFunc(members(d), func(name string) bool { return earlier[name] == nil })
 	if len(asked) < 2 {
-		return members()
+		return members(d)
 	}
 	return asked
 }

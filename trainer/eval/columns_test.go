@@ -81,10 +81,10 @@ func TestLoadLearnsOfItems(t *testing.T) {
 	}
 	text := "session_id,item_id,timestamp,category_id\n1,a,1,c1\n1,b,2,c2\n1,a,3,c3\n"
 	l := mustLoad(t, "e.csv", text, Config{Items: items})
-	want := map[string]Item{"a": {Categories: []string{"c3"}}, "b": {Title: "The B", Description: "long", Categories: []string{"Comedy", "Drama"}}, "z": {Title: "The Z"}}
+	want := map[string]Item{"a": {Categories: []string{"c3"}}, "b": {Title: "The B", Fields: map[string]any{"description": "long"}, Categories: []string{"Comedy", "Drama"}}, "z": {Title: "The Z"}}
 	for i, got := range l.Items {
 		w := want[l.Vocabulary.ID(int32(i))]
-		if got.Title != w.Title || got.Description != w.Description || !slices.Equal(got.Categories, w.Categories) {
+		if got.Title != w.Title || got.Fields["description"] != w.Fields["description"] || !slices.Equal(got.Categories, w.Categories) {
 			t.Errorf("item %s: %+v, want %+v", l.Vocabulary.ID(int32(i)), got, w)
 		}
 	}

@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/basket"
+	"github.com/millrace/millrace/internal/model/content"
+	"github.com/millrace/millrace/internal/model/ease"
 	"github.com/millrace/millrace/internal/model/ials"
 	"github.com/millrace/millrace/internal/model/popularity"
 	"github.com/millrace/millrace/internal/model/transitions"
@@ -18,20 +21,26 @@ const (
 	ModelTransitions = transitions.Name
 	ModelVMIS        = "vmisknn"
 	ModelVSTAN       = "vstan"
+	ModelEASE        = ease.Name
 	ModelIALS        = ials.Name
+	ModelBasket      = basket.Name
+	ModelContent     = content.Name
 )
 
-// families lists the models that can be measured, the baseline first. A model is one entry: its name, how many times fewer
-// settings of it are tried than of one whose trials only ask, and its family, which names the settings and fits them. A
+// families lists the models that can be measured, the baseline first. A model is one entry: its name and its family, which
+// names the settings and fits them. A
 // family is made of the part that trials are fitted on, so that a grid may follow the data, and of the models that were
 // settled before it in the same run, so that it may be made of them.
 func families() []entry {
 	return []entry{
-		define(ModelPopularity, 1, popularitySpace),
-		define(ModelTransitions, 8, transitionsSpace), // every trial fits anew, which costs as much as thousands of queries
-		define(ModelVMIS, 1, vmisSpace),
-		define(ModelVSTAN, 1, vstanSpace),
-		define(ModelIALS, 16, ialsSpace),
+		define(ModelPopularity, popularitySpace),
+		define(ModelTransitions, transitionsSpace),
+		define(ModelVMIS, vmisSpace),
+		define(ModelVSTAN, vstanSpace),
+		define(ModelEASE, easeSpace),
+		define(ModelIALS, ialsSpace),
+		define(ModelBasket, basketSpace),
+		define(ModelContent, contentSpace),
 		{name: ModelBlend, choose: chooseBlend}, // of those before it
 	}
 }
@@ -53,10 +62,10 @@ type entry struct {
 	choose func(ctx context.Context, d *Dataset, earlier settled, o tuneOptions) (*fitted, error)
 }
 
-func define[C any](name string, share int, open func(train *Part, earlier settled) family[C]) entry {
+func define[C any](name string, open func(train *Part, earlier settled) family[C]) entry {
 	return entry{name: name, choose: func(ctx context.Context, d *Dataset, earlier settled, o tuneOptions) (*fitted, error) {
-		o.trials = max(o.trials/share, 1)
 		f := open(d.TuneTrain, earlier)
+		o.trials = max(o.trials/max(f.share, 1), 1)
 		if o.base != nil {
 			if err := json.Unmarshal(o.base, &f.base); err != nil {
 				return nil, fmt.Errorf("read the parameters to begin with: %w", err)

@@ -16,6 +16,12 @@ type family[C any] struct {
 	space[C]
 	// prepare does once what the fits of all settings share, such as an index.
 	prepare func(train *Part) (fit fitting[C], err error)
+	// share is how many times fewer settings are tried than of a family whose trials only ask; 0 means 1.
+	share int
+	// cheap says that a fit costs next to nothing: its few settings are searched whether asked for or not.
+	cheap bool
+	// wide says that one fit takes all processors, and much memory: settings are tried one after the other.
+	wide bool
 	// repeats is the repeat policy of a configuration.
 	repeats func(*C) *model.RepeatPolicy
 }
@@ -64,8 +70,16 @@ func (f family[C]) settle(ctx context.Context, d *Dataset, o tuneOptions) (*fitt
 	}
 	f.fit = fit
 	out, standing, err := f.standStill(ctx, d.Valid, o.depth)
-	if err != nil || !o.search {
-		return out, standing, err
+	if err != nil {
+		return nil, standing, err
+	}
+	if f.cheap && d.Valid.Len() >= MinPredictions {
+		o.trials = max(o.trials, f.size())
+	} else if !o.search {
+		return out, standing, nil
+	}
+	if f.wide {
+		o.workers = 1
 	}
 	found, tuning, err := tune(ctx, &f.space, d.Valid, o)
 	if err != nil {

@@ -29,7 +29,9 @@ func (l *Log) readItems(ctx context.Context, path string) error {
 		}
 		item := Item{
 			Title: fields.Value(row, history.ItemFieldTitle), Brand: fields.Value(row, history.ItemFieldBrand),
-			Description: row.Get(description),
+		}
+		if text := row.Get(description); text != "" {
+			item.Fields = map[string]any{"description": text}
 		}
 		if column := fields[history.ItemFieldCategories]; column != "" {
 			var err error
@@ -70,10 +72,13 @@ func (l *Log) describe(index int32, said Item) {
 		l.Items = append(l.Items, make([]Item, max(l.Vocabulary.Len()-len(l.Items), 1))...)
 	}
 	item := &l.Items[index]
-	for field, text := range map[*string]string{&item.Title: said.Title, &item.Description: said.Description, &item.Brand: said.Brand} {
+	for field, text := range map[*string]string{&item.Title: said.Title, &item.Brand: said.Brand} {
 		if text != "" {
 			*field = text
 		}
+	}
+	if len(said.Fields) > 0 {
+		item.Fields = said.Fields
 	}
 	if len(said.Categories) > 0 {
 		item.Categories = said.Categories

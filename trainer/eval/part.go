@@ -3,6 +3,7 @@ package eval
 import (
 	"sync"
 
+	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/model"
 )
 
@@ -20,12 +21,7 @@ type Part struct {
 }
 
 // Item is what the catalogue says of one item; every field may be empty.
-type Item struct {
-	Title       string
-	Description string
-	Brand       string
-	Categories  []string
-}
+type Item = event.CatalogueItem
 
 // NewPart makes the part of some sessions; items may be nil.
 func NewPart(sessions *model.Sessions, numItems int, items []Item) *Part {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/millrace/millrace/internal/model"
@@ -38,9 +39,12 @@ const (
 	DefaultMinExamples = 400
 )
 
+// rankScale is the middle one of those that are tried.
+const rankScale = 8
+
 // scales are the scales that a fit tries.
 func scales() []Config {
-	return []Config{{Scale: ScaleTop}, {Scale: ScaleRank, RankScale: 2}, {Scale: ScaleRank, RankScale: 8}, {Scale: ScaleRank, RankScale: 30}}
+	return []Config{{Scale: ScaleTop}, {Scale: ScaleRank, RankScale: rankScale / 4}, {Scale: ScaleRank, RankScale: rankScale}, {Scale: ScaleRank, RankScale: 4 * rankScale}}
 }
 
 // lengths are the kinds of running sessions that may get weights of their own.
@@ -49,8 +53,8 @@ func lengths() []Context {
 }
 
 // Fit finds the scale and the weights that do best on the examples, which must come after what the members were fitted on.
-// The search begins at the best single member and goes on only to what is better, so on the examples the blend is never worse
-// than it. A context gets weights of its own where weights that are fitted on one half of its examples win on the other.
+// More members than the best one, and weights of its own for a context, have to earn it: weights that are fitted on one half of
+// the examples must win on the other by more than chance is likely to give.
 func Fit(ctx context.Context, cfg FitConfig, scorers map[string]model.Scorer, examples []Example) (Config, error) {
 	if cfg.Depth == 0 {
 		cfg.Depth = DefaultDepth
@@ -72,7 +76,7 @@ func Fit(ctx context.Context, cfg FitConfig, scorers map[string]model.Scorer, ex
 	if err := f.gather(ctx, examples); err != nil {
 		return out, err
 	}
-	weights, err := f.fitWhole(ctx, &out)
+	weights, err := f.fitWhole(ctx, &out, examples)
 	if err != nil {
 		return out, err
 	}
@@ -83,7 +87,7 @@ func Fit(ctx context.Context, cfg FitConfig, scorers map[string]model.Scorer, ex
 }
 
 // fitWhole finds the scale, and the weights of all examples together.
-func (f *fitter) fitWhole(ctx context.Context, out *Config) ([]float32, error) {
+func (f *fitter) fitWhole(ctx context.Context, out *Config, examples []Example) ([]float32, error) {
 	all := make([]int, f.examples())
 	for i := range all {
 		all[i] = i
@@ -92,7 +96,7 @@ func (f *fitter) fitWhole(ctx context.Context, out *Config) ([]float32, error) {
 	bestValue := -1.0
 	for _, scale := range scales() {
 		f.use(&scale)
-		for _, start := range f.starts(all) {
+		for _, start := range [][]float32{f.alone(all), slices.Repeat([]float32{1}, len(f.members))} {
 			weights, value := f.ascend(ctx, start, all)
 			if err := ctx.Err(); err != nil {
 				return nil, fmt.Errorf("fit blend: %w", err)
@@ -104,23 +108,56 @@ func (f *fitter) fitWhole(ctx context.Context, out *Config) ([]float32, error) {
 		}
 	}
 	f.use(out)
-	return best, nil
+	earned, err := f.earns(ctx, f.alone(all), all, examples)
+	if err != nil || earned {
+		return best, err
+	}
+	out.Scale, out.RankScale = ScaleRank, rankScale // places keep a list as it is, whatever its scores
+	f.use(out)
+	return f.alone(all), nil
 }
 
-// starts are where the search begins: the best member alone, and all alike.
-func (f *fitter) starts(examples []int) [][]float32 {
-	members := len(f.members)
-	alike, best := make([]float32, members), make([]float32, members)
+// alone are the weights of the best member alone.
+func (f *fitter) alone(examples []int) []float32 {
+	var best []float32
 	bestValue := -1.0
-	for i := range members {
-		alike[i] = 1
-		alone := make([]float32, members)
-		alone[i] = 1
-		if value := f.value(alone, examples); value > bestValue {
-			best, bestValue = alone, value
+	for i := range f.members {
+		weights := make([]float32, len(f.members))
+		weights[i] = 1
+		if value := f.value(weights, examples); value > bestValue {
+			best, bestValue = weights, value
 		}
 	}
-	return [][]float32{best, alike}
+	return best
+}
+
+// earns reports whether weights that are fitted on one half of some examples beat given weights on the other half, both ways
+// together, by more than the standard error of that gain.
+func (f *fitter) earns(ctx context.Context, given []float32, some []int, examples []Example) (bool, error) {
+	var halves [2][]int
+	for _, i := range some {
+		half := examples[i].Group & 1
+		halves[half] = append(halves[half], i)
+	}
+	if len(halves[0]) == 0 || len(halves[1]) == 0 {
+		return false, nil
+	}
+	sum, squares := 0.0, 0.0
+	for half, fitted := range halves {
+		weights, _ := f.ascend(ctx, given, fitted)
+		other := halves[1-half]
+		theirs := f.each(given, other)
+		for i, ours := range f.each(weights, other) {
+			gain := ours - theirs[i]
+			sum, squares = sum+gain, squares+gain*gain
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return false, fmt.Errorf("fit blend: %w", err)
+	}
+	n := float64(len(some))
+	mean := sum / n
+	return mean > math.Sqrt(max(squares/n-mean*mean, 0)/n), nil
 }
 
 // fitContexts gives weights of their own to the contexts that earn them, the most special first in the result.
@@ -150,28 +187,16 @@ func (f *fitter) fitContexts(ctx context.Context, out *Config, examples []Exampl
 // the weights that its queries get.
 func (f *fitter) fitContext(ctx context.Context, kind Context, examples []Example, without []float32, to *[]Context) ([]float32, error) {
 	var all []int
-	var halves [2][]int
 	for i := range examples {
 		if kind.fits(&examples[i].Query) {
 			all = append(all, i)
-			half := examples[i].Group & 1
-			halves[half] = append(halves[half], i)
 		}
 	}
-	if len(all) < f.cfg.MinExamples || len(halves[0]) == 0 || len(halves[1]) == 0 {
+	if len(all) < f.cfg.MinExamples {
 		return without, nil
 	}
-	gain := 0.0 // over all examples of the context, each judged by weights that were fitted without it
-	for half := range halves {
-		weights, _ := f.ascend(ctx, without, halves[half])
-		other := halves[1-half]
-		gain += (f.value(weights, other) - f.value(without, other)) * float64(len(other))
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("fit blend: %w", err)
-	}
-	if gain <= 0 {
-		return without, nil
+	if earned, err := f.earns(ctx, without, all, examples); err != nil || !earned {
+		return without, err
 	}
 	kind.Weights, _ = f.ascend(ctx, without, all)
 	kind.Examples = len(all)

@@ -163,9 +163,25 @@ func (f *fitter) value(weights []float32, examples []int) float64 {
 	return f.try(weights, 0, weights[:1], examples)[0]
 }
 
-// try returns the mean of the objective over some examples for each of several weights of one member. What the others say is
-// added up once.
+// each is the objective on each of some examples.
+func (f *fitter) each(weights []float32, examples []int) []float64 {
+	return f.tryEach(weights, 0, weights[:1], examples)
+}
+
+// try returns the mean of the objective over some examples for each of several weights of one member.
 func (f *fitter) try(weights []float32, member int, tried []float32, examples []int) []float64 {
+	means := make([]float64, len(tried))
+	for i, v := range f.tryEach(weights, member, tried, examples) { // in one order, whatever the number of workers
+		means[i%len(tried)] += v
+	}
+	for j := range means {
+		means[j] /= float64(max(len(examples), 1))
+	}
+	return means
+}
+
+// tryEach is try of each example, by example and then by weight. What the other members say is added up once.
+func (f *fitter) tryEach(weights []float32, member int, tried []float32, examples []int) []float64 {
 	each := make([]float64, len(examples)*len(tried))
 	f.parallel(len(examples), func(_, from, to int) {
 		var r ranker
@@ -176,14 +192,7 @@ func (f *fitter) try(weights []float32, member int, tried []float32, examples []
 			}
 		}
 	})
-	means := make([]float64, len(tried))
-	for i, v := range each { // in one order, whatever the number of workers
-		means[i%len(tried)] += v
-	}
-	for j := range means {
-		means[j] /= float64(max(len(examples), 1))
-	}
-	return means
+	return each
 }
 
 // ranker ranks the candidates of one example.
