@@ -52,8 +52,8 @@ type fitter struct {
 // processors there are. progress, if not nil, is told the share that is done, from one goroutine. A done context ends it with
 // the context's error; an error that wraps linalg.ErrNotPositive says that L2 is too small for what the visitors share.
 //
-// n items take 4n² bytes and n³ operations as a whole, and a second at 4,000 of them. Neighbourhoods take 8 bytes for each of
-// MaxPairs and for each of Candidates of every item, and time in proportion to the items.
+// n items take 4n² bytes and n³ operations as a whole, and a second at 4,000 of them. Neighbourhoods take three times 8 bytes for
+// each of MaxPairs at most, as much for each of Candidates of every item, and time in proportion to the items.
 func Fit(ctx context.Context, cfg Config, x *model.Interactions, progress func(share float64)) (*Model, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err

@@ -105,17 +105,22 @@ func (f *fitter) nearest(ctx context.Context) ([]pairs, error) {
 // lower returns the products below the diagonal of those that either item of a pair has kept, by row in the order of the items.
 // Of near it leaves the candidates, in the order of the items.
 func (f *fitter) lower(ctx context.Context, near []pairs) ([]pairs, error) {
-	rows, keep := make([]pairs, len(near)), f.keep()
-	for i := range near {
-		for at, other := range near[i].items {
-			switch {
-			case int(other) < i:
-				rows[i].add(other, near[i].weights[at])
-			case len(near[other].items) == keep: // it may have cut this pair
-				rows[other].add(int32(i), near[i].weights[at])
+	keep, counts := f.keep(), make([]int, len(near))
+	each := func(do func(row int, other int32, product float32)) {
+		for i := range near {
+			for at, other := range near[i].items {
+				switch product := near[i].weights[at]; {
+				case int(other) < i:
+					do(i, other, product)
+				case len(near[other].items) == keep: // it may have cut this pair
+					do(int(other), int32(i), product)
+				}
 			}
 		}
 	}
+	each(func(row int, _ int32, _ float32) { counts[row]++ })
+	rows := empty(counts)
+	each(func(row int, other int32, product float32) { rows[row].add(other, product) })
 	err := parallel.For(ctx, len(near), itemsATurn, func() func(lo, hi int) {
 		return func(lo, hi int) {
 			for i := lo; i < hi; i++ {
@@ -128,6 +133,15 @@ func (f *fitter) lower(ctx context.Context, near []pairs) ([]pairs, error) {
 		near[i] = inOrder(pairs{near[i].items[:n], near[i].weights[:n]})
 	}
 	return rows, err
+}
+
+// empty returns rows with room for so many pairs each.
+func empty(counts []int) []pairs {
+	rows := make([]pairs, len(counts))
+	for i, count := range counts {
+		rows[i] = pairs{make([]int32, 0, count), make([]float32, 0, count)}
+	}
+	return rows
 }
 
 // inOrder returns pairs in the order of their items, each once.
@@ -148,15 +162,13 @@ func inOrder(p pairs) pairs {
 
 // transposed makes rows of columns, each in the order of its items.
 func transposed(columns []pairs) []pairs {
-	rows, counts := make([]pairs, len(columns)), make([]int, len(columns))
+	counts := make([]int, len(columns))
 	for _, column := range columns {
 		for _, i := range column.items {
 			counts[i]++
 		}
 	}
-	for i, count := range counts {
-		rows[i] = pairs{make([]int32, 0, count), make([]float32, 0, count)}
-	}
+	rows := empty(counts)
 	for j := range columns {
 		for at, i := range columns[j].items {
 			rows[i].add(int32(j), columns[j].weights[at])
