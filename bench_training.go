@@ -15,6 +15,7 @@ func benchTraining(ctx context.Context, progress io.Writer, emit func(benchResul
 		{"iALS", benchIALS},
 		{"iALS queries", benchIALSQuery},
 		{"session kNN", benchSessionKNN},
+		{"EASE", benchEASE},
 	} {
 		fmt.Fprintf(progress, "%s...\n", part.name)
 		if err := part.run(ctx, progress, emit); err != nil {
