@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/trainer/eval"
 )
 
 // of makes an event of another type with items.
@@ -19,16 +20,21 @@ func of(kind string, i Interaction, items ...string) Interaction {
 	return i
 }
 
-// basketText writes baskets as lines of item ids.
+// basketText writes baskets of two or more as lines of item ids.
 func basketText(d *dataset) string {
 	var lines []string
-	for i := range d.baskets.Len() {
-		items, _ := d.baskets.At(i)
+	part := eval.NewPart(d.log.Sessions, d.log.Vocabulary.Len(), nil)
+	part.Orders = d.log.Orders
+	baskets := part.Baskets()
+	for i := range baskets.Len() {
+		items, _ := baskets.At(i)
 		var ids []string
 		for _, item := range items {
 			ids = append(ids, d.log.Vocabulary.ID(item))
 		}
-		lines = append(lines, strings.Join(ids, " "))
+		if len(ids) > 1 {
+			lines = append(lines, strings.Join(ids, " "))
+		}
 	}
 	return strings.Join(lines, "\n")
 }
@@ -42,7 +48,7 @@ func TestCartsStandInForOrders(t *testing.T) {
 		of(event.AddToCart, view("b", "", at(3)), "y"), // once more
 		of(event.AddToCart, view("b", "", at(300)), "z"), of(event.Purchase, view("b", "", at(301)), "x", "z"),
 		of(event.AddToCart, view("c", "", at(5)), "w"), lone)
-	if got := basketText(d); got != "x y\nx z" {
+	if got := basketText(d); got != "x y\nz x" {
 		t.Errorf("baskets are\n%s", got)
 	}
 }
@@ -59,7 +65,7 @@ func TestOrdersAreByTransaction(t *testing.T) {
 	order("b", "1", 9, "y", "x") // the shop sends an order in parts
 	order("c", "1", 1, "v", "w") // the same name of somebody else
 	order("d", "", 2, "q", "r")  // no name: each event is an order
-	order("d", "", 3, "q", "s")
+	order("d", "", 90, "q", "s")
 	order("e", "2", 4, "alone")
 	for i := range minOrders {
 		order(fmt.Sprint("f", i), "", 100+i, "m", "n")
@@ -70,7 +76,7 @@ func TestOrdersAreByTransaction(t *testing.T) {
 	if len(got) != minOrders+4 {
 		t.Fatalf("%d baskets", len(got))
 	}
-	if want := []string{"x y", "v w", "q r", "q s", "m n"}; !slices.Equal(got[:5], want) {
+	if want := []string{"v w", "q r", "x y", "q s", "m n"}; !slices.Equal(got[:5], want) {
 		t.Errorf("baskets begin with %q, want %q", got[:5], want)
 	}
 }

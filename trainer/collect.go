@@ -12,6 +12,7 @@ import (
 type click struct {
 	visit    int32 // number of the visitor and given session id; loneVisit for none
 	item     int32
+	order    int32 // that it is bought in; eval.NoOrder for none
 	kind     uint8
 	place    uint16 // in the item list of its event
 	at       int64  // Unix milliseconds
@@ -42,7 +43,6 @@ type collector struct {
 	key      []byte            // scratch
 	clicks   []click
 	orders   orders
-	carts    orders
 	said     map[int32]said // by item
 	traffic  traffic
 	logical  bool
@@ -88,6 +88,11 @@ func (c *collector) add(i *Interaction) {
 		number = c.visit(i)
 		c.visits[number].hear(at, i.Device, c.word)
 	}
+	visitor := int32(loneVisit)
+	if number != loneVisit {
+		visitor = c.visits[number].visitor
+	}
+	order := c.orders.number(i, visitor)
 	for place, it := range i.Items {
 		if it.ID == "" {
 			continue
@@ -96,10 +101,9 @@ func (c *collector) add(i *Interaction) {
 		if !known {
 			item = c.vocab.Add(strings.Clone(it.ID))
 		}
-		c.clicks = append(c.clicks, click{visit: number, item: item, kind: kind, place: uint16(place), at: at, sequence: i.Sequence})
+		c.clicks = append(c.clicks, click{visit: number, item: item, order: order, kind: kind, place: uint16(place), at: at, sequence: i.Sequence})
 		c.learn(item, at, &it)
 	}
-	c.takeOrder(i, number)
 }
 
 // visit numbers the visitor, who is the browser where there is one (event.Event.Key), together with the given session.

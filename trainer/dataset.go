@@ -18,7 +18,6 @@ import (
 type dataset struct {
 	log      *eval.Log
 	items    map[string]event.CatalogueItem // what is known of an item, by id: its row in the catalogue, else what events said
-	baskets  *model.Sessions                // what was bought together, or else laid into a cart together
 	traffic  traffic
 	snapshot Snapshot
 	from, to time.Time // occurred_at of the first and last event that was used
@@ -126,11 +125,9 @@ func (d *dataset) itemsOf(v *model.Vocabulary) []event.CatalogueItem {
 	return out
 }
 
-// categoriesOf lists the categories of items by index.
-func categoriesOf(items []event.CatalogueItem) [][]string {
-	out := make([][]string, len(items))
-	for i := range items {
-		out[i] = items[i].Categories
-	}
-	return out
+// part is everything, as what models learn from.
+func (d *dataset) part() *eval.Part {
+	part := eval.NewPart(d.log.Sessions, d.log.Vocabulary.Len(), d.log.Items)
+	part.Orders = d.log.Orders
+	return part
 }

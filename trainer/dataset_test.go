@@ -140,8 +140,8 @@ func TestCategoriesAreThoseOfTheNewestEvent(t *testing.T) {
 		with(view("b", "x", testStart.Add(2*time.Minute)), "shoes", "boots"),
 		with(view("b", "x", testStart), "old"),
 		view("b", "x", testStart.Add(3*time.Minute)), view("b", "y", testStart))
-	got := categoriesOf(d.itemsOf(d.log.Vocabulary))
-	if !slices.Equal(got[0], []string{"shoes", "boots"}) || len(got[1]) != 0 {
+	got := d.log.Items
+	if !slices.Equal(got[0].Categories, []string{"shoes", "boots"}) || len(got[1].Categories) != 0 {
 		t.Fatalf("categories are %v", got)
 	}
 }

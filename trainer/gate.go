@@ -170,7 +170,7 @@ func (r *run) compareChampion(ctx context.Context, split *eval.Dataset, whole *e
 		if !r.cfg.tunes() {
 			return comparison{words: rival + " has the same parameters and knows the test part"}, nil
 		}
-		theirs, err := r.asTheChampion(ctx, split, c)
+		theirs, err := r.asTheChampion(ctx, split, chosen, c)
 		if err != nil {
 			return comparison{}, err
 		}
@@ -189,8 +189,8 @@ func (r *run) compareChampion(ctx context.Context, split *eval.Dataset, whole *e
 }
 
 // asTheChampion measures the champion's parameters, fitted on the training part.
-func (r *run) asTheChampion(ctx context.Context, split *eval.Dataset, c *champion) (*eval.Outcome, error) {
-	chosen, err := eval.Choose(ctx, split, methods(), eval.ChooseOptions{Base: c.base(), Seed: r.cfg.Seed, Depth: MetricDepth})
+func (r *run) asTheChampion(ctx context.Context, split *eval.Dataset, ours []*eval.Chosen, c *champion) (*eval.Outcome, error) {
+	chosen, err := eval.Choose(ctx, split, namesOf(ours), eval.ChooseOptions{Base: c.base(), Seed: r.cfg.Seed, Depth: MetricDepth})
 	if err != nil {
 		return nil, err
 	}
@@ -200,4 +200,12 @@ func (r *run) asTheChampion(ctx context.Context, split *eval.Dataset, c *champio
 func scorerOf(chosen []*eval.Chosen, name string) model.Scorer {
 	at := slices.IndexFunc(chosen, func(c *eval.Chosen) bool { return c.Name == name })
 	return chosen[at].Scorer
+}
+
+func namesOf(chosen []*eval.Chosen) []string {
+	names := make([]string, len(chosen))
+	for i, c := range chosen {
+		names[i] = c.Name
+	}
+	return names
 }

@@ -4,10 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/basket"
 	"github.com/millrace/millrace/internal/model/blend"
+	"github.com/millrace/millrace/internal/model/content"
+	"github.com/millrace/millrace/internal/model/ease"
 	"github.com/millrace/millrace/internal/model/ials"
 	"github.com/millrace/millrace/internal/model/popularity"
 	"github.com/millrace/millrace/internal/model/transitions"
@@ -21,15 +26,31 @@ const (
 	ModelPopularity  = popularity.Name
 	ModelTransitions = transitions.Name
 	ModelSessionKNN  = string(vmisknn.VSTAN)
+	ModelEASE        = ease.Name
 	ModelIALS        = ials.Name
+	ModelBasket      = basket.Name
+	ModelContent     = content.Name
 	ModelBlend       = blend.Name
 )
 
 const vocabularyName = "vocabulary"
 
-// methods lists the models that a version holds, in the order in which they are settled: a blend is made of those before it.
-func methods() []string {
-	return []string{ModelPopularity, ModelTransitions, ModelSessionKNN, ModelIALS, ModelBlend}
+// methods lists the models that a version holds, in the order in which they are settled: a blend is made of those before it. What
+// the data says nothing to is left out.
+func (d *dataset) methods() []string {
+	names := []string{ModelPopularity, ModelTransitions, ModelSessionKNN, ModelEASE, ModelIALS}
+	if slices.ContainsFunc(d.log.Orders, func(order int32) bool { return order != eval.NoOrder }) {
+		names = append(names, ModelBasket)
+	}
+	if slices.ContainsFunc(d.log.Items, describes) {
+		names = append(names, ModelContent)
+	}
+	return append(names, ModelBlend)
+}
+
+// describes reports whether anything is said of an item.
+func describes(it event.CatalogueItem) bool {
+	return it.Title != "" || it.Brand != "" || len(it.Categories)+len(it.Labels)+len(it.Fields) > 0
 }
 
 // fittedModel is one method of a version.

@@ -15,6 +15,8 @@ import (
 type visitRun struct {
 	clicks []click
 	weight []float32 // by click: of the weightiest thing that the session did with the item
+	orders []int32   // by click: the order that the item was bought in; eval.NoOrder for none
+	inCart []bool    // by click: the item was laid into the cart, or bought
 	visit  int32
 }
 
@@ -34,6 +36,7 @@ func (c *collector) dataset(items map[string]event.CatalogueItem) *dataset {
 		return cmp.Or(cmp.Compare(a.end(), b.end()), strings.Compare(c.nameOf(a), c.nameOf(b)), cmp.Compare(first.at, other.at),
 			cmp.Compare(renumbered[first.item], renumbered[other.item]))
 	})
+	settleOrders(sessions)
 	d := &dataset{log: log, items: items, rows: c.traffic.rows, traffic: c.traffic}
 	visitors := map[int32]int32{} // numbered anew, in the order of their first session
 	var one model.Session
@@ -52,13 +55,14 @@ func (c *collector) dataset(items map[string]event.CatalogueItem) *dataset {
 			one.User, one.Segment = user, v.device
 		}
 		log.Sessions.Add(one)
+		log.Orders = append(log.Orders, s.orders...)
 		if len(one.Items) > 1 {
 			d.sessions++
 		}
 	}
 	d.events = int64(log.Sessions.Events())
 	d.from, d.to = log.First(), log.Last()
-	d.baskets = c.baskets(renumbered)
+	log.Items = d.itemsOf(vocabulary)
 	return d
 }
 
@@ -73,8 +77,6 @@ func (c *collector) nameOf(s visitRun) string {
 func (c *collector) sessions() []visitRun {
 	rule := event.DefaultSessionRule()
 	var out []visitRun
-	kept := c.clicks[:0]
-	weights := make([]float32, 0, len(c.clicks))
 	for from := 0; from < len(c.clicks); {
 		number, to := c.clicks[from].visit, from+1
 		for to < len(c.clicks) && c.clicks[to].visit == number {
@@ -84,22 +86,30 @@ func (c *collector) sessions() []visitRun {
 			}
 			to++
 		}
-		if number != loneVisit {
-			c.takeCart(c.clicks[from:to])
-		}
-		first := len(kept)
-		for _, k := range c.clicks[from:to] {
-			if again := c.repeats(kept[first:], k); again >= 0 {
-				weights[first+again] = max(weights[first+again], c.weights[k.kind])
-				continue
-			}
-			kept = append(kept, k) // never ahead of the reader: kept shares memory with clicks
-			weights = append(weights, c.weights[k.kind])
-		}
-		out = append(out, visitRun{clicks: kept[first:len(kept):len(kept)], weight: weights[first:len(weights):len(weights)], visit: number})
+		out = append(out, c.session(c.clicks[from:to]))
 		from = to
 	}
 	return out
+}
+
+// session takes the clicks of one session, in their order, and takes their memory.
+func (c *collector) session(clicks []click) visitRun {
+	s := visitRun{clicks: clicks[:0], visit: clicks[0].visit, weight: make([]float32, 0, len(clicks))}
+	for _, k := range clicks {
+		at := c.repeats(s.clicks, k)
+		if at < 0 {
+			at = len(s.clicks)
+			s.clicks = append(s.clicks, k) // never ahead of the reader
+			s.weight, s.orders, s.inCart = append(s.weight, 0), append(s.orders, eval.NoOrder), append(s.inCart, false)
+		}
+		s.weight[at] = max(s.weight[at], c.weights[k.kind])
+		if k.order != eval.NoOrder {
+			s.orders[at] = k.order
+		}
+		s.inCart[at] = s.inCart[at] || k.visit != loneVisit && (k.kind == c.viewKind(event.AddToCart) || k.kind == c.viewKind(event.Purchase))
+	}
+	s.clicks = slices.Clip(s.clicks)
+	return s
 }
 
 // repeats finds the click of a session that another one adds nothing to but weight, because it tells nothing new about what

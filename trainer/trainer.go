@@ -229,7 +229,7 @@ func (r *run) trainOn(ctx context.Context, d *dataset) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	chosen, err := r.choose(ctx, split, champion)
+	chosen, err := r.choose(ctx, d, split, champion)
 	if err != nil {
 		return Result{}, err
 	}
@@ -239,7 +239,7 @@ func (r *run) trainOn(ctx context.Context, d *dataset) (Result, error) {
 		return Result{}, err
 	}
 	r.at(stageRefit, 0.75, "fitting on all %s sessions", grouped(int64(d.log.Sessions.Len())))
-	final, err := refit(ctx, chosen, eval.NewPart(d.log.Sessions, d.log.Vocabulary.Len(), nil))
+	final, err := refit(ctx, chosen, d.part())
 	if err != nil {
 		return Result{}, err
 	}
@@ -252,7 +252,7 @@ func (r *run) trainOn(ctx context.Context, d *dataset) (Result, error) {
 
 // choose settles the parameters of all methods: by search on the validation part; else the champion's, or the defaults, with
 // the repeat policies that the validation part asks for. The weights of the blend are always fitted on it.
-func (r *run) choose(ctx context.Context, split *eval.Dataset, champion *champion) (_ []*eval.Chosen, err error) {
+func (r *run) choose(ctx context.Context, d *dataset, split *eval.Dataset, champion *champion) (_ []*eval.Chosen, err error) {
 	if n := split.Valid.Len(); r.cfg.tunes() && n < MinPredictions {
 		return nil, fmt.Errorf("too little data to tune on: the validation part makes %d predictions, at least %d are needed (%s); "+
 			"train without tuning until there are more sessions", n, MinPredictions, split.Split)
@@ -263,7 +263,7 @@ func (r *run) choose(ctx context.Context, split *eval.Dataset, champion *champio
 		}
 		defer func() { err = errors.Join(err, r.journal.Close()) }()
 	}
-	names, at := methods(), 0
+	names, at := d.methods(), 0
 	return eval.Choose(ctx, split, names, eval.ChooseOptions{
 		Base: champion.base(), Tune: r.cfg.tunes(), Trials: r.cfg.TuneTrials, TuneFor: r.cfg.TuneFor, Journal: r.journal,
 		Seed: r.cfg.Seed, Depth: MetricDepth,
