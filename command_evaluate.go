@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -29,7 +30,7 @@ func (a *app) evaluateCommand() *cobra.Command {
 			if err := text.apply(&cfg); err != nil {
 				return usageError{err}
 			}
-			report, err := eval.Run(cmd.Context(), cfg)
+			report, err := text.run(cmd.Context(), cfg)
 			var usage *eval.UsageError
 			var column *history.MissingColumnError
 			if errors.As(err, &usage) || errors.As(err, &column) {
@@ -37,11 +38,6 @@ func (a *app) evaluateCommand() *cobra.Command {
 			}
 			if err != nil {
 				return fmt.Errorf("evaluate: %w", err)
-			}
-			if text.html != "" {
-				if err := writeReport(text.html, report); err != nil {
-					return fmt.Errorf("evaluate: %w", err)
-				}
 			}
 			if asJSON {
 				return report.WriteJSON(a.stdout)
@@ -108,15 +104,21 @@ func (f *evaluateFlags) apply(cfg *eval.Config) (err error) {
 	return nil
 }
 
-// writeReport writes the page; an unfinished one is not left behind as if it were whole.
-func writeReport(path string, report *eval.Report) (err error) {
-	file, err := os.Create(path)
-	if err != nil {
-		return fmt.Errorf("write report: %w", err)
+// run evaluates and writes the page, if one is asked for. Its file is made first: a path that cannot be written should not show
+// after an hour. A page that was not finished is not left behind.
+func (f *evaluateFlags) run(ctx context.Context, cfg eval.Config) (report *eval.Report, err error) {
+	if f.html == "" {
+		return eval.Run(ctx, cfg)
 	}
-	err = errors.Join(report.WriteHTML(file), file.Close())
+	file, err := os.Create(f.html)
 	if err != nil {
-		return errors.Join(fmt.Errorf("write report %s: %w", path, err), os.Remove(path))
+		return nil, fmt.Errorf("write report page: %w", err)
 	}
-	return nil
+	if report, err = eval.Run(ctx, cfg); err == nil {
+		err = report.WriteHTML(file)
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return nil, errors.Join(err, os.Remove(f.html))
+	}
+	return report, nil
 }
