@@ -12,6 +12,8 @@ import (
 
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/history"
+	"github.com/millrace/millrace/lake"
+	"github.com/millrace/millrace/trainer"
 	"github.com/millrace/millrace/trainer/eval"
 )
 
@@ -20,7 +22,7 @@ func (a *app) evaluateCommand() *cobra.Command {
 	var text evaluateFlags
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "evaluate --data FILE",
+		Use:   "evaluate --data FILE|lake",
 		Short: "Measure recommenders on a click history: full ranking, intervals, tuned on validation only",
 		Example: "  millrace evaluate --data clicks.csv.gz --protocol next-item --models popularity,vstan --k 20 --tune\n" +
 			"  millrace evaluate --data clicks.csv.gz --map session_id=visit,item_id=sku,occurred_at=time\n" +
@@ -30,7 +32,7 @@ func (a *app) evaluateCommand() *cobra.Command {
 			if err := text.apply(&cfg); err != nil {
 				return usageError{err}
 			}
-			report, err := text.run(cmd.Context(), cfg)
+			report, err := a.evaluate(cmd.Context(), cfg, text.html)
 			var usage *eval.UsageError
 			var column *history.MissingColumnError
 			if errors.As(err, &usage) || errors.As(err, &column) {
@@ -46,7 +48,7 @@ func (a *app) evaluateCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&cfg.Data, "data", "", "CSV or JSONL file, plain or gzip, or Parquet")
+	flags.StringVar(&cfg.Data, "data", "", "CSV or JSONL file, plain or gzip, or Parquet; or lake: what a training would read")
 	flags.StringVar(&cfg.Items, "items", "", "catalogue file in the same formats: categories for diversity and slices, texts for models that read them")
 	flags.StringVar(&cfg.Protocol, "protocol", eval.ProtocolNextItem, "how predictions are made: "+strings.Join(eval.Protocols(), ", "))
 	flags.StringVar(&cfg.SplitColumn, "split-column", "", "column that says train, valid or test (next-item)")
@@ -64,7 +66,7 @@ func (a *app) evaluateCommand() *cobra.Command {
 	flags.BoolVar(&cfg.Tune, "tune", false, "choose each model's parameters on the validation part (without it: only its repeat policy)")
 	flags.IntVar(&cfg.Trials, "trials", eval.DefaultTrials, "settings that tuning tries for each model")
 	flags.Uint64Var(&cfg.Seed, "seed", 1, "of the split, the search and the bootstrap")
-	flags.StringVar(&cfg.Site, "site", event.DefaultSite, "name of the shop in the report")
+	flags.StringVar(&cfg.Site, "site", event.DefaultSite, "site to read from the lake; of a file, the name of the shop in the report")
 	flags.BoolVar(&cfg.IncludeUnseen, "include-unseen", false, "count test items that were not in the training part; those of --items may be recommended, others are misses")
 	flags.StringVar(&text.html, "html", "", "write the report to this file, too, as a page with plots that needs nothing else")
 	flags.BoolVar(&asJSON, "json", false, "print one JSON object")
@@ -104,13 +106,39 @@ func (f *evaluateFlags) apply(cfg *eval.Config) (err error) {
 	return nil
 }
 
-// run evaluates and writes the page, if one is asked for. Its file is made first: a path that cannot be written should not show
-// after an hour. A page that was not finished is not left behind.
-func (f *evaluateFlags) run(ctx context.Context, cfg eval.Config) (report *eval.Report, err error) {
-	if f.html == "" {
+// evaluate runs on a file, or on what has landed.
+func (a *app) evaluate(ctx context.Context, cfg eval.Config, page string) (report *eval.Report, err error) {
+	if cfg.Data != eval.DataLake {
+		return runEvaluation(ctx, cfg, page)
+	}
+	installed, err := a.installed(needLake)
+	if err != nil {
+		return nil, err
+	}
+	training, err := installed.training(cfg.Site)
+	if err != nil {
+		return nil, err
+	}
+	if len(cfg.Weights) > 0 {
+		training.Weights = cfg.Weights
+	}
+	err = a.withLake(ctx, func(store *lake.Lake) error {
+		cfg.Source = func(ctx context.Context) (*eval.Log, error) {
+			return trainer.ReadLog(ctx, training, trainer.LakeSource{Lake: store})
+		}
+		report, err = runEvaluation(ctx, cfg, page)
+		return err
+	})
+	return report, err
+}
+
+// runEvaluation evaluates and writes the page, if one is asked for. Its file is made first: a path that cannot be written should
+// not show after an hour. A page that was not finished is not left behind.
+func runEvaluation(ctx context.Context, cfg eval.Config, page string) (report *eval.Report, err error) {
+	if page == "" {
 		return eval.Run(ctx, cfg)
 	}
-	file, err := os.Create(f.html)
+	file, err := os.Create(page)
 	if err != nil {
 		return nil, fmt.Errorf("write report page: %w", err)
 	}
@@ -118,7 +146,7 @@ func (f *evaluateFlags) run(ctx context.Context, cfg eval.Config) (report *eval.
 		err = report.WriteHTML(file)
 	}
 	if err = errors.Join(err, file.Close()); err != nil {
-		return nil, errors.Join(err, os.Remove(f.html))
+		return nil, errors.Join(err, os.Remove(page))
 	}
 	return report, nil
 }

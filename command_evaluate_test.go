@@ -70,3 +70,14 @@ func TestEvaluateSaysWhatIsWrongWithItsFlags(t *testing.T) {
 		}
 	}
 }
+
+func TestEvaluateReadsTheLake(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	if _, stderr, exit := runProgram(t, "import", "events", visits(t), "--data-dir", dir, "--types", "view=view_item,cart=add_to_cart"); exit != exitDone {
+		t.Fatalf("import: exit %d: %s", exit, stderr)
+	}
+	stdout, stderr, exit := runHere(t, "evaluate", "--data", "lake", "--data-dir", dir, "--protocol", "leave-last", "--models", "transitions")
+	if exit != exitDone || !strings.Contains(stdout, "n = 60 predictions of 60 users") {
+		t.Errorf("exit %d: %s\n%s", exit, stdout, stderr)
+	}
+}

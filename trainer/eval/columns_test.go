@@ -103,14 +103,13 @@ func TestLoadLearnsOfItems(t *testing.T) {
 
 func TestLoadReadsTheLakeThroughItsSource(t *testing.T) {
 	want := logOf(1)
-	got, err := Load(context.Background(), Config{Data: "lake", Site: "shop", Source: func(_ context.Context, site string) (*Log, error) {
-		if site != "shop" {
-			t.Errorf("asked for site %q", site)
-		}
-		return want, nil
-	}})
-	if got != want || err != nil {
+	source := func(context.Context) (*Log, error) { return want, nil }
+	if got, err := Load(context.Background(), Config{Data: "lake", Source: source}); got != want || err != nil {
 		t.Errorf("%v, %v", got, err)
+	}
+	var usage *UsageError
+	if _, err := Load(context.Background(), Config{Data: "lake", Source: source, Items: "items.csv"}); !errors.As(err, &usage) {
+		t.Errorf("a catalogue file beside the lake: error %v", err)
 	}
 }
 

@@ -91,7 +91,9 @@ func newResult(name string, all []*measured, o *Outcome, seed uint64) *Result {
 		Shares: first.shares,
 	}
 	for i, interval := range o.bootstrapAll(seed) {
-		result.Metrics[o.Metrics[i]] = interval.metric()
+		if o.measured(i) {
+			result.Metrics[o.Metrics[i]] = interval.metric()
+		}
 	}
 	for i, cover := range first.coverage {
 		share := 0.0

@@ -38,8 +38,8 @@ func usagef(format string, args ...any) error {
 type Config struct {
 	// Data is the path of a CSV or JSONL file, plain or gzip, or of a Parquet file; or "lake", which Source reads.
 	Data string
-	// Source reads what has landed of a site; nil where no lake is at hand.
-	Source func(ctx context.Context, site string) (*Log, error)
+	// Source reads what has landed of the site; nil where no lake is at hand.
+	Source func(ctx context.Context) (*Log, error)
 	// Items is the path of a catalogue file, in the same formats; none by default.
 	Items string
 	// Protocol is how predictions are made; ProtocolNextItem by default.

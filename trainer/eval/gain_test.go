@@ -102,6 +102,12 @@ func TestPredictionsThatSayNothingAreLeftOut(t *testing.T) {
 			t.Errorf("interval %+v, %v", i, err)
 		}
 	}
+	silent := newOutcome(metrics)
+	silent.open(1)
+	silent.add(metrics, 0, Prediction{})
+	if silent.measured(0) || !silent.measured(1) {
+		t.Error("x says nothing of the only prediction, HR does")
+	}
 	both := pool([]*Outcome{one, two})
 	if !slices.Equal(both.Groups, []int{7, 8, 9}) || !slices.Equal(both.Counts, []int{4, 1, 1}) {
 		t.Errorf("groups %v of %v predictions, want 7, 8, 9 of 4, 1, 1", both.Groups, both.Counts)

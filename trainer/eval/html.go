@@ -151,10 +151,8 @@ func (r *Report) kinds() []fact {
 		words["Recall"] += ", of as many as fit into it"
 	}
 	present := map[string]bool{}
-	for _, result := range r.Results {
-		for name := range result.Metrics {
-			present[parseMetric(name).kind] = true
-		}
+	for name := range r.allMetrics() {
+		present[parseMetric(name).kind] = true
 	}
 	var out []fact
 	for _, kind := range metricKinds() {

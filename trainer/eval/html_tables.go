@@ -36,16 +36,14 @@ type cell struct {
 // depths makes the tables, the longest list first.
 func (r *Report) depths() []depth {
 	lengths := map[int]bool{}
-	for _, result := range r.Results {
-		for name := range result.Metrics {
-			lengths[parseMetric(name).k] = true
-		}
+	for name := range r.allMetrics() {
+		lengths[parseMetric(name).k] = true
 	}
 	var out []depth
 	best := r.best()
 	for _, k := range slices.Backward(slices.Sorted(maps.Keys(lengths))) {
 		d := depth{K: k}
-		for _, name := range metricsOf(r.Results[0].Metrics) {
+		for _, name := range metricsOf(r.allMetrics()) {
 			if parseMetric(name).k == k {
 				d.Columns = append(d.Columns, name)
 			}
@@ -58,10 +56,23 @@ func (r *Report) depths() []depth {
 	return out
 }
 
+// allMetrics are the figures that any model has.
+func (r *Report) allMetrics() map[string]MetricValue {
+	out := map[string]MetricValue{}
+	for _, result := range r.Results {
+		maps.Copy(out, result.Metrics)
+	}
+	return out
+}
+
 func (r *Report) cells(result *Result, columns []string) []cell {
 	var out []cell
 	for _, name := range columns {
-		m := result.Metrics[name]
+		m, ok := result.Metrics[name]
+		if !ok {
+			out = append(out, cell{Value: "–"}) // it says nothing of any list
+			continue
+		}
 		c := cell{Value: figure(m.Value), Interval: m.brief(), Best: parseMetric(name).quality()}
 		for _, other := range r.Results {
 			c.Best = c.Best && other.Metrics[name].Value <= m.Value

@@ -19,18 +19,20 @@ import (
 // logicalStep is the distance of two rows of a file without times, as on import.
 const logicalStep = time.Second
 
-// dataLake is the Config.Data that stands for what has landed.
-const dataLake = "lake"
+// DataLake is the Config.Data that stands for what has landed.
+const DataLake = "lake"
 
 // Load reads the data of a configuration.
 func Load(ctx context.Context, c Config) (*Log, error) {
 	switch {
 	case c.Data == "":
 		return nil, usagef("no data: give the path of a CSV, JSONL or Parquet file with --data")
-	case c.Data == dataLake && c.Source == nil:
-		return nil, usagef("--data lake is not available yet: give the path of a CSV, JSONL or Parquet file")
-	case c.Data == dataLake:
-		return c.Source(ctx, c.Site)
+	case c.Data == DataLake && c.Source == nil:
+		return nil, usagef("no lake is at hand: give the path of a CSV, JSONL or Parquet file")
+	case c.Data == DataLake && (c.Items != "" || len(c.Mapping) > 0 || c.MinRating != nil || c.SplitColumn != ""):
+		return nil, usagef("the lake has its own catalogue and columns: a catalogue file, a mapping, a least rating and a split column are for files only")
+	case c.Data == DataLake:
+		return c.Source(ctx)
 	}
 	l := newLoader(c)
 	if err := eachRow(ctx, c.Data, l.add, l.reject); err != nil {

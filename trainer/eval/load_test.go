@@ -122,7 +122,7 @@ func TestLoadErrorsSayWhatToDo(t *testing.T) {
 			t.Errorf("%s: error %v, want %q (usage %t)", name, err, c.want, c.usage)
 		}
 	}
-	if _, err := Load(context.Background(), Config{Data: "lake"}); err == nil || !strings.Contains(err.Error(), "not available yet") {
+	if _, err := Load(context.Background(), Config{Data: "lake"}); err == nil || !strings.Contains(err.Error(), "no lake is at hand") {
 		t.Errorf("lake: error %v", err)
 	}
 	if _, err := Load(context.Background(), Config{Data: "missing.csv"}); !errors.Is(err, os.ErrNotExist) {

@@ -75,6 +75,11 @@ func (o *Outcome) Predictions() int {
 	return n
 }
 
+// measured reports whether a metric says something of any prediction.
+func (o *Outcome) measured(m int) bool {
+	return slices.ContainsFunc(o.counts(m), func(n int) bool { return n > 0 })
+}
+
 // Value returns the mean of a metric over all predictions that it says something of; ok is false when it was not measured.
 func (o *Outcome) Value(metric string) (value float64, ok bool) {
 	i := slices.Index(o.Metrics, metric)
