@@ -21,6 +21,7 @@ const (
 // operations of the inversion would take if all processors did nothing else and waited for no memory. Then it measures the
 // neighbourhoods of a large catalogue; their limit is what the elimination of their systems would take.
 func benchEASE(ctx context.Context, progress io.Writer, emit func(benchResult) error) error {
+	fmt.Fprintf(progress, "kernel %s\n", linalg.Kernel())
 	rate := linalg.Peak() / 2 * float64(runtime.GOMAXPROCS(0)) // in double precision
 	n := float64(easeItems)
 	fitted, inverted, err := timeEASE(ctx, progress, synthetic.Shape{Rows: 60_000, Items: easeItems, Positives: 3_000_000, Seed: 1})

@@ -22,12 +22,6 @@ func NewSymmetric(n int) *Symmetric {
 	return s
 }
 
-// SymmetricBytes is the memory that a matrix of n rows needs, and its inversion beside it.
-func SymmetricBytes(n int) int64 {
-	blocks := int64((n + side - 1) / side)
-	return 8 * side * side * (blocks*(blocks+1)/2 + 2*blocks)
-}
-
 // Len returns the number of rows.
 func (s *Symmetric) Len() int { return s.n }
 

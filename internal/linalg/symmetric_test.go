@@ -85,7 +85,7 @@ func TestInvertAgreesWithAnotherLibrary(t *testing.T) {
 
 // The inverse is the same bits on any number of processors.
 func TestInverseDoesNotHangOnTheProcessors(t *testing.T) {
-	a := symmetric(gramian(3, 1000, 20, 100))
+	a := symmetric(gramian(3, 730, 20, 100))
 	var want []uint64
 	for _, processors := range []int{1, 2, 5} {
 		before := runtime.GOMAXPROCS(processors)

@@ -36,12 +36,16 @@ func (f *fitter) neighbourhoods(ctx context.Context) ([]pairs, error) {
 	if err := errors.Join(append(failed, err)...); err != nil {
 		return nil, err
 	}
-	best := &topk.Heap{}
 	rows := transposed(columns)
-	for i := range rows {
-		rows[i] = f.strongest(best, rows[i])
-	}
-	return rows, nil
+	err = parallel.For(ctx, len(rows), itemsATurn, func() func(lo, hi int) {
+		best := &topk.Heap{}
+		return func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				rows[i] = f.strongest(best, rows[i])
+			}
+		}
+	})
+	return rows, err
 }
 
 // each calls work for every item on all processors, and tells the progress from one share to another.
@@ -125,13 +129,11 @@ func (f *fitter) lower(ctx context.Context, near []pairs) ([]pairs, error) {
 		return func(lo, hi int) {
 			for i := lo; i < hi; i++ {
 				rows[i] = inOrder(rows[i])
+				n := min(len(near[i].items), f.cfg.Candidates)
+				near[i] = inOrder(pairs{near[i].items[:n], near[i].weights[:n]})
 			}
 		}
 	})
-	for i := range near {
-		n := min(len(near[i].items), f.cfg.Candidates)
-		near[i] = inOrder(pairs{near[i].items[:n], near[i].weights[:n]})
-	}
 	return rows, err
 }
 
