@@ -42,6 +42,7 @@ type source struct {
 	family string
 	rung   rung
 	weight float64
+	scale  float64 // the score that counts as 1; 0 for that of the best item
 	items  []proposal
 }
 

@@ -27,7 +27,7 @@ type candidate struct {
 }
 
 // rank joins the proposals of several sources into one list, best first. Scores of different families do not compare,
-// so each source is brought to 1 for its best item and counts by its weight. What was seen counts less.
+// so each source is brought to 1 for its best item, or its scale, and counts by its weight. What was seen counts less.
 func rank(sources []source, seen map[string]bool) []*candidate {
 	total := 0
 	for i := range sources {
@@ -41,7 +41,7 @@ func rank(sources []source, seen map[string]bool) []*candidate {
 		if len(s.items) == 0 {
 			continue
 		}
-		best := s.items[0].score
+		best := cmp.Or(s.scale, s.items[0].score)
 		if !(best > 0) {
 			best = 1
 		}

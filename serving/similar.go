@@ -11,8 +11,12 @@ import (
 	"github.com/millrace/millrace/internal/model/content"
 )
 
-// unmetFactor is what similarity counts more for a new item that nobody has met: no other family can know of it yet.
-const unmetFactor = 1.5
+const (
+	// unmetFactor is what similarity counts more for a new item that hardly anybody has met: no other family can know of it yet.
+	unmetFactor = 2
+	// maxLifted is how many items of a list it lifts: a new collection must not push out what visitors go on to.
+	maxLifted = 2
+)
 
 // similarItems keeps, for every site, which items are alike by what the catalogue says of them, or events where it has no row. It
 // follows both, so that an item is found in the request after the one that made it.
@@ -130,7 +134,8 @@ func (q *query) fromContent(weight float64) source {
 	if len(found) == 0 {
 		return s
 	}
-	s.items = make([]proposal, 0, len(found))
+	s.items, s.scale = make([]proposal, 0, len(found)), float64(found[0].Score)
+	lifted := 0
 	q.catalogue.read(q.site, func(row func(string) *Row) {
 		groups := q.currentGroups(row)
 		for _, f := range found {
@@ -139,8 +144,9 @@ func (q *query) fromContent(weight float64) source {
 				continue // the product itself in another colour
 			}
 			p := proposal{id: f.ID, score: float64(f.Score), origin: f.Because}
-			if r != nil && q.isUnmet(r) {
+			if lifted < maxLifted && r != nil && q.isUnmet(r) {
 				p.score *= unmetFactor
+				lifted++
 			}
 			s.items = append(s.items, p)
 		}
