@@ -15,8 +15,8 @@ const (
 	// 1 KiB with the default MaxTerms, and the same again while they are taken in anew.
 	MaxLiveItems = 500_000
 	// renewalShare and renewalSlack say after how many changes everything is taken in anew: then what was dropped leaves the
-	// memory and rarity is counted again. It costs a change five times what it costs by itself, on average.
-	renewalShare = 4
+	// memory and rarity is counted again. It costs a change three times what it costs by itself, on average.
+	renewalShare = 2
 	renewalSlack = 8
 )
 
@@ -108,6 +108,9 @@ func (l *Live) Put(it *event.CatalogueItem) error {
 	l.all.places[it.ItemID] = l.all.add(vector)
 	l.all.items, l.all.until = append(l.all.items, it), append(l.all.until, shownUntil(it))
 	l.mu.Unlock()
+	if !known && l.trained != nil {
+		return nil // nothing was dropped, and nothing is counted
+	}
 	return l.changed()
 }
 
