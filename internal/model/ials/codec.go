@@ -15,7 +15,8 @@ const Kind = "ials"
 // The layouts of the sections, within an artifact of this kind:
 //
 //	1  JSON      the Config
-//	   float32s  the factors of the items, Dimensions numbers for each
+//	   int32s    the items by falling size of their factors
+//	   float32s  the factors, in that order, Dimensions numbers for each
 //	   float32s  their Gram matrix, by rows
 const version = 1
 
@@ -26,6 +27,7 @@ func (m *Model) Kind() string { return Kind }
 func (m *Model) Encode(w io.Writer) error {
 	out := artifact.NewWriter(w, Kind, version)
 	out.JSON(m.cfg)
+	out.Int32s(m.order)
 	out.Float32s(m.factors)
 	out.Float32s(m.gram)
 	return out.Close()
@@ -36,21 +38,29 @@ func Decode(r io.Reader, numItems int) (*Model, error) {
 	in := artifact.NewReader(r, Kind, version)
 	m := &Model{}
 	in.JSON(&m.cfg)
-	m.factors, m.gram = in.Float32s(), in.Float32s()
+	m.order, m.factors, m.gram = in.Int32s(), in.Float32s(), in.Float32s()
 	if err := errors.Join(m.cfg.Validate(), m.check(numItems)); err != nil {
 		in.Failf("%v", err) // an error of the reader came before, and stays
 	}
 	if err := in.Close(); err != nil {
 		return nil, fmt.Errorf("decode iALS model: %w", err)
 	}
+	m.prepare()
 	return m, nil
 }
 
 func (m *Model) check(numItems int) error {
 	d := m.cfg.Dimensions
-	if len(m.factors) != numItems*d || len(m.gram) != d*d {
-		return fmt.Errorf("%d factors and a Gram matrix of %d for a vocabulary of %d in %d dimensions",
-			len(m.factors), len(m.gram), numItems, d)
+	if len(m.order) != numItems || len(m.factors) != numItems*d || len(m.gram) != d*d {
+		return fmt.Errorf("%d items with %d factors and a Gram matrix of %d for a vocabulary of %d in %d dimensions",
+			len(m.order), len(m.factors), len(m.gram), numItems, d)
+	}
+	seen := make([]bool, numItems)
+	for _, item := range m.order {
+		if item < 0 || int(item) >= numItems || seen[item] {
+			return fmt.Errorf("item %d is outside the vocabulary or has two factors", item)
+		}
+		seen[item] = true
 	}
 	for _, numbers := range [][]float32{m.factors, m.gram} {
 		for i, x := range numbers {

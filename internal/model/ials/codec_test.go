@@ -46,8 +46,8 @@ func small() *Model {
 		Dimensions: 16, Iterations: 4, Unobserved: 0.25, Regularization: 0.5, Frequency: 1, Steps: 3, Seed: 7, HistoryDecay: 0.75,
 		LastItems: 100, Repeats: model.RepeatsUnseen,
 	}
-	m := &Model{cfg: cfg, factors: make([]float32, 2*16), gram: make([]float32, 16*16)}
-	m.factors[0], m.factors[1], m.factors[16] = 0.5, -0.25, 0.75
+	m := &Model{cfg: cfg, order: []int32{1, 0}, factors: make([]float32, 2*16), gram: make([]float32, 16*16)}
+	m.factors[0], m.factors[16], m.factors[17] = 0.75, 0.5, -0.25
 	m.gram[0], m.gram[1], m.gram[16], m.gram[17] = 0.8125, -0.125, -0.125, 0.0625
 	return m
 }
@@ -88,13 +88,17 @@ func TestGoldenBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := small(); m.cfg != want.cfg || !reflect.DeepEqual(m.factors, want.factors) || !reflect.DeepEqual(m.gram, want.gram) {
+	if want := small(); m.cfg != want.cfg || !slices.Equal(m.order, want.order) || !reflect.DeepEqual(m.factors, want.factors) || !reflect.DeepEqual(m.gram, want.gram) {
 		t.Errorf("reads as %+v, want %+v", m, want)
 	}
 }
 
 func TestDecodeRefusesContentThatWouldBreakAQuery(t *testing.T) {
 	for name, change := range map[string]func(*Model){
+		"item missing":       func(m *Model) { m.order = m.order[:1] },
+		"item twice":         func(m *Model) { m.order[0] = 0 },
+		"item too high":      func(m *Model) { m.order[0] = 2 },
+		"item negative":      func(m *Model) { m.order[1] = -1 },
 		"factor missing":     func(m *Model) { m.factors = m.factors[:31] },
 		"factor too many":    func(m *Model) { m.factors = append(m.factors, 0) },
 		"factor no number":   func(m *Model) { m.factors[3] = float32(math.NaN()) },

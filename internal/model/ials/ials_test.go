@@ -155,6 +155,34 @@ func TestScoreIsThatOfTheDefinition(t *testing.T) {
 	}
 }
 
+// The scan of a catalogue of several turns ends early, with nothing missed.
+func TestScanFindsTheBestOfAll(t *testing.T) {
+	const items = 5*scanRows + 7
+	m := fit(t, tested(), randomInteractions(11, 1500, items))
+	for query := range int32(12) {
+		for _, k := range []int{1, 20, 200} {
+			q := model.Query{Items: []int32{query * 90, query*90 + 1}}
+			sameAnswers(t, m.Score(nil, q, k), plainScore(m, q, k))
+		}
+	}
+}
+
+// All items have one factor, and the order of the scan is the wrong one for ties.
+func TestTiesGoToTheLowerItem(t *testing.T) {
+	const items = 3 * scanRows
+	cfg := tested()
+	m := &Model{cfg: cfg, factors: make([]float32, items*cfg.Dimensions), gram: make([]float32, cfg.Dimensions*cfg.Dimensions)}
+	for place := range items {
+		m.order = append(m.order, int32(items-1-place))
+		m.factors[place*cfg.Dimensions] = 0.5
+	}
+	m.prepare()
+	got := m.Score(nil, model.Query{Items: []int32{1}}, 3)
+	if len(got) != 3 || got[0].Item != 0 || got[1].Item != 2 || got[2].Item != 3 {
+		t.Errorf("answers %v, want items 0, 2 and 3", got)
+	}
+}
+
 func TestNothingIsSaidOfNothing(t *testing.T) {
 	m := fit(t, tested(), randomInteractions(5, 60, 30))
 	before := []model.Scored{{Item: 7}}

@@ -154,7 +154,11 @@ func plainScore(m *Model, q model.Query, k int) []model.Scored {
 	if len(items) == 0 {
 		return nil
 	}
-	system := newDense(m.cfg, m.factors, items, weights)
+	var factors []float32
+	for item := range int32(m.numItems()) {
+		factors = append(factors, m.row(item)...)
+	}
+	system := newDense(m.cfg, factors, items, weights)
 	visitor := system.solve(system.right)
 	var all []model.Scored
 	for item := range int32(m.numItems()) {

@@ -1,7 +1,9 @@
 package ials
 
 import (
+	"cmp"
 	"context"
+	"math"
 	"slices"
 	"sync"
 
@@ -13,21 +15,61 @@ import (
 // Name is the name under which the model answers queries.
 const Name = "ials"
 
-// Model is the factors of the items and their Gram matrix.
+// Model is the factors of the items and their Gram matrix. The items of the largest factors come first: a list is full of them, and
+// behind the first that are too small to reach it nobody has to look.
 type Model struct {
 	cfg     Config
-	factors []float32 // Dimensions numbers for each item; zero for one that nobody met
+	order   []int32   // the items by falling size of their factors
+	factors []float32 // in that order, Dimensions numbers for each; zero for one that nobody met
 	gram    []float32
-	pool    sync.Pool // of *scratch
+
+	places []int32   // by item: its place in order
+	sizes  []float32 // by turn of the scan: the largest size of a factor in it or in any later one
+	pool   sync.Pool // of *scratch
 }
+
+const (
+	// scanRows is how many items are looked at before it is asked again whether any that are left can reach the list.
+	scanRows = 256
+	// rounding is more than what single precision makes of the size of a product of MaxDimensions numbers.
+	rounding = 1e-4
+)
 
 // Model returns the factors of the items as they are; the next iteration does not change them.
 func (t *Training) Model(ctx context.Context) (*Model, error) {
-	gram, err := gramOf(ctx, t.items.factors, t.cfg.Dimensions)
+	d, factors := t.cfg.Dimensions, t.items.factors
+	gram, err := gramOf(ctx, factors, d)
 	if err != nil {
 		return nil, err
 	}
-	return &Model{cfg: t.cfg, factors: slices.Clone(t.items.factors), gram: gram}, nil
+	sizes, order := make([]float32, len(factors)/d), make([]int32, len(factors)/d)
+	for item := range order {
+		order[item], sizes[item] = int32(item), size(factors[item*d:][:d])
+	}
+	slices.SortStableFunc(order, func(a, b int32) int { return cmp.Compare(sizes[b], sizes[a]) })
+	m := &Model{cfg: t.cfg, order: order, factors: make([]float32, 0, len(factors)), gram: gram}
+	for _, item := range order {
+		m.factors = append(m.factors, factors[int(item)*d:][:d]...)
+	}
+	m.prepare()
+	return m, nil
+}
+
+// size is the length of a vector, squared numbers in single precision.
+func size(vector []float32) float32 { return float32(math.Sqrt(float64(linalg.Dot(vector, vector)))) }
+
+// prepare makes what follows from order and factors.
+func (m *Model) prepare() {
+	m.places = make([]int32, len(m.order))
+	for place, item := range m.order {
+		m.places[item] = int32(place)
+	}
+	m.sizes = make([]float32, (len(m.order)+scanRows-1)/scanRows)
+	largest := float32(0)
+	for place := len(m.order) - 1; place >= 0; place-- {
+		largest = max(largest, size(m.at(place)))
+		m.sizes[place/scanRows] = largest
+	}
 }
 
 // Name implements model.Scorer.
@@ -36,61 +78,78 @@ func (m *Model) Name() string { return Name }
 // Config returns the configuration that the model was fitted with.
 func (m *Model) Config() Config { return m.cfg }
 
-func (m *Model) numItems() int { return len(m.factors) / m.cfg.Dimensions }
+func (m *Model) numItems() int { return len(m.order) }
+
+// at returns the factors at a place of the order.
+func (m *Model) at(place int) []float32 { return m.factors[place*m.cfg.Dimensions:][:m.cfg.Dimensions] }
 
 // row returns the factors of an item.
-func (m *Model) row(item int32) []float32 {
-	return m.factors[int(item)*m.cfg.Dimensions:][:m.cfg.Dimensions]
-}
+func (m *Model) row(item int32) []float32 { return m.at(int(m.places[item])) }
 
 // scratch is the working memory of one query.
 type scratch struct {
 	folded
-	scores []float32 // by item
-	best   topk.Heap
-	shares []float32 // by query item, of the score of one item
-	solved []float32
+	excluded []bool // by item; all false between queries
+	scores   [scanRows]float32
+	best     topk.Heap
+	shares   []float32 // by query item, of the score of one item
+	solved   []float32
 }
 
 func (m *Model) scratch() *scratch {
 	if s, ok := m.pool.Get().(*scratch); ok {
 		return s
 	}
-	return &scratch{scores: make([]float32, m.numItems()), solved: make([]float32, m.cfg.Dimensions), folded: newFolded(m.cfg)}
+	return &scratch{excluded: make([]bool, m.numItems()), solved: make([]float32, m.cfg.Dimensions), folded: newFolded(m.cfg)}
 }
 
-// Score implements model.Scorer: the visitor is folded in, and every item of the vocabulary is looked at. An item that speaks
-// against the visitor, or that nobody met, is not recommended. A set is folded in without what its visitor met before: what
-// belongs to a cart or a product does not hang on who looks at it.
+// Score implements model.Scorer: the visitor is folded in, and the items of the whole vocabulary that they score highest are found. An
+// item that speaks against the visitor, or that nobody met, is not recommended. A set is folded in without what its visitor met
+// before: what belongs to a cart or a product does not hang on who looks at it.
 func (m *Model) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
 	s := m.scratch()
 	defer m.pool.Put(s)
 	if k <= 0 || !s.fold(m, q) {
 		return dst
 	}
-	linalg.DotRows(s.scores, m.factors, s.visitor)
-	for _, items := range q.Excluded(m.cfg.Repeats) {
-		for _, item := range items {
-			if item >= 0 && int(item) < len(s.scores) {
-				s.scores[item] = 0
-			}
-		}
-	}
-	for _, e := range s.top(k) {
+	excluded := q.Excluded(m.cfg.Repeats)
+	s.exclude(excluded, true)
+	for _, e := range s.top(m, k) {
 		dst = append(dst, model.Scored{Item: e.ID, Score: e.Score, Because: s.because(m.row(e.ID))})
 	}
+	s.exclude(excluded, false)
 	return dst
 }
 
-// top returns the k items of the highest scores above zero. Only what beats the worst one that is kept is offered to the heap.
-func (s *scratch) top(k int) []topk.Entry {
+func (s *scratch) exclude(excluded model.Excluded, out bool) {
+	for _, items := range excluded {
+		for _, item := range items {
+			if item >= 0 && int(item) < len(s.excluded) {
+				s.excluded[item] = out
+			}
+		}
+	}
+}
+
+// top returns the k items of the highest scores above zero. A score is at most the product of the sizes of both factors, so the
+// scan ends where that does not reach the worst item that is kept. Only what reaches it is offered to the heap.
+func (s *scratch) top(m *Model, k int) []topk.Entry {
 	s.best.Reset(k)
-	floor := float32(0)
-	for item, score := range s.scores {
-		if score > floor {
-			s.best.Push(int32(item), score)
-			if s.best.Len() == k {
-				floor = s.best.Unsorted()[0].Score
+	d, floor, reach := m.cfg.Dimensions, float32(math.SmallestNonzeroFloat32), size(s.visitor)*(1+rounding)
+	for turn, largest := range m.sizes {
+		if reach*largest < floor {
+			break
+		}
+		first := turn * scanRows
+		items := m.order[first:min(first+scanRows, len(m.order))]
+		scores := s.scores[:len(items)]
+		linalg.DotRows(scores, m.factors[first*d:][:len(items)*d], s.visitor)
+		for i, score := range scores {
+			if score >= floor && !s.excluded[items[i]] {
+				s.best.Push(items[i], score)
+				if s.best.Len() == k {
+					floor = s.best.Unsorted()[0].Score
+				}
 			}
 		}
 	}
