@@ -75,7 +75,7 @@ func Default() Config {
 		MaxItems:         15_000,
 		Candidates:       200,
 		Neighbours:       1000,
-		LastItems:        500,
+		LastItems:        300,
 		HistoryDecay:     1,
 		Repeats:          model.RepeatsUnseen,
 	}
