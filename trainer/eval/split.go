@@ -32,17 +32,26 @@ type parts struct {
 	how                string
 }
 
-// splitSessions makes the parts of the next-item protocol: by the split column, else by the newest sessions.
+// splitSessions makes the parts of the next-item protocol: by the split column, else by the newest sessions. A last day of too
+// few predictions gives way to a share that has more.
 func splitSessions(l *Log, c Config, _ uint64) (*Dataset, error) {
-	var p parts
 	switch {
 	case l.Splits != nil:
-		p = givenParts(l.Splits)
+		return l.splitBy(givenParts(l.Splits), c), nil
 	case c.Holdout > 0:
-		p = newestParts(l.Sessions.Len(), c.Holdout)
-	default:
-		p = lastDayParts(l)
+		return l.splitBy(newestParts(l.Sessions.Len(), c.Holdout), c), nil
 	}
+	d := l.splitBy(lastDayParts(l), c)
+	if d.Test.Len() < MinPredictions {
+		if more := l.splitBy(newestParts(l.Sessions.Len(), newestShare), c); more.Test.Len() > d.Test.Len() {
+			return more, nil
+		}
+	}
+	return d, nil
+}
+
+// splitBy makes a dataset of parts.
+func (l *Log) splitBy(p parts, c Config) *Dataset {
 	r := p.roles(l)
 	n := l.number(r, c.IncludeUnseen)
 	d := l.dataset(r, n, p.how)
@@ -62,7 +71,7 @@ func splitSessions(l *Log, c Config, _ uint64) (*Dataset, error) {
 			d.ColdEvents++
 		}
 	}
-	return d, nil
+	return d
 }
 
 // roles returns the role of every event.

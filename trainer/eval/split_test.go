@@ -87,6 +87,18 @@ func TestLastDayIsTheTest(t *testing.T) {
 	}
 }
 
+// A shop that was nearly closed on its last day says nothing; the share does.
+func TestAQuietLastDayGivesWayToAShare(t *testing.T) {
+	var ends []int64
+	for i := range int64(400) {
+		ends = append(ends, i*dayMillis/40)
+	}
+	d := split(t, logOf(append(ends, 12*dayMillis)...), Config{})
+	if got := sizes(d); got != [4]int{361, 325, 36, 40} {
+		t.Errorf("train, tune train, valid, test: %v", got)
+	}
+}
+
 func TestFewDaysAndLogicalClocksAreSplitByShare(t *testing.T) {
 	var short, long []int64
 	for i := range int64(20) {
