@@ -10,6 +10,7 @@ import (
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/feature"
+	"github.com/millrace/millrace/internal/model/basket"
 	"github.com/millrace/millrace/internal/model/content"
 )
 
@@ -123,6 +124,8 @@ func (q *query) reason(id string, part contribution) string {
 		return "new, similar to " + q.nameOf(part.origin)
 	case content.Name:
 		return "similar to " + q.nameOf(part.origin)
+	case basket.Name:
+		return "often bought together with " + q.nameOf(part.origin)
 	}
 	switch part.origin {
 	case "":

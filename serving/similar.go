@@ -55,8 +55,12 @@ func (s *similarItems) fill(ctx context.Context) error {
 			if !row.Deleted {
 				items = append(items, &row.CatalogueItem)
 			}
-			return len(items) < content.MaxLiveItems
+			return len(items) <= content.MaxLiveItems
 		})
+		if len(items) > content.MaxLiveItems {
+			s.report(ctx, site, content.ErrFull)
+			items = items[:content.MaxLiveItems]
+		}
 		if err := s.of(site).Load(ctx, items); err != nil {
 			return fmt.Errorf("find similar items of site %s: %w", site, err)
 		}

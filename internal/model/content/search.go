@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// maxPostings bounds the postings that one query reads, the rarest terms first: some 200 µs. What does not fit is of terms
+	// maxPostings bounds the postings that one query reads, the rarest terms first: some 150 µs. What does not fit is of terms
 	// that many items have.
-	maxPostings = 30_000
+	maxPostings = 20_000
 	// When a query has not read all of its terms, so many more candidates than wanted are compared in full.
 	compareMore = 50
 	// A term that more than one in commonShare items has tells them apart hardly at all, and reading its list costs most. In a
