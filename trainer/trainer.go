@@ -32,6 +32,9 @@ const (
 	// MinPredictions is how many predictions the test must make for its figures to decide anything.
 	MinPredictions = eval.MinPredictions
 
+	// maxPredictions bounds the test, to its newest part: the interval of a figure over so many is a hundredth wide.
+	maxPredictions = 30_000
+
 	// MetricDepth is the length of the lists that are measured.
 	MetricDepth = 20
 )
@@ -289,6 +292,7 @@ func splitForGate(d *dataset) (*eval.Dataset, error) {
 		case split.Test.Len() < MinPredictions:
 			problem = fmt.Errorf("%d predictions can be tested, at least %d are needed (%s)", split.Test.Len(), MinPredictions, split.Split)
 		default:
+			split.Test = split.Test.Newest(maxPredictions)
 			return split, nil
 		}
 	}

@@ -100,7 +100,7 @@ func settleMember(ctx context.Context, name string, d *Dataset, earlier settled,
 // fitBlend fits on the members' answers to the newest validation cases. With too few of them all members count alike, by
 // their places.
 func fitBlend(ctx context.Context, d *Dataset, earlier settled, names []string, o tuneOptions) (blend.Config, *Tuning, error) {
-	sample := d.Valid.newest(blendExamples)
+	sample := d.Valid.Newest(blendExamples)
 	if sample.Len() < MinPredictions {
 		weights := slices.Repeat([]float32{1}, len(names))
 		return blend.Config{

@@ -84,8 +84,8 @@ func (t *Test) After(ms int64) *Test {
 	return t.Pick(kept)
 }
 
-// newest returns the test of the last groups with at most n cases.
-func (t *Test) newest(n int) *Test {
+// Newest returns the test of the last groups with at most n cases.
+func (t *Test) Newest(n int) *Test {
 	from := t.Groups()
 	for from > 0 {
 		if n -= t.counts[from-1]; n < 0 {

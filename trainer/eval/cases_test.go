@@ -51,7 +51,7 @@ func TestNewestGroups(t *testing.T) {
 		s.Append([]int32{0, 1, 2}, []int64{at, at, at})
 	}
 	for n, want := range map[int][]int64{0: nil, 1: nil, 2: {3, 3}, 5: {2, 2, 3, 3}, 8: {0, 0, 1, 1, 2, 2, 3, 3}, 100: {0, 0, 1, 1, 2, 2, 3, 3}} {
-		if got := asked(NextItem(s).newest(n)); !slices.Equal(got, want) {
+		if got := asked(NextItem(s).Newest(n)); !slices.Equal(got, want) {
 			t.Errorf("at most %d cases: asked at %v, want %v", n, got, want)
 		}
 	}

@@ -88,7 +88,7 @@ func (f family[C]) settle(ctx context.Context, d *Dataset, o tuneOptions) (*fitt
 	// A search of few trials may find less than the defaults already have; it must not cost anything.
 	values := [2]float64{}
 	for i, c := range []C{standing, found} {
-		if values[i], err = f.value(ctx, c, d.Valid.newest(largestSample), o.depth); err != nil {
+		if values[i], err = f.value(ctx, c, d.Valid.Newest(largestSample), o.depth); err != nil {
 			return nil, f.base, err
 		}
 	}

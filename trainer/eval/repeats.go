@@ -22,7 +22,7 @@ const (
 // allow every repeat; depth is the length of the lists. Equals keep the present policy; so does a validation part of
 // less than MinPredictions, and then there is no Tuning.
 func ChooseRepeats(ctx context.Context, scorer model.Scorer, present model.RepeatPolicy, valid *Test, depth int) (model.RepeatPolicy, *Tuning, error) {
-	sample, metric := valid.newest(policyPredictions), valid.Objective(depth)
+	sample, metric := valid.Newest(policyPredictions), valid.Objective(depth)
 	n := sample.Len()
 	if n < MinPredictions {
 		return present, nil, nil

@@ -95,7 +95,7 @@ func measureModel(ctx context.Context, name string, d *Dataset, models settled, 
 		}
 	}
 	if joined, ok := f.scorer.(*blend.Model); ok {
-		m.shares = shares(joined, d.Test.newest(policyPredictions), c.depth())
+		m.shares = shares(joined, d.Test.Newest(policyPredictions), c.depth())
 	}
 	return m, nil
 }

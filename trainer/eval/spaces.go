@@ -2,6 +2,7 @@ package eval
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/millrace/millrace/internal/event"
@@ -29,12 +30,28 @@ func popularitySpace(*Part, settled) family[popularity.Config] {
 			over("half_life_ns", func(c *C) *time.Duration { return &c.HalfLife }, 0, time.Hour, day/4, day, 3*day, 7*day, 14*day, 30*day),
 			over(axisRepeats, func(c *C) *model.RepeatPolicy { return &c.Repeats }, model.RepeatPolicies()...),
 		}},
-		prepare: func(train *Part) (fitting[C], error) {
-			return func(_ context.Context, c C) (model.Scorer, error) {
-				return popularity.Fit(c, train.Sessions, train.NumItems, train.Categories())
-			}, nil
-		},
+		prepare: rankOnce,
 	}
+}
+
+// rankOnce counts once for all repeat policies, which decide only what is passed over.
+func rankOnce(train *Part) (fitting[popularity.Config], error) {
+	var mu sync.Mutex // guards ranked
+	ranked := map[popularity.Config]*popularity.Model{}
+	return func(_ context.Context, c popularity.Config) (model.Scorer, error) {
+		policy := c.Repeats
+		c.Repeats = model.RepeatsAllowed
+		mu.Lock()
+		defer mu.Unlock()
+		if ranked[c] == nil {
+			m, err := popularity.Fit(c, train.Sessions, train.NumItems, train.Categories())
+			if err != nil {
+				return nil, err
+			}
+			ranked[c] = m
+		}
+		return ranked[c].With(policy), nil
+	}, nil
 }
 
 func transitionsSpace(*Part, settled) family[transitions.Config] {

@@ -15,6 +15,13 @@ const (
 // Name implements model.Scorer.
 func (m *Model) Name() string { return Name }
 
+// With returns the model with another repeat policy; the rankings are shared.
+func (m *Model) With(policy model.RepeatPolicy) *Model {
+	out := *m
+	out.cfg.Repeats = policy
+	return &out
+}
+
 // Config returns the configuration that the model was fitted with.
 func (m *Model) Config() Config { return m.cfg }
 
