@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace/millrace/internal/model"
 	"github.com/millrace/millrace/internal/model/basket"
+	"github.com/millrace/millrace/internal/model/blend"
 	"github.com/millrace/millrace/internal/model/transitions"
 	"github.com/millrace/millrace/internal/registry"
 )
@@ -31,6 +32,7 @@ type loadedModel struct {
 	*registry.Bundle
 	session     model.Scorer // nil where the version has none
 	transitions model.Scorer // nil where the version has none
+	blend       *blend.Model // nil where the version has none
 	baskets     model.Scorer // nil where the version has none
 
 	trained *loadedModel // the version as it was trained, where closed sessions lie over it (overlay); else nil
@@ -53,6 +55,7 @@ func newLoadedModel(b *registry.Bundle) *loadedModel {
 			break
 		}
 	}
+	m.blend, _ = b.Scorers[blend.Name].(*blend.Model)
 	return m
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/blend"
 	"github.com/millrace/millrace/internal/model/transitions"
 	"github.com/millrace/millrace/internal/model/vmisknn"
 )
@@ -180,8 +182,23 @@ func (o *overlay) over(ctx context.Context, site string, trained *loadedModel) *
 		bundle := *trained.Bundle
 		bundle.Vocabulary = vocabulary
 		m.Bundle, m.fresh = &bundle, sessions.Len()
+		m.blend = m.blendAgain(trained)
 	}
 	return m
+}
+
+// blendAgain is the blend of a version over the families as they answer now.
+func (m *loadedModel) blendAgain(trained *loadedModel) *blend.Model {
+	if trained.blend == nil {
+		return nil
+	}
+	scorers := maps.Clone(trained.Scorers)
+	scorers[m.session.Name()], scorers[m.transitions.Name()] = m.session, m.transitions
+	again, err := blend.New(trained.blend.Config(), scorers)
+	if err != nil {
+		return trained.blend // it has all that the trained one had, so this cannot be
+	}
+	return again
 }
 
 // lay returns a scorer with sessions over it; the scorer itself where its family has no such thing, or it failed.

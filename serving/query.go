@@ -131,10 +131,8 @@ func (q *query) stages() []stage {
 		return append([]stage{{sources: func() []source { return []source{q.fromHistory()} }}}, fillers...)
 	case control.KindHome:
 		return append([]stage{{sources: func() []source {
-			session := q.fromSession(0.4)
-			return []source{
-				session, q.fromTransitions(0.3), q.fromCategories(0.7), q.besideThin(session, 0.05), q.fromTrends(0.1), q.fromPopularity(0.05),
-			}
+			personal := append(q.personal(0.4), q.fromTransitions(0.3))
+			return append(personal, q.fromCategories(0.7), q.besideThin(personal, 0.05), q.fromTrends(0.1), q.fromPopularity(0.05))
 		}}}, fillers...)
 	case control.KindCart:
 		return append([]stage{{sources: func() []source { return []source{q.fromBaskets(1)} }},
@@ -149,8 +147,8 @@ func (q *query) stages() []stage {
 		return append([]stage{{sources: func() []source { return []source{q.fromUnmet()} }}}, fillers...)
 	default:
 		return append([]stage{{sources: func() []source {
-			session := q.fromSession(1)
-			return []source{session, q.besideThin(session, 0.1)}
+			personal := q.personal(1)
+			return append(personal, q.besideThin(personal, 0.1))
 		}}, {sources: func() []source { return []source{q.fromTransitions(1)} }}, alike}, fillers...)
 	}
 }

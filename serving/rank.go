@@ -23,7 +23,7 @@ type candidate struct {
 	score   float64
 	parts   []contribution
 	dropped string          // why it is not shown, "" where it is or was not looked at
-	first   [2]contribution // where parts begin: few items have more than two sources
+	first   [4]contribution // where parts begin: few items have more sources
 }
 
 // rank joins the proposals of several sources into one list, best first. Scores of different families do not compare,

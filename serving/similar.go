@@ -169,10 +169,14 @@ func (q *query) currentGroups(row func(string) *Row) (groups []string) {
 	return groups
 }
 
-// besideThin is content beside a family that has something to say, but little. One with much to say does not need it, and one that is
-// silent leaves the place to the next stage.
-func (q *query) besideThin(main source, weight float64) source {
-	if n := len(main.items); n == 0 || n >= q.reach()/2 {
+// besideThin is content beside families that have something to say, but little. Those with much to say do not need it, and where all
+// are silent the place is left to the next stage.
+func (q *query) besideThin(main []source, weight float64) source {
+	most := 0
+	for i := range main {
+		most = max(most, len(main[i].items))
+	}
+	if most == 0 || most >= q.reach()/2 {
 		return source{}
 	}
 	return q.fromContent(weight)

@@ -1,0 +1,104 @@
+package serving
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/feature"
+	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/blend"
+)
+
+const (
+	// maxHistory is how many interactions from before the running session a model is asked with, the newest.
+	maxHistory = 200
+	// segmentContext is the entry of a request's context that names the visitor's segment, as training takes it from events.
+	segmentContext = "device"
+)
+
+// personal are the proposals that follow from what the visitor does: of the blend, where the version has one and it has anything to
+// say, and else of the session model.
+func (q *query) personal(weight float64) []source {
+	if sources := q.fromBlend(weight); len(sources) > 0 {
+		return sources
+	}
+	return []source{q.fromSession(weight)}
+}
+
+// fromBlend asks the blend of the version: a source for each family, so weighted that together they are the blend's scores, the
+// best of which is brought to weight.
+func (q *query) fromBlend(weight float64) []source {
+	if q.model == nil || q.model.blend == nil {
+		return nil
+	}
+	ask := model.Query{Segment: q.request.Context[segmentContext], Now: q.now}
+	ask.Items, ask.History = q.told()
+	if len(ask.Items)+len(ask.History) == 0 {
+		return nil
+	}
+	list := q.model.blend.Blend(nil, ask, q.reach())
+	if len(list) == 0 {
+		return nil
+	}
+	scale := weight / float64(list[0].Score)
+	var sources []source
+	for member, family := range q.model.blend.Config().Members {
+		s := source{family: family}
+		if q.profileLost && q.placement.Kind == control.KindHome {
+			s.rung = rungSession
+		}
+		for i := range list {
+			if part := list[i].Parts[member]; part > 0 {
+				s.items = append(s.items, q.blended(&list[i], member))
+			}
+		}
+		if len(s.items) == 0 {
+			continue
+		}
+		slices.SortStableFunc(s.items, func(a, b proposal) int { return cmp.Compare(b.score, a.score) })
+		s.weight = scale * s.items[0].score // rank brings the best item of a source to its weight
+		sources = append(sources, s)
+	}
+	return sources
+}
+
+// blended is what one family says of an item.
+func (q *query) blended(item *blend.Blended, member int) proposal {
+	p := proposal{id: q.model.Vocabulary.ID(item.Item), score: float64(item.Parts[member])}
+	if cause := item.Causes[member]; cause != model.NoCause {
+		p.origin = q.model.Vocabulary.ID(cause)
+	}
+	return p
+}
+
+// told is what a model that tells the running session from what was before it is asked with. Without a profile the items of the
+// request are the session; a session that is over is history.
+func (q *query) told() (session, history []int32) {
+	p, v := &q.visitor.profile, q.model.Vocabulary
+	add := func(to []int32, id string) []int32 {
+		if i, ok := v.Index(id); ok {
+			to = append(to, i)
+		}
+		return to
+	}
+	running := event.DefaultSessionRule().Continues(time.UnixMilli(p.Session.StartedAt), time.UnixMilli(p.Session.LastAt), q.now)
+	if running {
+		for _, seen := range p.Session.Items {
+			session = add(session, seen.ItemID)
+		}
+	}
+	for _, id := range q.request.ItemIDs {
+		if !running || !slices.ContainsFunc(p.Session.Items, func(s feature.Seen) bool { return s.ItemID == id }) {
+			session = add(session, id) // seen by the caller, not yet by the profile
+		}
+	}
+	for _, in := range slices.Backward(p.Interactions[:min(len(p.Interactions), maxHistory)]) {
+		if !running || in.OccurredAt < p.Session.StartedAt {
+			history = add(history, in.ItemID)
+		}
+	}
+	return session, history
+}
