@@ -56,11 +56,12 @@ func (q *query) isUnmet(r *Row) bool {
 	return !q.trends.items[r.ItemID].isMet() && r.since(q.now) >= q.now.Add(-newFor).UnixMilli()
 }
 
-// sortUnmet lists the items that hardly anybody has met, the newest first: those of events, and rows that no event named.
+// sortUnmet lists the items that may be shown and that hardly anybody has met, the newest first: those of events, and rows that no
+// event named. Thousands of newer ones that are sold out must not take their places.
 func (s *siteTrends) sortUnmet(catalogue *Catalogue, site string, now time.Time) {
 	var all []unmet
 	catalogue.all(site, func(row *Row) bool {
-		if !row.Deleted && !s.items[row.ItemID].isMet() {
+		if row.eligible(now) && !s.items[row.ItemID].isMet() {
 			all = append(all, unmet{row.ItemID, row.since(now)})
 		}
 		return true

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka/kafkatest"
 	"github.com/millrace/millrace/internal/onlinestore"
 )
@@ -165,5 +166,24 @@ func TestArrivals(t *testing.T) {
 	}
 	if before[0] != "0" || len(before) != maxArrivals+1 {
 		t.Error("a reader's list changed under it")
+	}
+}
+
+// Newer items that are sold out take no places in the list of what is new.
+func TestSoldOutItemsHideNoNewOnes(t *testing.T) {
+	h := newHouse(t).open()
+	h.serving.catalogue.mu.Lock()
+	for i := range maxUnmet + 1 {
+		h.serving.catalogue.store(&Row{CreatedAt: noon, CatalogueRow: event.CatalogueRow{
+			Site: testSite, CatalogueItem: Item{ItemID: fmt.Sprintf("sold%d", i)}, Revision: 1,
+		}})
+	}
+	h.serving.catalogue.store(&Row{CreatedAt: noon.Add(-time.Hour), CatalogueRow: event.CatalogueRow{
+		Site: testSite, CatalogueItem: Item{ItemID: "there", Available: true}, Revision: 1,
+	}})
+	h.serving.catalogue.mu.Unlock()
+	h.refresh()
+	if a := h.ask(`{"placement":"explore"}`); !slices.Equal(ids(a), []string{"there"}) || a.ServedBy != sourceUnmet {
+		t.Errorf("new are %v, served by %s", ids(a), a.ServedBy)
 	}
 }
