@@ -105,3 +105,34 @@ func TestSeedsAreListedAndMeant(t *testing.T) {
 		t.Errorf("NDCG %g, the mean of the %d seeds is %g; %d predictions of %d", got, len(result.Seeds), mean, n, r.Examples)
 	}
 }
+
+// What a training chose is reported as an evaluation of the same data would.
+func TestDescribeReportsWhatIsChosenAlready(t *testing.T) {
+	events, items := tastes(t)
+	c := Config{Data: events, Items: items, Models: []string{ModelPopularity, ModelVMIS, ModelBlend}, K: []int{10}, Baseline: ModelPopularity, Seed: 4}
+	want, err := Run(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := Load(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := split(t, log, Config{Seed: c.Seed})
+	chosen, err := Choose(context.Background(), d, c.Models, ChooseOptions{Depth: 10, Seed: c.Seed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Describe(context.Background(), Config{Data: events, K: c.K, Baseline: c.Baseline, Seed: c.Seed}, log, d, chosen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range want.Results {
+		if a, b := figures(t, got.Results[i]), figures(t, want.Results[i]); a != b {
+			t.Errorf("%s: %s, want %s", want.Results[i].Model, a, b)
+		}
+	}
+	if got.Examples != want.Examples || got.Split != want.Split || got.Results[1].Versus.Metrics["MRR@10"].Value != want.Results[1].Versus.Metrics["MRR@10"].Value {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}

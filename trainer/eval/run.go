@@ -58,6 +58,35 @@ func runOn(ctx context.Context, c Config, log *Log) (*Report, error) {
 	return r, r.conclude(c, p, by)
 }
 
+// Describe measures models that are chosen already on the test of their dataset, which SplitLog made of the log by the same
+// configuration, and reports it as Run would. Config.Data names the data.
+func Describe(ctx context.Context, c Config, log *Log, d *Dataset, chosen []*Chosen) (*Report, error) {
+	c.Models = nil
+	for _, model := range chosen {
+		c.Models = append(c.Models, model.Name)
+	}
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	p, err := protocolOf(c.Protocol)
+	if err != nil {
+		return nil, err
+	}
+	r := newReport(c, p, log)
+	r.noteSplit(d, c.Seed)
+	by, slicing := map[string][]*measured{}, newSlicing(d.Train, log.Sessions.Users != nil)
+	for _, model := range chosen {
+		f := &fitted{scorer: model.Scorer, params: model.Params, repeats: model.Repeats, tuning: model.Tuning, seconds: model.Seconds}
+		m, err := measureFitted(ctx, f, d, slicing, p, c)
+		if err != nil {
+			return nil, fmt.Errorf("measure %s: %w", model.Name, err)
+		}
+		by[model.Name] = []*measured{m}
+	}
+	return r, r.conclude(c, p, by)
+}
+
 // measured is what one model reached on one split.
 type measured struct {
 	seed     uint64
@@ -75,8 +104,19 @@ func measureModel(ctx context.Context, name string, d *Dataset, models settled, 
 	if err != nil {
 		return nil, err
 	}
+	chosen := time.Since(began)
 	models[name] = f
-	m := &measured{seed: c.Seed, fitted: f, seconds: time.Since(began).Seconds() - f.seconds, slices: map[sliceName]*Outcome{}}
+	m, err := measureFitted(ctx, f, d, by, p, c)
+	if err != nil {
+		return nil, err
+	}
+	m.seconds = chosen.Seconds() - f.seconds
+	return m, nil
+}
+
+// measureFitted asks a model all of the test.
+func measureFitted(ctx context.Context, f *fitted, d *Dataset, by *slicing, p protocol, c Config) (*measured, error) {
+	m := &measured{seed: c.Seed, fitted: f, slices: map[sliceName]*Outcome{}}
 	if err := warmUp(ctx, f.scorer, d, c.depth()); err != nil {
 		return nil, err
 	}
@@ -86,6 +126,7 @@ func measureModel(ctx context.Context, name string, d *Dataset, models settled, 
 		cover := NewCoverage(k, d.Vocabulary.Len())
 		m.coverage, observers = append(m.coverage, cover), append(observers, cover)
 	}
+	var err error
 	if m.outcome, err = Measure(ctx, f.scorer, d.Test, c.depth(), allMetrics(d, p, c.K), observers...); err != nil {
 		return nil, err
 	}
