@@ -17,6 +17,9 @@ const GatedModel = ModelBlend
 // gateMetric is the metric that decides, because it rewards a good first place; the others are recorded beside it.
 func gateMetric() eval.Metric { return eval.MRR(MetricDepth) }
 
+// reportDepth is a second length of lists that is reported: what a page shows at first.
+const reportDepth = 10
+
 // minUnseenShare is the least part of the test that a champion must not have been trained on for a comparison with it as
 // it stands. What it has seen is left out; if much is left out, the champion knows a fresher world than the candidate.
 const minUnseenShare = 0.9
@@ -35,6 +38,7 @@ const (
 type verdict struct {
 	gate    registry.Gate
 	metrics map[string]map[string]registry.Metric // by model and metric
+	report  *eval.Report
 }
 
 // judge measures the candidate on the test part and decides whether it goes in force. It does unless it, or its best method that
@@ -46,21 +50,21 @@ func (r *run) judge(ctx context.Context, d *dataset, split *eval.Dataset, chosen
 		gate:    registry.Gate{Promoted: true, Examples: split.Test.Len()},
 		metrics: map[string]map[string]registry.Metric{},
 	}
-	metrics := []eval.Metric{eval.HR(MetricDepth), gateMetric(), eval.NDCG(MetricDepth)}
-	outcomes := map[string]*eval.Outcome{}
-	for _, c := range chosen {
-		name := c.Name
-		o, err := eval.Measure(ctx, c.Scorer, split.Test, MetricDepth, metrics)
-		if err != nil {
-			return nil, err
-		}
-		outcomes[name], v.metrics[name] = o, map[string]registry.Metric{}
-		for _, m := range metrics {
-			i, err := o.Bootstrap(m.Name, r.cfg.Seed)
-			if err != nil {
-				return nil, err
+	report, outcomes, err := eval.Describe(ctx, eval.Config{
+		Data: "lake", Site: r.cfg.Site, K: []int{reportDepth, MetricDepth}, Seed: r.cfg.Seed, Baseline: ModelPopularity,
+	}, d.log, split, chosen)
+	if err != nil {
+		return nil, err
+	}
+	v.report = report
+	for _, result := range report.Results {
+		v.metrics[result.Model] = map[string]registry.Metric{}
+		for name, m := range result.Metrics {
+			metric := registry.Metric{Value: m.Value, Low: m.Value, High: m.Value} // a figure of the whole test has no interval
+			if m.Low != nil && m.High != nil {
+				metric.Low, metric.High = *m.Low, *m.High
 			}
-			v.metrics[name][m.Name] = registry.Metric{Value: i.Value, Low: i.Low, High: i.High}
+			v.metrics[result.Model][name] = metric
 		}
 	}
 	test := fmt.Sprintf("%d predictions (%s)", v.gate.Examples, split.Split)

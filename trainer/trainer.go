@@ -8,6 +8,7 @@
 package trainer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -316,7 +317,11 @@ func (r *run) publish(ctx context.Context, d *dataset, final models, v *verdict)
 	if err != nil {
 		return "", err
 	}
-	if m, err = r.deps.Registry.Publish(ctx, m, artifacts); err != nil {
+	reports, err := reportsOf(v.report)
+	if err != nil {
+		return "", err
+	}
+	if m, err = r.deps.Registry.Publish(ctx, m, artifacts, reports...); err != nil {
 		return "", err
 	}
 	if err := r.journal.Remove(); err != nil {
@@ -328,4 +333,13 @@ func (r *run) publish(ctx context.Context, d *dataset, final models, v *verdict)
 		}
 	}
 	return m.Version, nil
+}
+
+// reportsOf are the evaluation of a version as people and as programs read it.
+func reportsOf(report *eval.Report) ([]registry.Report, error) {
+	var page, text bytes.Buffer
+	if err := errors.Join(report.WriteHTML(&page), report.WriteJSON(&text)); err != nil {
+		return nil, err
+	}
+	return []registry.Report{{Name: registry.ReportHTML, Content: page.Bytes()}, {Name: registry.ReportJSON, Content: text.Bytes()}}, nil
 }

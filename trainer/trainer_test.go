@@ -239,7 +239,7 @@ func TestModelsHoldNoVisitor(t *testing.T) {
 	}
 	result := train(t, r, Config{}, events, testStart)
 	files, err := filepath.Glob(filepath.Join(r.Location(""), testSite, result.Version, "*"))
-	if err != nil || len(files) != 8 {
+	if err != nil || len(files) != 10 {
 		t.Fatalf("files %v, %v", files, err)
 	}
 	for _, f := range files {

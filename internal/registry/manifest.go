@@ -52,6 +52,8 @@ type Manifest struct {
 	Models map[string]ModelInfo `json:"models"`
 	Gate   Gate                 `json:"gate"`
 	Files  []File               `json:"files"`
+	// Reports are the version's evaluation for people and programs: self-contained files that no model needs.
+	Reports []File `json:"reports,omitempty"`
 	// Damaged says in a listing what is wrong with the manifest file; then only Version, Site and CreatedAt are known.
 	// It is empty on disk.
 	Damaged string `json:"damaged,omitempty"`

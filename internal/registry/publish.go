@@ -33,7 +33,7 @@ const writeBuffer = 256 << 10
 // Publish stores the artifacts as a new version and returns the manifest completed with the version's name and files.
 // The version appears under its name whole and durable, or not at all; it is not in force until Promote. m.CreatedAt and
 // m.Site must be set, and one artifact must be the vocabulary. Afterwards the oldest versions are removed.
-func (r *Registry) Publish(ctx context.Context, m Manifest, artifacts []Artifact) (Manifest, error) {
+func (r *Registry) Publish(ctx context.Context, m Manifest, artifacts []Artifact, reports ...Report) (Manifest, error) {
 	if err := event.CheckSite(m.Site); err != nil {
 		return Manifest{}, fmt.Errorf("publish model: %w", err)
 	}
@@ -43,7 +43,10 @@ func (r *Registry) Publish(ctx context.Context, m Manifest, artifacts []Artifact
 	if !slices.ContainsFunc(artifacts, func(a Artifact) bool { return a.Model.Kind() == model.VocabularyKind }) {
 		return Manifest{}, errors.New("publish model: no artifact is a vocabulary")
 	}
-	m, err := r.publish(ctx, m, artifacts)
+	for _, report := range reports {
+		m.Reports = append(m.Reports, report.describe())
+	}
+	m, err := r.publish(ctx, m, artifacts, reports)
 	if err != nil {
 		return Manifest{}, fmt.Errorf("publish model: %w", err)
 	}
@@ -54,7 +57,7 @@ func (r *Registry) Publish(ctx context.Context, m Manifest, artifacts []Artifact
 }
 
 // publish encodes all artifacts before it writes the first object, because the version is named by what they are.
-func (r *Registry) publish(ctx context.Context, m Manifest, artifacts []Artifact) (_ Manifest, err error) {
+func (r *Registry) publish(ctx context.Context, m Manifest, artifacts []Artifact, reports []Report) (_ Manifest, err error) {
 	encoded := make([]*os.File, 0, len(artifacts))
 	defer func() {
 		for _, f := range encoded {
@@ -78,18 +81,23 @@ func (r *Registry) publish(ctx context.Context, m Manifest, artifacts []Artifact
 	// The digest tells apart what is published in the same millisecond.
 	m.CreatedAt = m.CreatedAt.UTC()
 	m.Version = m.CreatedAt.Format(versionTime) + "-" + hex.EncodeToString(content.Sum(nil))[:8]
-	return m, r.store(ctx, m, encoded)
+	return m, r.store(ctx, m, encoded, reports)
 }
 
 // store writes a version: a marker that it is incomplete, the artifacts, the manifest that completes it. What a publisher
 // leaves that ends between them has no manifest, and prune removes it.
-func (r *Registry) store(ctx context.Context, m Manifest, encoded []*os.File) error {
+func (r *Registry) store(ctx context.Context, m Manifest, encoded []*os.File, reports []Report) error {
 	dir := path.Join(m.Site, m.Version)
 	if err := r.bucket.PutIfAbsent(ctx, path.Join(dir, incompleteName), strings.NewReader(""), 0); err != nil {
 		return err
 	}
 	for i, f := range m.Files {
 		if err := r.bucket.Put(ctx, path.Join(dir, f.Name), encoded[i], f.Bytes); err != nil {
+			return err
+		}
+	}
+	for _, report := range reports {
+		if err := r.bucket.Put(ctx, path.Join(dir, report.Name), bytes.NewReader(report.Content), int64(len(report.Content))); err != nil {
 			return err
 		}
 	}

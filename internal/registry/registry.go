@@ -2,6 +2,7 @@
 // afterwards, and small aliases that say which version is in force.
 //
 //	<site>/<version>/manifest.json   what it is, what it was trained on, how it did, checksums of the files below; written last
+//	<site>/<version>/report.*        its evaluation, for people and for programs
 //	<site>/<version>/<name>.bin      one artifact, in the format of internal/model/artifact
 //	<site>/<version>/incomplete      while the version is being written or removed: without a manifest beside it, it is none
 //	<site>/champion                  JSON: the version in force and its predecessors

@@ -35,12 +35,12 @@ type Chosen struct {
 	Scorer  model.Scorer       // fitted on the training part
 	Seconds float64            // of that fit
 
-	fit func(ctx context.Context, train *Part) (model.Scorer, error)
+	fitted *fitted
 }
 
 // Fit fits the chosen parameters on another part.
 func (c *Chosen) Fit(ctx context.Context, train *Part) (model.Scorer, error) {
-	return c.fit(ctx, train)
+	return c.fitted.fit(ctx, train)
 }
 
 // Choose settles the parameters of models on the validation part of a dataset and fits them on the training part, in order: a
@@ -61,7 +61,7 @@ func Choose(ctx context.Context, d *Dataset, names []string, o ChooseOptions) ([
 			return nil, fmt.Errorf("choose parameters of %s: %w", name, err)
 		}
 		models[name] = f
-		out = append(out, &Chosen{Name: name, Params: f.params, Repeats: f.repeats, Tuning: f.tuning, Scorer: f.scorer, Seconds: f.seconds, fit: f.fit})
+		out = append(out, &Chosen{Name: name, Params: f.params, Repeats: f.repeats, Tuning: f.tuning, Scorer: f.scorer, Seconds: f.seconds, fitted: f})
 	}
 	return out, nil
 }

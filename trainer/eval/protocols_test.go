@@ -123,7 +123,7 @@ func TestDescribeReportsWhatIsChosenAlready(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Describe(context.Background(), Config{Data: events, K: c.K, Baseline: c.Baseline, Seed: c.Seed}, log, d, chosen)
+	got, _, err := Describe(context.Background(), Config{Data: events, K: c.K, Baseline: c.Baseline, Seed: c.Seed}, log, d, chosen)
 	if err != nil {
 		t.Fatal(err)
 	}

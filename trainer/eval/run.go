@@ -59,32 +59,31 @@ func runOn(ctx context.Context, c Config, log *Log) (*Report, error) {
 }
 
 // Describe measures models that are chosen already on the test of their dataset, which SplitLog made of the log by the same
-// configuration, and reports it as Run would. Config.Data names the data.
-func Describe(ctx context.Context, c Config, log *Log, d *Dataset, chosen []*Chosen) (*Report, error) {
+// configuration, and reports it as Run would. Config.Data names the data. Besides, it returns what each reached, by model.
+func Describe(ctx context.Context, c Config, log *Log, d *Dataset, chosen []*Chosen) (*Report, map[string]*Outcome, error) {
 	c.Models = nil
 	for _, model := range chosen {
 		c.Models = append(c.Models, model.Name)
 	}
 	c, err := c.withDefaults()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p, err := protocolOf(c.Protocol)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r := newReport(c, p, log)
 	r.noteSplit(d, c.Seed)
-	by, slicing := map[string][]*measured{}, newSlicing(d.Train, log.Sessions.Users != nil)
+	outcomes, by, slicing := map[string]*Outcome{}, map[string][]*measured{}, newSlicing(d.Train, log.Sessions.Users != nil)
 	for _, model := range chosen {
-		f := &fitted{scorer: model.Scorer, params: model.Params, repeats: model.Repeats, tuning: model.Tuning, seconds: model.Seconds}
-		m, err := measureFitted(ctx, f, d, slicing, p, c)
+		m, err := measureFitted(ctx, model.fitted, d, slicing, p, c)
 		if err != nil {
-			return nil, fmt.Errorf("measure %s: %w", model.Name, err)
+			return nil, nil, fmt.Errorf("measure %s: %w", model.Name, err)
 		}
-		by[model.Name] = []*measured{m}
+		by[model.Name], outcomes[model.Name] = []*measured{m}, m.outcome
 	}
-	return r, r.conclude(c, p, by)
+	return r, outcomes, r.conclude(c, p, by)
 }
 
 // measured is what one model reached on one split.
