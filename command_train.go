@@ -39,7 +39,7 @@ func (c *Config) training(site string) (trainer.Config, error) {
 	if err != nil {
 		return trainer.Config{}, fmt.Errorf("trainer.weights: %w", err)
 	}
-	return trainer.Config{Site: site, Window: c.Trainer.Window, Weights: weights, Seed: c.Trainer.Seed}, nil
+	return trainer.Config{Site: site, Window: c.Trainer.Window, Weights: weights, Skip: splitList(c.Trainer.Skip), Seed: c.Trainer.Seed}, nil
 }
 
 func (a *app) trainCommand() *cobra.Command {

@@ -95,6 +95,8 @@ type TrainerConfig struct {
 	MemoryBytes int64         `koanf:"memory_bytes"`
 	// Weights are type=weight,...: what an event of a type counts for. Types that are not named do not count.
 	Weights string `koanf:"weights"`
+	// Skip names the methods that are left out: a list with commas.
+	Skip []string `koanf:"skip"`
 	Seed    uint64 `koanf:"seed"`
 }
 
@@ -159,6 +161,7 @@ func defaults() map[string]any {
 		"trainer.window":           "8760h",
 		"trainer.deadline":         "4h",
 		"trainer.memory_bytes":     int64(trainer.DefaultMemoryBytes),
+		"trainer.skip":             "",
 		"trainer.weights":          trainer.FormatWeights(trainer.DefaultWeights()),
 		"trainer.seed":             1,
 		"demo.events_per_second":   2.0,
@@ -311,6 +314,8 @@ func (c *Config) Validate() error {
 	check(c.Trainer.Window >= time.Hour, "trainer.window %s: use 1h or more", c.Trainer.Window)
 	check(c.Trainer.Deadline >= time.Minute, "trainer.deadline %s: use 1m or more", c.Trainer.Deadline)
 	check(c.Trainer.MemoryBytes >= 512<<20, "trainer.memory_bytes %d: use %d or more", c.Trainer.MemoryBytes, 512<<20)
+	err = trainer.CheckSkip(splitList(c.Trainer.Skip))
+	check(err == nil, "trainer.skip: %v", err)
 	_, err = trainer.ParseWeights(c.Trainer.Weights)
 	check(err == nil, "trainer.weights %q: %v", c.Trainer.Weights, err)
 	if c.Erasure.Key != "" {

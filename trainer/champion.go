@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/ease"
 	"github.com/millrace/millrace/internal/model/vmisknn"
 	"github.com/millrace/millrace/internal/registry"
 )
@@ -60,12 +62,26 @@ func judgedOf(b *registry.Bundle) string {
 	return ""
 }
 
-// base is what today's search begins with: the champion's parameters. A blend's weights are always fitted anew.
-func (c *champion) base() map[string]json.RawMessage {
-	if c == nil {
-		return nil
+// base is what today's search begins with: the champion's parameters, or the defaults. A blend's weights are always fitted anew. How
+// many items EASE takes as a whole follows from the memory that there is.
+func (r *run) base(c *champion) (map[string]json.RawMessage, error) {
+	base := map[string]json.RawMessage{}
+	if c != nil {
+		maps.Copy(base, c.params)
 	}
-	return c.params
+	cfg := ease.Default()
+	if given, ok := base[ModelEASE]; ok {
+		if err := json.Unmarshal(given, &cfg); err != nil {
+			return nil, fmt.Errorf("read parameters of %s: %w", ModelEASE, err)
+		}
+	}
+	cfg.MaxItems = min(ease.Default().MaxItems, r.deps.Limits.wholeItems())
+	text, err := json.Marshal(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("encode parameters of %s: %w", ModelEASE, err)
+	}
+	base[ModelEASE] = text
+	return base, nil
 }
 
 // translated asks a model of another vocabulary in the words of the test's.

@@ -21,7 +21,7 @@ func TestPolicyFollowsTheShop(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		chosen, err := (&run{deps: Deps{Progress: func(Progress) {}}}).choose(t.Context(), d, split, nil)
+		chosen, err := (&run{cfg: Config{Skip: Optional()}, deps: Deps{Progress: func(Progress) {}}}).choose(t.Context(), d, split, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

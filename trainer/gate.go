@@ -194,7 +194,11 @@ func (r *run) compareChampion(ctx context.Context, split *eval.Dataset, whole *e
 
 // asTheChampion measures the champion's parameters, fitted on the training part.
 func (r *run) asTheChampion(ctx context.Context, split *eval.Dataset, ours []*eval.Chosen, c *champion) (*eval.Outcome, error) {
-	chosen, err := eval.Choose(ctx, split, namesOf(ours), eval.ChooseOptions{Base: c.base(), Seed: r.cfg.Seed, Depth: MetricDepth})
+	base, err := r.base(c)
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := eval.Choose(ctx, split, namesOf(ours), eval.ChooseOptions{Base: base, Seed: r.cfg.Seed, Depth: MetricDepth})
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package trainer
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -33,6 +34,17 @@ const (
 // overtime is how far beyond the deadline the last pace must lead before a training is not even begun: the pace of a noisy machine is
 // a guess.
 const overtime = 1.5
+
+// wholeShare is the part of the memory that EASE's matrix of all items may take.
+const wholeShare = 0.25
+
+// wholeItems is how many items EASE can take as a whole: their matrix has 4 bytes for each pair.
+func (l Limits) wholeItems() int {
+	if l.MemoryBytes == 0 {
+		return math.MaxInt
+	}
+	return int(math.Sqrt(wholeShare * float64(l.MemoryBytes) / 4))
+}
 
 // admit refuses a training of so many events that cannot stay within the limits.
 func (l Limits) admit(events int64) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/internal/event"
@@ -35,9 +36,22 @@ const (
 
 const vocabularyName = "vocabulary"
 
+// Optional lists the methods that a version can do without.
+func Optional() []string { return []string{ModelEASE, ModelIALS, ModelBasket, ModelContent} }
+
+// CheckSkip reports a method that cannot be left out.
+func CheckSkip(skip []string) error {
+	for _, name := range skip {
+		if !slices.Contains(Optional(), name) {
+			return fmt.Errorf("method %q cannot be left out; those that can are %s", name, strings.Join(Optional(), ", "))
+		}
+	}
+	return nil
+}
+
 // methods lists the models that a version holds, in the order in which they are settled: a blend is made of those before it. What
-// the data says nothing to is left out.
-func (d *dataset) methods() []string {
+// is skipped, or what the data says nothing to, is left out.
+func (d *dataset) methods(skip []string) []string {
 	names := []string{ModelPopularity, ModelTransitions, ModelSessionKNN, ModelEASE, ModelIALS}
 	if slices.ContainsFunc(d.log.Orders, func(order int32) bool { return order != eval.NoOrder }) {
 		names = append(names, ModelBasket)
@@ -45,6 +59,7 @@ func (d *dataset) methods() []string {
 	if slices.ContainsFunc(d.log.Items, describes) {
 		names = append(names, ModelContent)
 	}
+	names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(skip, name) })
 	return append(names, ModelBlend)
 }
 

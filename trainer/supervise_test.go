@@ -57,7 +57,7 @@ func (b *bench) openStore(t *testing.T) *control.Store {
 }
 
 func (b *bench) request() ChildRequest {
-	return ChildRequest{Config: Config{Site: testSite}, Lake: objstore.Place{Dir: b.lakeDir()}, Registry: objstore.Place{Dir: b.modelDir()}}
+	return ChildRequest{Config: Config{Site: testSite, Skip: Optional()}, Lake: objstore.Place{Dir: b.lakeDir()}, Registry: objstore.Place{Dir: b.modelDir()}}
 }
 
 func self(t *testing.T) Process {
@@ -201,7 +201,7 @@ func TestSupervisedTraining(t *testing.T) {
 	s := b.supervisor(t, self(t))
 	var last Progress
 	result, err := s.Train(t.Context(), Request{
-		Config: Config{Site: testSite}, Why: "on request", Progress: func(p Progress) { last = p },
+		Config: Config{Site: testSite, Skip: Optional()}, Why: "on request", Progress: func(p Progress) { last = p },
 	})
 	if err != nil || !result.Promoted || last.Stage != stagePublish {
 		t.Fatalf("result %+v, %v, last progress %+v", result, err, last)
@@ -224,13 +224,13 @@ func TestOneTrainingASite(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := b.supervisor(t, self(t))
-	_, err = s.Train(ctx, Request{Config: Config{Site: testSite}})
+	_, err = s.Train(ctx, Request{Config: Config{Site: testSite, Skip: Optional()}})
 	if !errors.Is(err, control.ErrLeaseHeld) || !strings.Contains(err.Error(), "under way") || !strings.Contains(err.Error(), "another process") {
 		t.Fatalf("training beside another gave %v", err)
 	}
 	done := make(chan error, 1)
 	go func() {
-		_, err := s.Train(ctx, Request{Config: Config{Site: testSite}, Wait: true})
+		_, err := s.Train(ctx, Request{Config: Config{Site: testSite, Skip: Optional()}, Wait: true})
 		done <- err
 	}()
 	select {
@@ -252,7 +252,7 @@ func TestLostLeaseStopsTheChild(t *testing.T) {
 	s := b.supervisor(t, self(t))
 	ctx, lose := context.WithCancelCause(t.Context())
 	defer lose(nil)
-	_, err := s.runJob(ctx, Request{Config: Config{Site: testSite}, Progress: func(Progress) { lose(control.ErrLeaseLost) }})
+	_, err := s.runJob(ctx, Request{Config: Config{Site: testSite, Skip: Optional()}, Progress: func(Progress) { lose(control.ErrLeaseLost) }})
 	if !errors.Is(err, control.ErrLeaseLost) {
 		t.Fatalf("gave %v", err)
 	}
@@ -267,7 +267,7 @@ func TestLostLeaseStopsTheChild(t *testing.T) {
 func TestFailedTrainingIsWrittenDown(t *testing.T) {
 	b := newBench(t, 1)
 	s := b.supervisor(t, Process{Exe: self(t).Exe, Args: []string{"-test.run=^$", "-no-such-flag"}})
-	_, err := s.Train(t.Context(), Request{Config: Config{Site: testSite}})
+	_, err := s.Train(t.Context(), Request{Config: Config{Site: testSite, Skip: Optional()}})
 	if err == nil {
 		t.Fatal("a child that fails trained")
 	}
@@ -309,7 +309,7 @@ func TestDeadlineIsKept(t *testing.T) {
 	b := newBench(t, 200)
 	s := b.supervisor(t, self(t))
 	s.cfg.Limits.Deadline = time.Millisecond
-	_, err := s.Train(t.Context(), Request{Config: Config{Site: testSite}, Why: "nightly"})
+	_, err := s.Train(t.Context(), Request{Config: Config{Site: testSite, Skip: Optional()}, Why: "nightly"})
 	if !errors.Is(err, ErrLimit) || !strings.Contains(err.Error(), "trainer.deadline of 1ms passed") {
 		t.Errorf("error %v", err)
 	}
@@ -334,7 +334,7 @@ func TestCancel(t *testing.T) {
 	s := b.supervisor(t, self(t))
 	other := b.openStore(t)
 	var once sync.Once
-	_, err := s.Train(t.Context(), Request{Config: Config{Site: testSite}, Why: "nightly", Progress: func(Progress) {
+	_, err := s.Train(t.Context(), Request{Config: Config{Site: testSite, Skip: Optional()}, Why: "nightly", Progress: func(Progress) {
 		once.Do(func() {
 			if cancelled, err := Cancel(t.Context(), other, testSite); !cancelled || err != nil {
 				t.Errorf("cancelled %t, %v", cancelled, err)
@@ -362,7 +362,7 @@ func TestCancel(t *testing.T) {
 func TestATrainingThatStoodStillDoesNotPromote(t *testing.T) {
 	r := openRegistry(t)
 	run := func(fence int64) error {
-		_, err := Run(t.Context(), Config{Site: testSite}, Deps{Source: &sliceSource{events: planted(300, 1)}, Registry: r, Fence: fence})
+		_, err := Run(t.Context(), Config{Site: testSite, Skip: Optional()}, Deps{Source: &sliceSource{events: planted(100, 1)}, Registry: r, Fence: fence})
 		return err
 	}
 	if err := run(2000); err != nil {

@@ -48,6 +48,8 @@ type Config struct {
 	// Weights are what an event of a type counts for, as an interaction with its items; types that are not named, or count 0,
 	// do not count. A weight changes how popular an item is and how sure a visitor's taste is, never what comes after what.
 	Weights map[string]float64 `json:"weights,omitempty"`
+	// Skip are methods that are left out, of those that a version can do without (Optional): to save time or memory.
+	Skip []string `json:"skip,omitempty"`
 	// Seed drives everything random: the search for parameters and the bootstrap.
 	Seed uint64 `json:"seed,omitempty"`
 	// TuneTrials is how many settings of a model are tried on the validation part; 0 keeps the champion's parameters,
@@ -73,6 +75,9 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("training window %s is negative", c.Window)
 	case c.TuneTrials < 0 || c.TuneFor < 0:
 		return c, fmt.Errorf("tuning by %d trials, or for %s", c.TuneTrials, c.TuneFor)
+	}
+	if err := CheckSkip(c.Skip); err != nil {
+		return c, err
 	}
 	if err := checkWeights(c.Weights); err != nil {
 		return c, err
@@ -267,9 +272,13 @@ func (r *run) choose(ctx context.Context, d *dataset, split *eval.Dataset, champ
 		}
 		defer func() { err = errors.Join(err, r.journal.Close()) }()
 	}
-	names, at := d.methods(), 0
+	base, err := r.base(champion)
+	if err != nil {
+		return nil, err
+	}
+	names, at := d.methods(r.cfg.Skip), 0
 	return eval.Choose(ctx, split, names, eval.ChooseOptions{
-		Base: champion.base(), Tune: r.cfg.tunes(), Trials: r.cfg.TuneTrials, TuneFor: r.cfg.TuneFor, Journal: r.journal,
+		Base: base, Tune: r.cfg.tunes(), Trials: r.cfg.TuneTrials, TuneFor: r.cfg.TuneFor, Journal: r.journal,
 		Seed: r.cfg.Seed, Depth: MetricDepth,
 		Progress: func(name string) {
 			stage := stageFit
