@@ -14,8 +14,14 @@ import (
 // GatedModel is the model that the gate judges: the one that answers most requests.
 const GatedModel = ModelBlend
 
-// gateMetric is the metric that decides, because it rewards a good first place; the others are recorded beside it.
+// gateMetric is the metric that decides, because it rewards a good first place.
 func gateMetric() eval.Metric { return eval.MRR(MetricDepth) }
+
+// guardMetric must not be lost on the way: a list may have a better first place and much less that is wanted.
+func guardMetric() eval.Metric { return eval.HR(MetricDepth) }
+
+// gateMetrics are what two models are compared in; the others are recorded beside them.
+func gateMetrics() []eval.Metric { return []eval.Metric{gateMetric(), guardMetric()} }
 
 // reportDepth is a second length of lists that is reported: what a page shows at first.
 const reportDepth = 10
@@ -141,13 +147,10 @@ type comparison struct {
 
 // compare sets the candidate beside a rival on the same test, which is told in words.
 func (r *run) compare(ours, theirs *eval.Outcome, rival, test string) (comparison, error) {
-	name := gateMetric().Name
-	diff, err := eval.Compare(ours, theirs, name, r.cfg.Seed)
+	diff, figures, err := r.difference(ours, theirs, gateMetric().Name)
 	if err != nil {
 		return comparison{}, fmt.Errorf("compare with %s: %w", rival, err)
 	}
-	mine, _ := ours.Value(name)
-	other, _ := theirs.Value(name)
 	relation := "is no worse than"
 	switch {
 	case diff.High < 0:
@@ -155,11 +158,24 @@ func (r *run) compare(ours, theirs *eval.Outcome, rival, test string) (compariso
 	case diff.Low > 0:
 		relation = "beats"
 	}
-	return comparison{
-		lost: diff.High < 0,
-		words: fmt.Sprintf("%s %s over %s: %s %.4f against %.4f, difference %+.4f (95 %% interval %+.4f to %+.4f)",
-			relation, rival, test, name, mine, other, diff.Value, diff.Low, diff.High),
-	}, nil
+	c := comparison{lost: diff.High < 0, words: fmt.Sprintf("%s %s over %s: %s", relation, rival, test, figures)}
+	guard, figures, err := r.difference(ours, theirs, guardMetric().Name)
+	if err != nil {
+		return comparison{}, fmt.Errorf("compare with %s: %w", rival, err)
+	}
+	if guard.High < 0 {
+		c.lost, c.words = true, c.words+", but loses "+figures
+	}
+	return c, nil
+}
+
+// difference is ours minus theirs in a metric, and in words.
+func (r *run) difference(ours, theirs *eval.Outcome, name string) (eval.Interval, string, error) {
+	diff, err := eval.Compare(ours, theirs, name, r.cfg.Seed)
+	mine, _ := ours.Value(name)
+	other, _ := theirs.Value(name)
+	return diff, fmt.Sprintf("%s %.4f against %.4f, difference %+.4f (95 %% interval %+.4f to %+.4f)",
+		name, mine, other, diff.Value, diff.Low, diff.High), err
 }
 
 // compareChampion measures the champion on the test sessions that came after its own training data. Where it has seen
@@ -180,7 +196,7 @@ func (r *run) compareChampion(ctx context.Context, split *eval.Dataset, whole *e
 		}
 		return r.compare(whole, theirs, rival+" (its parameters on the same data)", fmt.Sprintf("%d predictions", whole.Predictions()))
 	}
-	metrics := []eval.Metric{gateMetric()}
+	metrics := gateMetrics()
 	ours, err := eval.Measure(ctx, scorerOf(chosen, GatedModel), unseen, MetricDepth, metrics)
 	if err != nil {
 		return comparison{}, err
@@ -202,7 +218,7 @@ func (r *run) asTheChampion(ctx context.Context, split *eval.Dataset, ours []*ev
 	if err != nil {
 		return nil, err
 	}
-	return eval.Measure(ctx, scorerOf(chosen, GatedModel), split.Test, MetricDepth, []eval.Metric{gateMetric()})
+	return eval.Measure(ctx, scorerOf(chosen, GatedModel), split.Test, MetricDepth, gateMetrics())
 }
 
 func scorerOf(chosen []*eval.Chosen, name string) model.Scorer {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace/millrace/internal/model"
 	"github.com/millrace/millrace/internal/registry"
+	"github.com/millrace/millrace/trainer/eval"
 )
 
 // small keeps the events of few items.
@@ -102,5 +103,33 @@ func TestReasonDoesNotRepeatTheDecision(t *testing.T) {
 	result := train(t, openRegistry(t), Config{}, planted(600, 1), testStart)
 	if !result.Promoted || !strings.HasPrefix(result.Reason, "beats popularity over ") || strings.Contains(result.Reason, "promoted") {
 		t.Errorf("promoted for the reason: %s", result.Reason)
+	}
+}
+
+// A better first place does not make up for finding much less.
+func TestAGuardMetricIsNotLost(t *testing.T) {
+	outcome := func(mrr, hr float64) *eval.Outcome {
+		o := &eval.Outcome{Metrics: []string{gateMetric().Name, guardMetric().Name}, Sums: make([][]float64, 2)}
+		for g := range 200 {
+			o.Groups, o.Counts = append(o.Groups, g), append(o.Counts, 1)
+			o.Sums[0], o.Sums[1] = append(o.Sums[0], mrr+float64(g%2)/100), append(o.Sums[1], hr+float64(g%3)/100)
+		}
+		return o
+	}
+	r := &run{}
+	for _, c := range []struct {
+		ours, theirs *eval.Outcome
+		lost         bool
+		words        string
+	}{
+		{outcome(0.3, 0.6), outcome(0.2, 0.6), false, "beats"},
+		{outcome(0.3, 0.5), outcome(0.2, 0.6), true, "beats the rival over a test: MRR@20 0.3050 against 0.2050"},
+		{outcome(0.3, 0.5), outcome(0.2, 0.6), true, ", but loses HR@20 0.5"},
+		{outcome(0.2, 0.7), outcome(0.3, 0.6), true, "is worse than"},
+	} {
+		got, err := r.compare(c.ours, c.theirs, "the rival", "a test")
+		if err != nil || got.lost != c.lost || !strings.Contains(got.words, c.words) {
+			t.Errorf("%+v, %v, want %q", got, err, c.words)
+		}
 	}
 }
