@@ -50,11 +50,11 @@ func randomLists(rng *rand.Rand, name string, queries, items int) lists {
 
 // oracle joins by a map and a full sort.
 func oracle(cfg Config, weights []float32, scorers map[string]model.Scorer, q model.Query, k int) []Blended {
-	join := func(counts func(w float32) (float32, bool), until bool) map[int32]*Blended {
+	join := func(counts func(w float32) (float32, bool)) map[int32]*Blended {
 		out := map[int32]*Blended{}
 		for m, name := range cfg.Members {
 			w, ok := counts(weights[m])
-			if !ok || until && len(out) > 0 {
+			if !ok {
 				continue
 			}
 			list := scorers[name].Score(nil, q, max(cfg.Depth, k))
@@ -78,9 +78,9 @@ func oracle(cfg Config, weights []float32, scorers map[string]model.Scorer, q mo
 		}
 		return out
 	}
-	joined := join(func(w float32) (float32, bool) { return w, w > 0 }, false)
+	joined := join(func(w float32) (float32, bool) { return w, w > 0 })
 	if len(joined) == 0 {
-		joined = join(func(w float32) (float32, bool) { return 1, w == 0 }, true)
+		joined = join(func(w float32) (float32, bool) { return 1, w == 0 })
 	}
 	var all []Blended
 	for _, b := range joined {

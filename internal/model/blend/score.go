@@ -73,8 +73,8 @@ func (m *Model) Blend(dst []Blended, q model.Query, k int) []Blended {
 	return dst
 }
 
-// join asks the members and returns the k best places of s.items. A member of weight 0 is asked only while nobody has said
-// anything: a list of what is popular is better than none.
+// join asks the members and returns the k best places of s.items. Those of weight 0 are asked, all alike, where the others have
+// nothing to say: of somebody who comes back and has not clicked yet, say, where the session alone was worth a weight.
 func (m *Model) join(s *scratch, q model.Query, k int) []topk.Entry {
 	s.items = s.items[:0]
 	s.places.reset(len(m.members) * max(m.cfg.Depth, k))
@@ -84,8 +84,8 @@ func (m *Model) join(s *scratch, q model.Query, k int) []topk.Entry {
 			m.add(s, i, w, q, k)
 		}
 	}
-	for i, w := range weights {
-		if len(s.items) == 0 && w == 0 {
+	for i, silent := 0, len(s.items) == 0; silent && i < len(weights); i++ {
+		if weights[i] == 0 {
 			m.add(s, i, 1, q, k)
 		}
 	}
