@@ -17,7 +17,7 @@ import (
 )
 
 func (a *app) modelsCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "models", Short: "List, promote and roll back model versions", Args: exactArgs(), RunE: showHelp}
+	cmd := &cobra.Command{Use: "models", Short: "List, show, compare, promote and roll back model versions", Args: exactArgs(), RunE: showHelp}
 	site := cmd.PersistentFlags().String("site", event.DefaultSite, "site of the models")
 	open := func(ctx context.Context) (*registry.Registry, error) {
 		cfg, err := a.installed(needModels)
@@ -26,7 +26,7 @@ func (a *app) modelsCommand() *cobra.Command {
 		}
 		return openRegistry(ctx, cfg)
 	}
-	cmd.AddCommand(a.modelsListCommand(open, site), &cobra.Command{
+	cmd.AddCommand(a.modelsListCommand(open, site), a.modelsShowCommand(open, site), a.modelsDiffCommand(open, site), &cobra.Command{
 		Use: "promote VERSION", Short: "Put a version in force", Args: exactArgs("VERSION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			models, err := open(cmd.Context())
@@ -133,20 +133,14 @@ func printModels(out io.Writer, versions []listedModel, champion string) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "VERSION\tCREATED\tEVENTS\tITEMS\tGATE")
 	for _, m := range versions {
-		mark, gate := "", "kept: "+m.Gate.Reason
-		if m.Gate.Promoted {
-			gate = "promoted: " + m.Gate.Reason
-		}
-		if m.Version == champion {
-			mark = " (champion)"
-		}
+		gate := gateText(m.Gate)
 		if m.NotReproducible != "" {
 			gate += "; not reproducible since erasure " + m.NotReproducible
 		}
 		if m.Damaged != "" {
 			gate = "damaged: " + m.Damaged
 		}
-		fmt.Fprintf(w, "%s%s\t%s\t%d\t%d\t%s\n", m.Version, mark, m.CreatedAt.Format(time.DateTime), m.Source.Events, m.Source.Items, gate)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\n", marked(m.Version, m.Version == champion), m.CreatedAt.Format(time.DateTime), m.Source.Events, m.Source.Items, gate)
 	}
 	return w.Flush()
 }
