@@ -97,7 +97,7 @@ type TrainerConfig struct {
 	Weights string `koanf:"weights"`
 	// Skip names the methods that are left out: a list with commas.
 	Skip []string `koanf:"skip"`
-	Seed    uint64 `koanf:"seed"`
+	Seed uint64   `koanf:"seed"`
 }
 
 // ErasureConfig is how erased people are known.
