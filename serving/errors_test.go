@@ -159,7 +159,7 @@ func TestCorruptModelKeepsServing(t *testing.T) {
 	sound := h.train(sessions)
 	h.serving.models.poll(t.Context(), testSite)
 	damaged := h.train(append(sessions, []string{"tent", "stove"}))
-	path := h.registry.Location(testSite + "/" + damaged.Version + "/vstan.bin")
+	path := h.registry.Location(testSite + "/" + damaged.Version + "/vstan.arrow")
 	content, err := os.ReadFile(path)
 	h.must(err)
 	content[len(content)/2] ^= 1
@@ -173,7 +173,7 @@ func TestCorruptModelKeepsServing(t *testing.T) {
 		t.Errorf("after the damage: %+v", answer)
 	}
 	log := logged.String()
-	if strings.Count(log, "\n") != 1 || !strings.Contains(log, "vstan.bin") || !strings.Contains(log, "millrace train") ||
+	if strings.Count(log, "\n") != 1 || !strings.Contains(log, "vstan.arrow") || !strings.Contains(log, "millrace train") ||
 		!strings.Contains(log, sound.Version+" is in force instead") {
 		t.Errorf("logged %s", log)
 	}

@@ -44,7 +44,7 @@ func newRestart(t *testing.T, damaged int) *restart {
 }
 
 func (r *restart) path(m registry.Manifest) string {
-	return r.registry.Location(testSite + "/" + m.Version + "/vstan.bin")
+	return r.registry.Location(testSite + "/" + m.Version + "/vstan.arrow")
 }
 
 // flip damages a version, or restores it.

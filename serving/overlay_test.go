@@ -17,6 +17,7 @@ import (
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/kafka/kafkatest"
 	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/artifact"
 	"github.com/millrace/millrace/internal/model/transitions"
 )
 
@@ -180,7 +181,7 @@ func TestVersionWithoutDegreesIsServedAsItWasTrained(t *testing.T) {
 	h.must(err)
 	file, err := hex.DecodeString(strings.TrimSpace(string(text)))
 	h.must(err)
-	old, err := transitions.Decode(bytes.NewReader(file), 3)
+	old, err := transitions.Decode(artifact.File{Bytes: file}, 3)
 	h.must(err)
 	trained := *h.serving.models.of(testSite).whole()
 	trained.transitions = old

@@ -209,7 +209,7 @@ func TestWorseThanTheChampionIsNotPromoted(t *testing.T) {
 }
 
 func TestDamagedChampionIsReplaced(t *testing.T) {
-	for _, file := range []string{"vstan.bin", "manifest.json"} {
+	for _, file := range []string{"vstan.arrow", "manifest.json"} {
 		r := openRegistry(t)
 		first := train(t, r, Config{}, planted(300, 1), testStart)
 		if err := os.Truncate(filepath.Join(r.Location(""), testSite, first.Version, file), 30); err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/internal/model/artifact"
+	"github.com/millrace/millrace/internal/model/artifact/artifacttest"
 )
 
 func TestExcludedByPolicy(t *testing.T) {
@@ -104,7 +105,7 @@ func TestVocabularyRoundTrip(t *testing.T) {
 	if err := v.Encode(&buf); err != nil {
 		t.Fatal(err)
 	}
-	back, err := DecodeVocabulary(&buf)
+	back, err := DecodeVocabulary(artifact.File{Bytes: buf.Bytes()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,14 +116,24 @@ func TestVocabularyRoundTrip(t *testing.T) {
 	}
 }
 
+func TestVocabularyOfAnEarlierProgram(t *testing.T) {
+	v, err := DecodeVocabulary(artifacttest.Read(t, "vocabulary_v1.hex"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"tent", "lamp", "Ü-1"}; !slices.Equal(v.ids, want) {
+		t.Errorf("it has the ids %q, want %q", v.ids, want)
+	}
+}
+
 func TestVocabularyWithARepeatedIDIsCorrupt(t *testing.T) {
 	var buf bytes.Buffer
 	w := artifact.NewWriter(&buf, VocabularyKind, vocabularyVersion)
-	w.Strings([]string{"a", "a"})
+	w.Strings("ids", []string{"a", "a"})
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := DecodeVocabulary(&buf); !errors.Is(err, artifact.ErrCorrupt) {
+	if _, err := DecodeVocabulary(artifact.File{Bytes: buf.Bytes()}); !errors.Is(err, artifact.ErrCorrupt) {
 		t.Errorf("error %v, want ErrCorrupt", err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 // VocabularyKind names the codec of a vocabulary.
 const VocabularyKind = "vocabulary"
 
+// vocabularyVersion is a layout of one section: ids, strings, the item ids by index.
 const vocabularyVersion = 1
 
 // Vocabulary maps item ids to dense indices and back, in the order in which ids were added. Reading is safe for
@@ -93,14 +94,14 @@ func (v *Vocabulary) Encode(w io.Writer) error {
 		return fmt.Errorf("encode vocabulary: it lies over another one; only a whole one is stored")
 	}
 	out := artifact.NewWriter(w, VocabularyKind, vocabularyVersion)
-	out.Strings(v.ids)
+	out.Strings("ids", v.ids)
 	return out.Close()
 }
 
 // DecodeVocabulary reads what Encode wrote; its errors wrap artifact.ErrCorrupt.
-func DecodeVocabulary(r io.Reader) (*Vocabulary, error) {
-	in := artifact.NewReader(r, VocabularyKind, vocabularyVersion)
-	ids := in.Strings()
+func DecodeVocabulary(f artifact.File) (*Vocabulary, error) {
+	in := artifact.NewReader(f, VocabularyKind, vocabularyVersion)
+	ids := in.Strings("ids")
 	if err := in.Close(); err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ func checkChampion(t *testing.T, r *Registry, want string) {
 
 // Neither a promotion nor a rollback puts a damaged version in force, whichever of its files it is.
 func TestADamagedVersionDoesNotComeIntoForce(t *testing.T) {
-	for _, file := range []string{"vocabulary.bin", "popularity.bin", "transitions.bin", "vmisknn.bin", manifestName} {
+	for _, file := range []string{"vocabulary.arrow", "popularity.arrow", "transitions.arrow", "vmisknn.arrow", manifestName} {
 		t.Run(file, func(t *testing.T) {
 			r, ctx := open(t), t.Context()
 			oldest, old, sound := publish(t, r, start), publish(t, r, start.Add(time.Hour)), publish(t, r, start.Add(2*time.Hour))

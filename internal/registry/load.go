@@ -1,17 +1,17 @@
 package registry
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"path"
+	"runtime"
 	"slices"
 
 	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/artifact"
 	"github.com/millrace/millrace/internal/model/basket"
 	"github.com/millrace/millrace/internal/model/blend"
 	"github.com/millrace/millrace/internal/model/content"
@@ -22,9 +22,6 @@ import (
 	"github.com/millrace/millrace/internal/model/vmisknn"
 	"github.com/millrace/millrace/internal/objstore"
 )
-
-// readBuffer is the size of the buffer behind an artifact file.
-const readBuffer = 256 << 10
 
 // Bundle is a version ready to answer queries. Every index in it belongs to its Vocabulary.
 type Bundle struct {
@@ -37,7 +34,9 @@ type Bundle struct {
 }
 
 // Load reads a version and checks every file against its checksum. Damage of any kind is a *CorruptError that names the
-// file.
+// file. Where the bucket is a directory its files are mapped: the models are where the system keeps the files, which it drops and
+// reads again as it needs the memory, and that several processes share. A mapping goes when the last model in it does, so that
+// whoever has a model may go on with it, also when the version is removed.
 func (r *Registry) Load(ctx context.Context, site, version string) (*Bundle, error) {
 	m, err := r.completeManifest(ctx, site, version)
 	if err != nil {
@@ -49,9 +48,13 @@ func (r *Registry) Load(ctx context.Context, site, version string) (*Bundle, err
 			if loadOrder(f.Kind) != wanted {
 				continue
 			}
-			decode := func(r io.Reader) error { return b.decode(f, r) }
-			if err := r.readArtifact(ctx, m, f, decode); err != nil {
+			from, err := r.readArtifact(ctx, m, f)
+			if err != nil {
 				return nil, fmt.Errorf("load model: %w", err)
+			}
+			if err := b.decode(f, from); err != nil {
+				at := r.Location(path.Join(m.Site, m.Version, f.Name))
+				return nil, fmt.Errorf("load model: %w", &CorruptError{Path: at, Err: err})
 			}
 		}
 	}
@@ -81,7 +84,7 @@ func (r *Registry) verify(ctx context.Context, site, version string) error {
 		return err
 	}
 	for _, f := range m.Files {
-		if err := r.readArtifact(ctx, m, f, func(io.Reader) error { return nil }); err != nil {
+		if _, err := r.readArtifact(ctx, m, f); err != nil {
 			return err
 		}
 	}
@@ -103,50 +106,43 @@ func (r *Registry) completeManifest(ctx context.Context, site, version string) (
 	return m, nil
 }
 
-// readArtifact lets decode read one file of a version while it hashes it, so that a file is read once.
-func (r *Registry) readArtifact(ctx context.Context, m Manifest, f File, decode func(io.Reader) error) error {
+// readArtifact returns a file of a version that is what the manifest says: nothing looks at the content of any other.
+func (r *Registry) readArtifact(ctx context.Context, m Manifest, f File) (artifact.File, error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return artifact.File{}, err
 	}
 	if !versionPattern.MatchString(f.Name) {
-		return &CorruptError{Path: r.Location(path.Join(m.Site, m.Version, manifestName)), Err: fmt.Errorf("it lists a file %q", f.Name)}
+		at := r.Location(path.Join(m.Site, m.Version, manifestName))
+		return artifact.File{}, &CorruptError{Path: at, Err: fmt.Errorf("it lists a file %q", f.Name)}
 	}
 	key := path.Join(m.Site, m.Version, f.Name)
 	at := r.Location(key)
-	file, err := r.bucket.Get(ctx, key, 0, -1)
+	whole, err := objstore.ReadWhole(ctx, r.bucket, key)
 	if errors.Is(err, objstore.ErrNotFound) {
-		return &CorruptError{Path: at, Err: errMissing}
+		return artifact.File{}, &CorruptError{Path: at, Err: errMissing}
 	}
 	if err != nil {
-		return err
+		return artifact.File{}, err
 	}
-	digest := sha256.New()
-	hashed := bufio.NewReaderSize(io.TeeReader(file, digest), readBuffer)
-	decodeErr := decode(hashed)
-	_, drainErr := io.Copy(io.Discard, hashed) // what the decoder left unread counts for the checksum too
-	if err := errors.Join(drainErr, file.Close()); err != nil {
-		return fmt.Errorf("read %s: %w", at, err)
+	digest := sha256.Sum256(whole.Bytes)
+	runtime.KeepAlive(whole)
+	if sum := hex.EncodeToString(digest[:]); sum != f.SHA256 {
+		return artifact.File{}, &CorruptError{Path: at, Err: fmt.Errorf("its SHA-256 is %s, the manifest says %s", sum, f.SHA256)}
 	}
-	if sum := hex.EncodeToString(digest.Sum(nil)); sum != f.SHA256 {
-		return &CorruptError{Path: at, Err: fmt.Errorf("its SHA-256 is %s, the manifest says %s", sum, f.SHA256)}
-	}
-	if decodeErr != nil {
-		return &CorruptError{Path: at, Err: decodeErr}
-	}
-	return nil
+	return artifact.File{Bytes: whole.Bytes, Owner: whole}, nil
 }
 
 // decode is the one place that knows which codec reads which kind.
-func (b *Bundle) decode(f File, r io.Reader) error {
+func (b *Bundle) decode(f File, from artifact.File) error {
 	switch f.Kind {
 	case model.VocabularyKind:
-		v, err := model.DecodeVocabulary(r)
+		v, err := model.DecodeVocabulary(from)
 		if err != nil {
 			return err
 		}
 		b.Vocabulary = v
 	case popularity.Kind:
-		m, err := popularity.Decode(r, b.Vocabulary.Len())
+		m, err := popularity.Decode(from, b.Vocabulary.Len())
 		if err != nil {
 			return err
 		}
@@ -154,19 +150,19 @@ func (b *Bundle) decode(f File, r io.Reader) error {
 		b.Scorers[f.Model] = m
 		b.Scorers[popularity.TrendingName] = m.Trending()
 	case ease.Kind:
-		return decodeScorer(b, f, r, ease.Decode)
+		return decodeScorer(b, f, from, ease.Decode)
 	case content.Kind:
-		return decodeScorer(b, f, r, content.Decode)
+		return decodeScorer(b, f, from, content.Decode)
 	case basket.Kind:
-		return decodeScorer(b, f, r, basket.Decode)
+		return decodeScorer(b, f, from, basket.Decode)
 	case transitions.Kind:
-		return decodeScorer(b, f, r, transitions.Decode)
+		return decodeScorer(b, f, from, transitions.Decode)
 	case vmisknn.Kind:
-		return decodeScorer(b, f, r, vmisknn.Decode)
+		return decodeScorer(b, f, from, vmisknn.Decode)
 	case ials.Kind:
-		return decodeScorer(b, f, r, ials.Decode)
+		return decodeScorer(b, f, from, ials.Decode)
 	case blend.Kind:
-		cfg, err := blend.Decode(r)
+		cfg, err := blend.Decode(from)
 		if err != nil {
 			return err
 		}
@@ -182,8 +178,8 @@ func (b *Bundle) decode(f File, r io.Reader) error {
 }
 
 // decodeScorer reads a model that is only asked for answers.
-func decodeScorer[M model.Scorer](b *Bundle, f File, r io.Reader, decode func(r io.Reader, numItems int) (M, error)) error {
-	m, err := decode(r, b.Vocabulary.Len())
+func decodeScorer[M model.Scorer](b *Bundle, f File, from artifact.File, decode func(f artifact.File, numItems int) (M, error)) error {
+	m, err := decode(from, b.Vocabulary.Len())
 	if err != nil {
 		return err
 	}

@@ -114,7 +114,7 @@ func (r *Registry) store(ctx context.Context, m Manifest, encoded []*os.File, re
 
 // encodeArtifact writes an artifact to a file without a name, which stands at its start again.
 func encodeArtifact(a Artifact) (_ *os.File, described File, err error) {
-	described = File{Model: a.Name, Kind: a.Model.Kind(), Name: a.Name + ".bin"}
+	described = File{Model: a.Name, Kind: a.Model.Kind(), Name: a.Name + ".arrow"}
 	if !versionPattern.MatchString(described.Name) {
 		return nil, described, fmt.Errorf("model name %q does not make a file name", a.Name)
 	}

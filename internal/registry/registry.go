@@ -3,7 +3,7 @@
 //
 //	<site>/<version>/manifest.json   what it is, what it was trained on, how it did, checksums of the files below; written last
 //	<site>/<version>/report.*        its evaluation, for people and for programs
-//	<site>/<version>/<name>.bin      one artifact, in the format of internal/model/artifact
+//	<site>/<version>/<name>.arrow    one artifact, in the format of internal/model/artifact; .bin in versions of the earlier form
 //	<site>/<version>/incomplete      while the version is being written or removed: without a manifest beside it, it is none
 //	<site>/champion                  JSON: the version in force and its predecessors
 //

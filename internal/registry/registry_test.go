@@ -128,7 +128,7 @@ func TestArtifactsAreReproducible(t *testing.T) {
 }
 
 func TestDamageIsNamed(t *testing.T) {
-	for _, file := range []string{"vocabulary.bin", "popularity.bin", "transitions.bin", "vmisknn.bin", "content.bin", "basket.bin", manifestName} {
+	for _, file := range []string{"vocabulary.arrow", "popularity.arrow", "transitions.arrow", "vmisknn.arrow", "content.arrow", "basket.arrow", manifestName} {
 		for damage, spoil := range map[string]func(path string) error{
 			"a flipped bit": func(path string) error {
 				b, err := os.ReadFile(path)
@@ -171,7 +171,7 @@ func TestDamageIsNamed(t *testing.T) {
 func TestMissingFileIsNamed(t *testing.T) {
 	r := open(t)
 	m := publish(t, r, start)
-	path := filepath.Join(r.Location(""), site, m.Version, "vmisknn.bin")
+	path := filepath.Join(r.Location(""), site, m.Version, "vmisknn.arrow")
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ func TestS3WithFaults(t *testing.T) {
 	if slices.ContainsFunc(keys(t, r), func(key string) bool { return strings.HasSuffix(key, incompleteName) }) {
 		t.Errorf("left a marker among %v", keys(t, r))
 	}
-	if err := r.bucket.Delete(t.Context(), site+"/"+versions[5]+"/vmisknn.bin"); err != nil {
+	if err := r.bucket.Delete(t.Context(), site+"/"+versions[5]+"/vmisknn.arrow"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.Load(t.Context(), site, versions[5]); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "s3://shop/models/shop/"+versions[5]) {

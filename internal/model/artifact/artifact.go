@@ -1,39 +1,41 @@
-// Package artifact is the binary form of fitted models: a header, typed sections in a fixed order, a checksum.
+// Package artifact is the binary form of fitted models: an Apache Arrow IPC file, which other programs open and this one maps into
+// memory.
 //
-//	magic     8 bytes  "MILLMODL"
-//	format    uint32   1
-//	kind      uint32 length, bytes
-//	version   uint32   layout of the kind
-//	section*  uint8 type, uint64 count, payload
-//	end       uint8 0, uint32 CRC-32C of everything before it
+//	schema metadata   millrace.kind     what the file is of
+//	                  millrace.version  layout of the kind, a number
+//	                  millrace.<name>   small things, as text or JSON: millrace.config is the configuration of a model
+//	record batch      one, of one row; a section is a column of type list<T>, whose one value is the whole array
 //
-// All numbers are little-endian. The same values always give the same bytes. Readers allocate no more than the input
-// really holds, so a damaged length cannot exhaust memory.
+// T is int32, int64, float, double or utf8; there are no nulls. Buffers are neither compressed nor encoded, and begin at
+// multiples of 64 bytes within the batch, which begins at one of 8 within the file: the numbers are used where they are. So that
+// the same values always give the same bytes, metadata is sorted by key and holds no time or host.
+//
+// The file has no checksum: the manifest of a version has that of each of its files, and whoever reads a file compares it first. A
+// damaged file all the same is an error here, and no more memory is taken than the file has.
+//
+// Files in the form of earlier versions, which begin with MILLMODL (legacy.go), are read and never written.
 package artifact
 
-import (
-	"errors"
-	"hash/crc32"
-)
+import "errors"
 
 // ErrCorrupt is wrapped by every error of a Reader: the bytes are not an intact artifact of the wanted kind and version.
 var ErrCorrupt = errors.New("corrupt model artifact")
 
+// File is the content of an artifact in memory. What is decoded from it may use its bytes.
+type File struct {
+	Bytes []byte // never changed by anybody
+	// Owner is what has to stay reachable while Bytes are used: a mapping, which the garbage collector does not see in a slice of
+	// it. Who keeps slices keeps the owner, and keeps itself alive (runtime.KeepAlive) until the last use of them. It is nil where
+	// Bytes are ordinary memory.
+	Owner any
+}
+
 const (
-	magic         = "MILLMODL"
-	formatVersion = 1
-	maxNameBytes  = 64 // longest kind: kinds are package names
+	maxNameBytes = 64 // longest kind: kinds are package names
+	maxSections  = 64 // most columns, and most entries of the metadata
 
-	typeEnd      = 0
-	typeBytes    = 1
-	typeInt32s   = 2
-	typeInt64s   = 3
-	typeFloat32s = 4
-	typeFloat64s = 5
-
-	// chunkBytes is how much is converted and read at a time; it bounds what a lying count can allocate.
-	chunkBytes = 64 << 10
+	arrowMagic     = "ARROW1"
+	metadataPrefix = "millrace."
+	kindKey        = metadataPrefix + "kind"
+	versionKey     = metadataPrefix + "version"
 )
-
-// castagnoli is the polynomial that CPUs compute in hardware. The table is built once by the standard library.
-func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }

@@ -1,141 +1,165 @@
 package artifact
 
 import (
-	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
+	"maps"
 	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/ipc"
+	"github.com/apache/arrow/go/v15/arrow/memory"
 )
 
-// Writer writes one artifact. Errors are kept and returned by Close, so that an encoder reads as a list of sections.
+// Writer writes one artifact. It keeps what it is given, which must not change, until Close writes all of it. Errors are kept and
+// returned by Close, so that an encoder reads as a list of sections. Names are unique within an artifact.
 type Writer struct {
-	w   io.Writer
-	crc uint32
-	buf []byte
-	err error
+	w        io.Writer
+	metadata map[string]string
+	fields   []arrow.Field
+	columns  []arrow.Array
+	err      error
 }
 
 // NewWriter starts an artifact of a kind and layout version.
 func NewWriter(w io.Writer, kind string, version uint32) *Writer {
-	out := &Writer{w: w, buf: make([]byte, 0, chunkBytes+16)}
+	out := &Writer{w: w, metadata: map[string]string{}}
 	if len(kind) == 0 || len(kind) > maxNameBytes {
-		out.err = fmt.Errorf("artifact kind %q must have 1 to %d bytes", kind, maxNameBytes)
-		return out
+		out.fail("kind %q must have 1 to %d bytes", kind, maxNameBytes)
 	}
-	out.buf = append(out.buf, magic...)
-	out.buf = binary.LittleEndian.AppendUint32(out.buf, formatVersion)
-	out.buf = binary.LittleEndian.AppendUint32(out.buf, uint32(len(kind)))
-	out.buf = append(out.buf, kind...)
-	out.buf = binary.LittleEndian.AppendUint32(out.buf, version)
-	out.flush()
+	out.Text("kind", kind)
+	out.Text("version", strconv.FormatUint(uint64(version), 10))
 	return out
 }
 
-// Bytes writes a section of bytes.
-func (w *Writer) Bytes(b []byte) {
-	w.head(typeBytes, len(b))
-	w.flush()
-	w.write(b)
+// Text writes a small text into the metadata.
+func (w *Writer) Text(name, text string) {
+	if _, ok := w.metadata[metadataPrefix+name]; ok {
+		w.fail("two texts are called %s", name)
+	}
+	w.metadata[metadataPrefix+name] = text
 }
 
-// JSON writes a section with the JSON of v, for small things such as a configuration.
-func (w *Writer) JSON(v any) {
+// JSON writes the JSON of v into the metadata, for small things such as a configuration.
+func (w *Writer) JSON(name string, v any) {
 	b, err := json.Marshal(v)
-	if err != nil && w.err == nil {
-		w.err = fmt.Errorf("encode artifact section: %w", err)
+	if err != nil {
+		w.fail("%s: %w", name, err)
 	}
-	w.Bytes(b)
+	w.Text(name, string(b))
 }
 
 // Int32s writes a section of 32-bit integers.
-func (w *Writer) Int32s(values []int32) {
-	w.head(typeInt32s, len(values))
-	for _, v := range values {
-		w.buf = binary.LittleEndian.AppendUint32(w.buf, uint32(v))
-		w.flushFull()
-	}
-	w.flush()
+func (w *Writer) Int32s(name string, values []int32) {
+	w.section(name, arrow.PrimitiveTypes.Int32, len(values), arrow.Int32Traits.CastToBytes(values))
 }
 
 // Int64s writes a section of 64-bit integers.
-func (w *Writer) Int64s(values []int64) {
-	w.head(typeInt64s, len(values))
-	for _, v := range values {
-		w.buf = binary.LittleEndian.AppendUint64(w.buf, uint64(v))
-		w.flushFull()
-	}
-	w.flush()
+func (w *Writer) Int64s(name string, values []int64) {
+	w.section(name, arrow.PrimitiveTypes.Int64, len(values), arrow.Int64Traits.CastToBytes(values))
 }
 
 // Float32s writes a section of 32-bit floats.
-func (w *Writer) Float32s(values []float32) {
-	w.head(typeFloat32s, len(values))
-	for _, v := range values {
-		w.buf = binary.LittleEndian.AppendUint32(w.buf, math.Float32bits(v))
-		w.flushFull()
-	}
-	w.flush()
+func (w *Writer) Float32s(name string, values []float32) {
+	w.section(name, arrow.PrimitiveTypes.Float32, len(values), arrow.Float32Traits.CastToBytes(values))
 }
 
 // Float64s writes a section of 64-bit floats.
-func (w *Writer) Float64s(values []float64) {
-	w.head(typeFloat64s, len(values))
-	for _, v := range values {
-		w.buf = binary.LittleEndian.AppendUint64(w.buf, math.Float64bits(v))
-		w.flushFull()
-	}
-	w.flush()
+func (w *Writer) Float64s(name string, values []float64) {
+	w.section(name, arrow.PrimitiveTypes.Float64, len(values), arrow.Float64Traits.CastToBytes(values))
 }
 
-// Strings writes two sections: the length of each string and all their bytes.
-func (w *Writer) Strings(values []string) {
-	lengths, total := make([]int32, len(values)), 0
-	for i, s := range values {
-		lengths[i] = int32(len(s))
-		total += len(s)
-	}
-	w.Int32s(lengths)
-	w.head(typeBytes, total)
+// Strings writes a section of texts, of at most 2 GiB together.
+func (w *Writer) Strings(name string, values []string) {
+	total, offsets := 0, make([]int32, 1, len(values)+1)
 	for _, s := range values {
-		w.buf = append(w.buf, s...)
-		w.flushFull()
+		if total += len(s); total > math.MaxInt32 {
+			w.fail("the texts of %s have more than %d bytes", name, math.MaxInt32)
+			return
+		}
+		offsets = append(offsets, int32(total))
 	}
-	w.flush()
+	w.section(name, arrow.BinaryTypes.String, len(values), arrow.Int32Traits.CastToBytes(offsets), []byte(strings.Join(values, "")))
 }
 
-// Close ends the artifact with its checksum and returns the first error of any step. It does not close the underlying
-// writer.
+// Close writes the artifact and returns the first error of any step. It does not close the underlying writer.
 func (w *Writer) Close() error {
-	w.buf = append(w.buf, typeEnd)
-	w.flush()
-	w.write(binary.LittleEndian.AppendUint32(nil, w.crc))
-	return w.err
-}
-
-func (w *Writer) head(kind byte, count int) {
-	w.buf = append(w.buf, kind)
-	w.buf = binary.LittleEndian.AppendUint64(w.buf, uint64(count))
-}
-
-func (w *Writer) flushFull() {
-	if len(w.buf) >= chunkBytes {
-		w.flush()
+	if len(w.columns) > maxSections || len(w.metadata) > maxSections {
+		w.fail("%d sections and %d texts are more than %d", len(w.columns), len(w.metadata), maxSections)
 	}
-}
-
-func (w *Writer) flush() {
-	w.write(w.buf)
-	w.buf = w.buf[:0]
-}
-
-func (w *Writer) write(b []byte) {
 	if w.err != nil {
+		return w.err
+	}
+	keys := slices.Sorted(maps.Keys(w.metadata))
+	values := make([]string, len(keys))
+	for i, key := range keys {
+		values[i] = w.metadata[key]
+	}
+	metadata := arrow.NewMetadata(keys, values)
+	schema := arrow.NewSchema(w.fields, &metadata)
+	out, err := ipc.NewFileWriter(&positioned{w: w.w}, ipc.WithSchema(schema))
+	if err == nil {
+		err = errors.Join(out.Write(array.NewRecord(schema, w.columns, 1)), out.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("write artifact: %w", err)
+	}
+	return nil
+}
+
+// section adds a column whose one value is a list of n elements in these buffers.
+func (w *Writer) section(name string, of arrow.DataType, n int, buffers ...[]byte) {
+	if n > math.MaxInt32 {
+		w.fail("section %s has %d values, more than %d", name, n, math.MaxInt32)
 		return
 	}
-	w.crc = crc32.Update(w.crc, castagnoli(), b)
-	if _, err := w.w.Write(b); err != nil {
-		w.err = fmt.Errorf("write artifact: %w", err)
+	if slices.ContainsFunc(w.fields, func(f arrow.Field) bool { return f.Name == name }) {
+		w.fail("two sections are called %s", name)
+		return
 	}
+	list := arrow.ListOfNonNullable(of)
+	elements := array.NewData(of, n, withoutNulls(buffers...), nil, 0, 0)
+	bounds := arrow.Int32Traits.CastToBytes([]int32{0, int32(n)})
+	w.fields = append(w.fields, arrow.Field{Name: name, Type: list})
+	w.columns = append(w.columns, array.MakeFromData(array.NewData(list, 1, withoutNulls(bounds), []arrow.ArrayData{elements}, 0, 0)))
+}
+
+// withoutNulls puts what stands for a bitmap of nulls where there are none before the buffers of an array.
+func withoutNulls(buffers ...[]byte) []*memory.Buffer {
+	out := []*memory.Buffer{nil}
+	for _, b := range buffers {
+		out = append(out, memory.NewBufferBytes(b))
+	}
+	return out
+}
+
+func (w *Writer) fail(format string, args ...any) {
+	if w.err == nil {
+		w.err = fmt.Errorf("write artifact: "+format, args...)
+	}
+}
+
+// positioned tells Arrow's writer where it is, which is all that it seeks for.
+type positioned struct {
+	w  io.Writer
+	at int64
+}
+
+func (p *positioned) Write(b []byte) (int, error) {
+	n, err := p.w.Write(b)
+	p.at += int64(n)
+	return n, err
+}
+
+func (p *positioned) Seek(offset int64, whence int) (int64, error) {
+	if offset != 0 || whence != io.SeekCurrent {
+		return 0, errors.ErrUnsupported
+	}
+	return p.at, nil
 }

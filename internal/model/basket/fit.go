@@ -15,7 +15,8 @@ import (
 type Model struct {
 	cfg Config
 	rowsum.Matrix
-	pool *rowsum.Pool
+	pool  *rowsum.Pool
+	owner any // of the memory that what was decoded lies in
 }
 
 // checkEvery is how many rows pass between two looks at the context.

@@ -1,6 +1,10 @@
 package basket
 
-import "github.com/millrace/millrace/internal/model"
+import (
+	"runtime"
+
+	"github.com/millrace/millrace/internal/model"
+)
 
 // Name is the name under which the model answers queries.
 const Name = "basket"
@@ -12,6 +16,7 @@ func (m *Model) Name() string { return Name }
 func (m *Model) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
 	s := m.pool.Get()
 	defer m.pool.Put(s)
+	defer runtime.KeepAlive(m) // and the memory that it lies in
 	decay := float32(m.cfg.HistoryDecay)
 	if q.Set {
 		decay = 1

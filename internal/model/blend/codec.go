@@ -10,7 +10,7 @@ import (
 // Kind names the codec of this package.
 const Kind = "blend"
 
-// version 1 is one section: the Config as JSON. The members are artifacts of their own.
+// version 1 is config, the Config as JSON. The members are artifacts of their own.
 const version = 1
 
 // Kind implements model.Artifact.
@@ -19,15 +19,15 @@ func (m *Model) Kind() string { return Kind }
 // Encode implements model.Artifact.
 func (m *Model) Encode(w io.Writer) error {
 	out := artifact.NewWriter(w, Kind, version)
-	out.JSON(m.cfg)
+	out.JSON("config", m.cfg)
 	return out.Close()
 }
 
 // Decode reads the configuration that Encode wrote, for New; its errors wrap artifact.ErrCorrupt.
-func Decode(r io.Reader) (Config, error) {
-	in := artifact.NewReader(r, Kind, version)
+func Decode(f artifact.File) (Config, error) {
+	in := artifact.NewReader(f, Kind, version)
 	var cfg Config
-	in.JSON(&cfg)
+	in.JSON("config", &cfg)
 	if err := cfg.Validate(); err != nil {
 		in.Failf("%v", err) // an error of the reader came before, and stays
 	}

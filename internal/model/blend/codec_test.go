@@ -29,12 +29,12 @@ func TestCodecKeepsTheConfiguration(t *testing.T) {
 	if !bytes.Contains(b, []byte(text)) {
 		t.Errorf("stored as %q", b)
 	}
-	got, err := Decode(bytes.NewReader(b))
+	got, err := Decode(artifact.File{Bytes: b})
 	if err != nil || !reflect.DeepEqual(got, cfg) {
 		t.Errorf("came back as %+v, %v", got, err)
 	}
 	cfg.Contexts[1].Weights[1] = 2
-	if _, err := Decode(bytes.NewReader(stored(t, cfg))); !errors.Is(err, artifact.ErrCorrupt) {
+	if _, err := Decode(artifact.File{Bytes: stored(t, cfg)}); !errors.Is(err, artifact.ErrCorrupt) {
 		t.Errorf("a weight of 2: error %v, want ErrCorrupt", err)
 	}
 }
@@ -44,7 +44,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(valid)
 	f.Add(valid[:len(valid)/2])
 	f.Fuzz(func(t *testing.T, b []byte) {
-		cfg, err := Decode(bytes.NewReader(b))
+		cfg, err := Decode(artifact.File{Bytes: b})
 		if err != nil {
 			if !errors.Is(err, artifact.ErrCorrupt) {
 				t.Errorf("error %v is not ErrCorrupt", err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/millrace/millrace/internal/model/artifact"
 )
@@ -15,13 +16,15 @@ const Kind = "content"
 // version is the layout of the sections, within an artifact of this kind. How items are taken apart (terms.go, words.go) belongs to
 // it: other terms are other buckets.
 //
-//	1  JSON      the Config
-//	   int64s    one: the items of which anything is known
-//	   int32s    the buckets that come up, rising; their places here are the numbers of the terms
-//	   int32s    in how many items each does
-//	   int64s    rows, one more than there are items: item i has the terms rows[i] to rows[i+1]
-//	   int32s    the number of each term, rising within a row
-//	   float32s  its weight; the squares of a row add up to 1
+//	1  config     JSON      the Config
+//	   described  int64s    one: the items of which anything is known
+//	   buckets    int32s    the buckets that come up, rising; their places here are the numbers of the terms
+//	   counts     int32s    in how many items each does
+//	   rows       int64s    one more than there are items: item i has the terms rows[i] to rows[i+1]
+//	   terms      int32s    the number of each term, rising within a row
+//	   weights    float32s  its weight; the squares of a row add up to 1
+//
+// A decoded model uses no memory of the file: it holds the terms otherwise, and a live index keeps the counts for longer than it.
 const version = 1
 
 // Kind implements model.Artifact.
@@ -30,14 +33,14 @@ func (m *Model) Kind() string { return Kind }
 // Encode implements model.Artifact.
 func (m *Model) Encode(w io.Writer) error {
 	out := artifact.NewWriter(w, Kind, version)
-	out.JSON(m.cfg)
-	out.Int64s([]int64{int64(m.words.items)})
+	out.JSON("config", m.cfg)
+	out.Int64s("described", []int64{int64(m.words.items)})
 	buckets := make([]int32, len(m.words.buckets))
 	for n, bucket := range m.words.buckets {
 		buckets[n] = int32(bucket)
 	}
-	out.Int32s(buckets)
-	out.Int32s(m.words.counts)
+	out.Int32s("buckets", buckets)
+	out.Int32s("counts", m.words.counts)
 	rows := make([]int64, 1, len(m.vectors)+1)
 	for _, vector := range m.vectors {
 		rows = append(rows, rows[len(rows)-1]+int64(len(vector)))
@@ -48,19 +51,19 @@ func (m *Model) Encode(w io.Writer) error {
 			numbers, weights = append(numbers, t.number), append(weights, t.weight)
 		}
 	}
-	out.Int64s(rows)
-	out.Int32s(numbers)
-	out.Float32s(weights)
+	out.Int64s("rows", rows)
+	out.Int32s("terms", numbers)
+	out.Float32s("weights", weights)
 	return out.Close()
 }
 
 // Decode reads what Encode wrote for a vocabulary of numItems; its errors wrap artifact.ErrCorrupt.
-func Decode(r io.Reader, numItems int) (*Model, error) {
-	in := artifact.NewReader(r, Kind, version)
+func Decode(f artifact.File, numItems int) (*Model, error) {
+	in := artifact.NewReader(f, Kind, version)
 	m := &Model{}
-	in.JSON(&m.cfg)
-	words, wordsErr := decodeDictionary(in.Int64s(), in.Int32s(), in.Int32s(), numItems)
-	vectors, vectorsErr := decodeVectors(in.Int64s(), in.Int32s(), in.Float32s(), numItems, len(words.buckets))
+	in.JSON("config", &m.cfg)
+	words, wordsErr := decodeDictionary(in.Int64s("described"), in.Int32s("buckets"), in.Int32s("counts"), numItems)
+	vectors, vectorsErr := decodeVectors(in.Int64s("rows"), in.Int32s("terms"), in.Float32s("weights"), numItems, len(words.buckets))
 	if err := errors.Join(m.cfg.Validate(), wordsErr, vectorsErr); err != nil {
 		in.Failf("%v", err) // an error of the reader came before, and stays
 	}
@@ -73,7 +76,7 @@ func Decode(r io.Reader, numItems int) (*Model, error) {
 }
 
 func decodeDictionary(items []int64, buckets, counts []int32, numItems int) (*dictionary, error) {
-	d := &dictionary{numbers: make(map[uint32]int32, len(buckets)), counts: counts}
+	d := &dictionary{numbers: make(map[uint32]int32, len(buckets)), counts: slices.Clone(counts)}
 	if len(items) != 1 || items[0] < 0 || items[0] > int64(numItems) || len(buckets) != len(counts) {
 		return d, fmt.Errorf("%d buckets and %d counts of %d items in a vocabulary of %d", len(buckets), len(counts), items, numItems)
 	}

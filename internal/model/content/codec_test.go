@@ -2,12 +2,8 @@ package content
 
 import (
 	"bytes"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"flag"
-	"hash/crc32"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -16,6 +12,7 @@ import (
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/model"
 	"github.com/millrace/millrace/internal/model/artifact"
+	"github.com/millrace/millrace/internal/model/artifact/artifacttest"
 )
 
 func encoded(t testing.TB, m *Model) []byte {
@@ -35,11 +32,11 @@ func TestCodecKeepsAnswersAndBytes(t *testing.T) {
 		t.Error("the same items gave different bytes")
 	}
 	for _, numItems := range []int{199, 201} {
-		if _, err := Decode(bytes.NewReader(bytesOf), numItems); !errors.Is(err, artifact.ErrCorrupt) {
+		if _, err := Decode(artifact.File{Bytes: bytesOf}, numItems); !errors.Is(err, artifact.ErrCorrupt) {
 			t.Errorf("vocabulary of %d: error %v, want ErrCorrupt", numItems, err)
 		}
 	}
-	back, err := Decode(bytes.NewReader(bytesOf), len(items))
+	back, err := Decode(artifact.File{Bytes: bytesOf}, len(items))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,38 +64,30 @@ func small() *Model {
 
 var writeGolden = flag.Bool("golden", false, "write golden bytes of the current layout version")
 
-// golden returns the bytes of small.
-func golden(t testing.TB) []byte {
-	t.Helper()
-	text, err := os.ReadFile("testdata/golden_v1.hex")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := hex.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
+// The bytes of small, as they are written and as earlier programs wrote them.
+const (
+	goldenFile  = "golden_v1.arrow"
+	earlierFile = "golden_v1.hex"
+)
 
 // TestGoldenBytes fails when the layout changes without a new version. After raising the version, run with -golden and keep
-// the old file: models that were stored must stay readable.
+// the old files: models that were stored must stay readable.
 func TestGoldenBytes(t *testing.T) {
 	now := encoded(t, small())
 	if *writeGolden {
-		if err := os.WriteFile("testdata/golden_v1.hex", []byte(hex.EncodeToString(now)+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		artifacttest.Write(t, goldenFile, now)
 	}
-	if !bytes.Equal(now, golden(t)) {
+	if !bytes.Equal(now, artifacttest.Read(t, goldenFile).Bytes) {
 		t.Error("the bytes of the current version changed")
 	}
-	m, err := Decode(bytes.NewReader(golden(t)), 3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if m.pool = nil; !reflect.DeepEqual(m, small()) {
-		t.Errorf("it reads as %+v", m)
+	for _, file := range []string{goldenFile, earlierFile} {
+		m, err := Decode(artifacttest.Read(t, file), 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.pool = nil; !reflect.DeepEqual(m, small()) {
+			t.Errorf("it reads as %+v", m)
+		}
 	}
 }
 
@@ -143,34 +132,25 @@ func TestDecodeRefusesContentThatWouldBreakAQuery(t *testing.T) {
 	} {
 		m := small()
 		change(m)
-		if _, err := Decode(bytes.NewReader(encoded(t, m)), 3); !errors.Is(err, artifact.ErrCorrupt) {
+		if _, err := Decode(artifact.File{Bytes: encoded(t, m)}, 3); !errors.Is(err, artifact.ErrCorrupt) {
 			t.Errorf("%s: error %v, want ErrCorrupt", name, err)
 		}
 	}
-	later := bytes.Replace(golden(t), []byte(Kind+"\x01"), []byte(Kind+"\x02"), 1)
-	if _, err := Decode(bytes.NewReader(sealed(later)), 3); !errors.Is(err, artifact.ErrCorrupt) {
+	var later bytes.Buffer
+	if err := artifact.NewWriter(&later, Kind, version+1).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Decode(artifact.File{Bytes: later.Bytes()}, 3); !errors.Is(err, artifact.ErrCorrupt) || !strings.Contains(err.Error(), "layout version 2") {
 		t.Errorf("later layout: error %v, want ErrCorrupt", err)
 	}
 }
 
-// sealBytes is the length of the end mark and the checksum of an artifact.
-const sealBytes = 5
-
-// sealed makes the last bytes the end mark and the checksum, without which nothing else is looked at.
-func sealed(b []byte) []byte {
-	b[len(b)-sealBytes] = 0
-	body := b[:len(b)-4]
-	return binary.LittleEndian.AppendUint32(body, crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
-}
-
 // FuzzDecode: whatever stands in a file with a right checksum, it is refused as corrupt, or it makes a model that answers.
 func FuzzDecode(f *testing.F) {
-	f.Add(golden(f))
+	f.Add(artifacttest.Read(f, goldenFile).Bytes)
+	f.Add(artifacttest.Read(f, earlierFile).Bytes)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) < sealBytes {
-			return
-		}
-		m, err := Decode(bytes.NewReader(sealed(slices.Clone(b))), 3)
+		m, err := Decode(artifacttest.Sealed(b), 3)
 		if err != nil {
 			if !errors.Is(err, artifact.ErrCorrupt) {
 				t.Fatalf("error %v does not wrap ErrCorrupt", err)

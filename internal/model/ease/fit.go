@@ -27,7 +27,8 @@ type Model struct {
 	cfg  Config
 	form Form
 	rowsum.Matrix
-	pool *rowsum.Pool
+	pool  *rowsum.Pool
+	owner any // of the memory that what was decoded lies in
 }
 
 // Config returns the configuration that the model was fitted with.

@@ -14,10 +14,10 @@ const Kind = "ials"
 
 // The layouts of the sections, within an artifact of this kind:
 //
-//	1  JSON      the Config
-//	   int32s    the items by falling size of their factors
-//	   float32s  the factors, in that order, Dimensions numbers for each
-//	   float32s  their Gram matrix, by rows
+//	1  config   JSON      the Config
+//	   order    int32s    the items by falling size of their factors
+//	   factors  float32s  the factors, in that order, Dimensions numbers for each
+//	   gram     float32s  their Gram matrix, by rows
 const version = 1
 
 // Kind implements model.Artifact.
@@ -26,19 +26,19 @@ func (m *Model) Kind() string { return Kind }
 // Encode implements model.Artifact.
 func (m *Model) Encode(w io.Writer) error {
 	out := artifact.NewWriter(w, Kind, version)
-	out.JSON(m.cfg)
-	out.Int32s(m.order)
-	out.Float32s(m.factors)
-	out.Float32s(m.gram)
+	out.JSON("config", m.cfg)
+	out.Int32s("order", m.order)
+	out.Float32s("factors", m.factors)
+	out.Float32s("gram", m.gram)
 	return out.Close()
 }
 
 // Decode reads what Encode wrote, for a vocabulary of numItems; its errors wrap artifact.ErrCorrupt.
-func Decode(r io.Reader, numItems int) (*Model, error) {
-	in := artifact.NewReader(r, Kind, version)
-	m := &Model{}
-	in.JSON(&m.cfg)
-	m.order, m.factors, m.gram = in.Int32s(), in.Float32s(), in.Float32s()
+func Decode(f artifact.File, numItems int) (*Model, error) {
+	in := artifact.NewReader(f, Kind, version)
+	m := &Model{owner: f.Owner}
+	in.JSON("config", &m.cfg)
+	m.order, m.factors, m.gram = in.Int32s("order"), in.Float32s("factors"), in.Float32s("gram")
 	if err := errors.Join(m.cfg.Validate(), m.check(numItems)); err != nil {
 		in.Failf("%v", err) // an error of the reader came before, and stays
 	}

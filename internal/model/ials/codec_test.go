@@ -2,20 +2,16 @@ package ials
 
 import (
 	"bytes"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"flag"
-	"hash/crc32"
 	"math"
-	"os"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/internal/model"
 	"github.com/millrace/millrace/internal/model/artifact"
+	"github.com/millrace/millrace/internal/model/artifact/artifacttest"
 )
 
 func TestCodecKeepsAnswersAndBytes(t *testing.T) {
@@ -24,10 +20,10 @@ func TestCodecKeepsAnswersAndBytes(t *testing.T) {
 	if err := m.Encode(&first); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Decode(bytes.NewReader(first.Bytes()), 39); !errors.Is(err, artifact.ErrCorrupt) {
+	if _, err := Decode(artifact.File{Bytes: first.Bytes()}, 39); !errors.Is(err, artifact.ErrCorrupt) {
 		t.Errorf("smaller vocabulary: error %v, want ErrCorrupt", err)
 	}
-	back, err := Decode(bytes.NewReader(first.Bytes()), 40)
+	back, err := Decode(artifact.File{Bytes: first.Bytes()}, 40)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,20 +50,11 @@ func small() *Model {
 
 var writeGolden = flag.Bool("golden", false, "write golden bytes of the current layout version")
 
-const goldenFile = "testdata/golden_v1.hex"
-
-func golden(t testing.TB) []byte {
-	t.Helper()
-	text, err := os.ReadFile(goldenFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := hex.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
+// The bytes of small, as they are written and as earlier programs wrote them.
+const (
+	goldenFile  = "golden_v1.arrow"
+	earlierFile = "golden_v1.hex"
+)
 
 // TestGoldenBytes fails when the layout changes without a new version. After raising the version, run with -golden and keep
 // the old files: models that were stored must stay readable.
@@ -77,19 +64,19 @@ func TestGoldenBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if *writeGolden {
-		if err := os.WriteFile(goldenFile, []byte(hex.EncodeToString(now.Bytes())+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		artifacttest.Write(t, goldenFile, now.Bytes())
 	}
-	if !bytes.Equal(now.Bytes(), golden(t)) {
+	if !bytes.Equal(now.Bytes(), artifacttest.Read(t, goldenFile).Bytes) {
 		t.Error("the bytes of the current version changed")
 	}
-	m, err := Decode(bytes.NewReader(golden(t)), 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := small(); m.cfg != want.cfg || !slices.Equal(m.order, want.order) || !reflect.DeepEqual(m.factors, want.factors) || !reflect.DeepEqual(m.gram, want.gram) {
-		t.Errorf("reads as %+v, want %+v", m, want)
+	for _, file := range []string{goldenFile, earlierFile} {
+		m, err := Decode(artifacttest.Read(t, file), 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := small(); m.cfg != want.cfg || !slices.Equal(m.order, want.order) || !reflect.DeepEqual(m.factors, want.factors) || !reflect.DeepEqual(m.gram, want.gram) {
+			t.Errorf("reads as %+v, want %+v", m, want)
+		}
 	}
 }
 
@@ -115,30 +102,18 @@ func TestDecodeRefusesContentThatWouldBreakAQuery(t *testing.T) {
 		if err := m.Encode(&buf); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Decode(&buf, 2); !errors.Is(err, artifact.ErrCorrupt) {
+		if _, err := Decode(artifact.File{Bytes: buf.Bytes()}, 2); !errors.Is(err, artifact.ErrCorrupt) {
 			t.Errorf("%s: error %v, want ErrCorrupt", name, err)
 		}
 	}
 }
 
-// sealBytes is the length of the end mark and the checksum of an artifact.
-const sealBytes = 5
-
-// sealed makes the last bytes the end mark and the checksum, without which nothing else is looked at.
-func sealed(b []byte) []byte {
-	b[len(b)-sealBytes] = 0
-	body := b[:len(b)-4]
-	return binary.LittleEndian.AppendUint32(body, crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
-}
-
 // FuzzDecode: whatever stands in a file with a right checksum, it is refused as corrupt, or it makes a model that answers.
 func FuzzDecode(f *testing.F) {
-	f.Add(golden(f))
+	f.Add(artifacttest.Read(f, goldenFile).Bytes)
+	f.Add(artifacttest.Read(f, earlierFile).Bytes)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) < sealBytes {
-			return
-		}
-		m, err := Decode(bytes.NewReader(sealed(slices.Clone(b))), 2)
+		m, err := Decode(artifacttest.Sealed(b), 2)
 		if err != nil {
 			if !errors.Is(err, artifact.ErrCorrupt) {
 				t.Fatalf("error %v does not wrap ErrCorrupt", err)

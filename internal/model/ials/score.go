@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"math"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -26,6 +27,7 @@ type Model struct {
 	places []int32   // by item: its place in order
 	sizes  []float32 // by turn of the scan: the largest size of a factor in it or in any later one
 	pool   sync.Pool // of *scratch
+	owner  any       // of the memory that what was decoded lies in
 }
 
 const (
@@ -109,6 +111,7 @@ func (m *Model) scratch() *scratch {
 func (m *Model) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
 	s := m.scratch()
 	defer m.pool.Put(s)
+	defer runtime.KeepAlive(m) // and the memory that it lies in
 	if k <= 0 || !s.fold(m, q) {
 		return dst
 	}

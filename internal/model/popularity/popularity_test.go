@@ -130,10 +130,10 @@ func TestCodecKeepsAnswersAndBytes(t *testing.T) {
 	if !bytes.Equal(first.Bytes(), second.Bytes()) {
 		t.Error("the same sessions gave different bytes")
 	}
-	if _, err := Decode(bytes.NewReader(first.Bytes()), 2); !errors.Is(err, artifact.ErrCorrupt) {
+	if _, err := Decode(artifact.File{Bytes: first.Bytes()}, 2); !errors.Is(err, artifact.ErrCorrupt) {
 		t.Errorf("smaller vocabulary: error %v, want ErrCorrupt", err)
 	}
-	back, err := Decode(&first, 3)
+	back, err := Decode(artifact.File{Bytes: first.Bytes()}, 3)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,14 +15,14 @@ const Kind = "transitions"
 
 // The layouts of the sections, within an artifact of this kind:
 //
-//	1  JSON      the Config
-//	   int64s    rows, one more than there are items: item i has the pairs rows[i] to rows[i+1]
-//	   int32s    the other item of each pair, strongest first within a row
-//	   float32s  the weight of each pair
+//	1  config   JSON      the Config
+//	   rows     int64s    one more than there are items: item i has the pairs rows[i] to rows[i+1]
+//	   items    int32s    the other item of each pair, strongest first within a row
+//	   weights  float32s  the weight of each pair
 //	2  the same, and then
-//	   float64s  by item: the sum of all pairs that lead from it, also of those that its row does not keep
-//	   float64s  by item: the sum of all pairs that lead to it
-//	   int64s    one: the time as of which the sums are decayed, that of the newest event in Unix milliseconds
+//	   out      float64s  by item: the sum of all pairs that lead from it, also of those that its row does not keep
+//	   in       float64s  by item: the sum of all pairs that lead to it
+//	   newest   int64s    one: the time as of which the sums are decayed, that of the newest event in Unix milliseconds
 //
 // Version 1 is read and never written. Its model answers as it always did; nothing can be laid over it.
 const (
@@ -42,27 +42,27 @@ func (m *Model) Encode(w io.Writer) error {
 		return fmt.Errorf("encode transitions model: %w", ErrNoDegrees)
 	}
 	out := artifact.NewWriter(w, Kind, version)
-	out.JSON(m.cfg)
-	out.Int64s(m.Offsets)
-	out.Int32s(m.Items)
-	out.Float32s(m.Weights)
-	out.Float64s(m.degrees.out)
-	out.Float64s(m.degrees.in)
-	out.Int64s([]int64{m.degrees.newest})
+	out.JSON("config", m.cfg)
+	out.Int64s("rows", m.Offsets)
+	out.Int32s("items", m.Items)
+	out.Float32s("weights", m.Weights)
+	out.Float64s("out", m.degrees.out)
+	out.Float64s("in", m.degrees.in)
+	out.Int64s("newest", []int64{m.degrees.newest})
 	return out.Close()
 }
 
 // Decode reads what Encode wrote, now or in an earlier version, for a vocabulary of numItems; its errors wrap
 // artifact.ErrCorrupt.
-func Decode(r io.Reader, numItems int) (*Model, error) {
-	in := artifact.NewReader(r, Kind, versionWithoutDegrees, version)
-	m := &Model{pool: rowsum.NewPool()}
-	in.JSON(&m.cfg)
-	m.Offsets, m.Items, m.Weights = in.Int64s(), in.Int32s(), in.Float32s()
+func Decode(f artifact.File, numItems int) (*Model, error) {
+	in := artifact.NewReader(f, Kind, versionWithoutDegrees, version)
+	m := &Model{pool: rowsum.NewPool(), owner: f.Owner}
+	in.JSON("config", &m.cfg)
+	m.Offsets, m.Items, m.Weights = in.Int64s("rows"), in.Int32s("items"), in.Float32s("weights")
 	err := m.Check(numItems, func(weight float32) bool { return weight > 0 })
 	if in.Version() == version {
-		m.degrees = &degrees{out: in.Float64s(), in: in.Float64s()}
-		if newest := in.Int64s(); len(newest) == 1 {
+		m.degrees = &degrees{out: in.Float64s("out"), in: in.Float64s("in")}
+		if newest := in.Int64s("newest"); len(newest) == 1 {
 			m.degrees.newest = newest[0]
 		} else {
 			err = errors.Join(err, fmt.Errorf("%d times of the newest event", len(newest)))

@@ -2,21 +2,16 @@ package transitions
 
 import (
 	"bytes"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"flag"
-	"fmt"
-	"hash/crc32"
 	"math"
-	"os"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/internal/model"
 	"github.com/millrace/millrace/internal/model/artifact"
+	"github.com/millrace/millrace/internal/model/artifact/artifacttest"
 	"github.com/millrace/millrace/internal/model/rowsum"
 )
 
@@ -37,10 +32,10 @@ func TestCodecKeepsAnswersAndBytes(t *testing.T) {
 	if !bytes.Equal(first.Bytes(), second.Bytes()) {
 		t.Error("the same sessions gave different bytes")
 	}
-	if _, err := Decode(bytes.NewReader(first.Bytes()), numItems-1); !errors.Is(err, artifact.ErrCorrupt) {
+	if _, err := Decode(artifact.File{Bytes: first.Bytes()}, numItems-1); !errors.Is(err, artifact.ErrCorrupt) {
 		t.Errorf("smaller vocabulary: error %v, want ErrCorrupt", err)
 	}
-	back, err := Decode(&first, numItems)
+	back, err := Decode(artifact.File{Bytes: first.Bytes()}, numItems)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,19 +56,12 @@ func small() *Model {
 
 var writeGolden = flag.Bool("golden", false, "write golden bytes of the current layout version")
 
-// golden returns the bytes of small in a layout version.
-func golden(t testing.TB, version int) []byte {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("testdata/golden_v%d.hex", version))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := hex.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
+// The bytes of small, as they are written and as earlier programs wrote them.
+const (
+	goldenFile    = "golden_v2.arrow"
+	earlierFile   = "golden_v2.hex"
+	noDegreesFile = "golden_v1.hex"
+)
 
 // TestGoldenBytes fails when the layout changes without a new version. After raising the version, run with -golden and keep
 // the old files: models that were stored must stay readable.
@@ -83,33 +71,30 @@ func TestGoldenBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if *writeGolden {
-		file := fmt.Sprintf("testdata/golden_v%d.hex", version)
-		if err := os.WriteFile(file, []byte(hex.EncodeToString(now.Bytes())+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		artifacttest.Write(t, goldenFile, now.Bytes())
 	}
-	if !bytes.Equal(now.Bytes(), golden(t, version)) {
+	if !bytes.Equal(now.Bytes(), artifacttest.Read(t, goldenFile).Bytes) {
 		t.Error("the bytes of the current version changed")
 	}
-	for v := versionWithoutDegrees; v <= version; v++ {
-		m, err := Decode(bytes.NewReader(golden(t, v)), 3)
+	for _, file := range []string{goldenFile, earlierFile, noDegreesFile} {
+		m, err := Decode(artifacttest.Read(t, file), 3)
 		if err != nil {
-			t.Fatalf("version %d: %v", v, err)
+			t.Fatalf("%s: %v", file, err)
 		}
 		want := small()
-		if v == versionWithoutDegrees {
+		if file == noDegreesFile {
 			want.degrees = nil
 		}
 		m.pool = nil
 		if !reflect.DeepEqual(m, want) {
-			t.Errorf("version %d reads as %+v, want %+v", v, m, want)
+			t.Errorf("%s reads as %+v, want %+v", file, m, want)
 		}
 	}
 }
 
 // A model without degrees answers, and is not stored as one that has them.
 func TestModelOfTheFirstVersionAnswersAndIsNotWritten(t *testing.T) {
-	m, err := Decode(bytes.NewReader(golden(t, versionWithoutDegrees)), 3)
+	m, err := Decode(artifacttest.Read(t, noDegreesFile), 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,44 +129,39 @@ func TestDecodeRefusesContentThatWouldBreakAQuery(t *testing.T) {
 		if err := m.Encode(&buf); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Decode(&buf, 3); !errors.Is(err, artifact.ErrCorrupt) {
+		if _, err := Decode(artifact.File{Bytes: buf.Bytes()}, 3); !errors.Is(err, artifact.ErrCorrupt) {
 			t.Errorf("%s: error %v, want ErrCorrupt", name, err)
 		}
 	}
-	sections := golden(t, version)
-	sections = sections[:len(sections)-sealBytes]
-	for name, broken := range map[string][]byte{
-		"no time":      slices.Concat(sections[:len(sections)-8-9], []byte{3, 0, 0, 0, 0, 0, 0, 0, 0}),
-		"later layout": bytes.Replace(sections, []byte(Kind+"\x02"), []byte(Kind+"\x03"), 1),
-	} {
-		if _, err := Decode(bytes.NewReader(sealed(append(broken, make([]byte, sealBytes)...))), 3); !errors.Is(err, artifact.ErrCorrupt) {
+	for name, layout := range map[string]uint32{"no time": version, "later layout": version + 1} {
+		var buf bytes.Buffer
+		w, m := artifact.NewWriter(&buf, Kind, layout), small()
+		w.JSON("config", m.cfg)
+		w.Int64s("rows", m.Offsets)
+		w.Int32s("items", m.Items)
+		w.Float32s("weights", m.Weights)
+		w.Float64s("out", m.degrees.out)
+		w.Float64s("in", m.degrees.in)
+		w.Int64s("newest", make([]int64, layout-version))
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Decode(artifact.File{Bytes: buf.Bytes()}, 3); !errors.Is(err, artifact.ErrCorrupt) {
 			t.Errorf("%s: error %v, want ErrCorrupt", name, err)
 		}
 	}
-}
-
-// sealBytes is the length of the end mark and the checksum of an artifact.
-const sealBytes = 5
-
-// sealed makes the last bytes the end mark and the checksum, without which nothing else is looked at.
-func sealed(b []byte) []byte {
-	b[len(b)-sealBytes] = 0
-	body := b[:len(b)-4]
-	return binary.LittleEndian.AppendUint32(body, crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
 }
 
 // FuzzDecode: whatever stands in a file with a right checksum, it is refused as corrupt, or it makes a model that answers with
 // and without newer sessions over it.
 func FuzzDecode(f *testing.F) {
-	f.Add(golden(f, versionWithoutDegrees))
-	f.Add(golden(f, version))
+	for _, file := range []string{goldenFile, earlierFile, noDegreesFile} {
+		f.Add(artifacttest.Read(f, file).Bytes)
+	}
 	newer := &model.Sessions{}
 	newer.Append([]int32{0, 3, 1}, []int64{1, 2, 3})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) < sealBytes {
-			return
-		}
-		m, err := Decode(bytes.NewReader(sealed(slices.Clone(b))), 3)
+		m, err := Decode(artifacttest.Sealed(b), 3)
 		if err != nil {
 			if !errors.Is(err, artifact.ErrCorrupt) {
 				t.Fatalf("error %v does not wrap ErrCorrupt", err)

@@ -17,6 +17,7 @@ type Model struct {
 	rowsum.Matrix              // strongest first within a row
 	degrees       *degrees     // nil in a model of a version 1 file
 	pool          *rowsum.Pool // what lies over the model shares it
+	owner         any          // of the memory that what was decoded lies in
 }
 
 // degrees are the sums of all pairs that lead from and to each item, also of those that no row keeps, as of the newest

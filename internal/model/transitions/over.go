@@ -3,6 +3,7 @@ package transitions
 import (
 	"fmt"
 	"math"
+	"runtime"
 
 	"github.com/millrace/millrace/internal/model"
 	"github.com/millrace/millrace/internal/model/rowsum"
@@ -156,6 +157,7 @@ func (o *Overlay) Name() string { return o.base.Name() }
 func (o *Overlay) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
 	s := o.base.pool.Get()
 	defer o.base.pool.Put(s)
+	defer runtime.KeepAlive(o.base) // and the memory that it lies in
 	o.base.cfg.begin(s, q, o.newer.NumItems())
 	for _, r := range s.Recent {
 		if int(r.Item) < o.base.NumItems() {

@@ -1,7 +1,6 @@
 package transitions
 
 import (
-	"bytes"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/artifact/artifacttest"
 	"github.com/millrace/millrace/internal/model/rowsum"
 )
 
@@ -251,7 +251,7 @@ func TestOverRefusesWhatItCannotLayOver(t *testing.T) {
 	if _, err := Over(base, &broken, numItems); err == nil {
 		t.Error("sessions without times were laid over")
 	}
-	first, err := Decode(bytes.NewReader(golden(t, versionWithoutDegrees)), 3)
+	first, err := Decode(artifacttest.Read(t, noDegreesFile), 3)
 	if err != nil {
 		t.Fatal(err)
 	}

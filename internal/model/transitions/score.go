@@ -1,6 +1,8 @@
 package transitions
 
 import (
+	"runtime"
+
 	"github.com/millrace/millrace/internal/model"
 	"github.com/millrace/millrace/internal/model/rowsum"
 )
@@ -18,6 +20,7 @@ func (m *Model) Config() Config { return m.cfg }
 func (m *Model) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
 	s := m.pool.Get()
 	defer m.pool.Put(s)
+	defer runtime.KeepAlive(m) // and the memory that it lies in
 	m.cfg.begin(s, q, m.NumItems())
 	for _, r := range s.Recent {
 		s.AddRow(&m.Matrix, m.Weights, r.Item, r.Weight)

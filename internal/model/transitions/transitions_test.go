@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/model"
+	"github.com/millrace/millrace/internal/model/artifact"
 )
 
 const numItems = 40
@@ -217,7 +218,7 @@ func TestWeightThatIsTooSmallIsNoPair(t *testing.T) {
 	if err := m.Encode(&file); err != nil {
 		t.Fatal(err)
 	}
-	if m, err = Decode(&file, 4); err != nil {
+	if m, err = Decode(artifact.File{Bytes: file.Bytes()}, 4); err != nil {
 		t.Fatal(err)
 	}
 	if got := m.Score(nil, model.Query{Items: []int32{0}}, 4); len(got) != 1 || got[0].Item != 2 {

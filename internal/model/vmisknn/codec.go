@@ -10,6 +10,13 @@ import (
 // Kind names the codec of this package; both scorings share it.
 const Kind = "vmisknn"
 
+// The layouts of the sections, within an artifact of this kind:
+//
+//	1  config    JSON    the Config
+//	   sessions  int32s  one more than there are sessions: session s has the items sessions[s] to sessions[s+1]
+//	   items     int32s  the distinct items of each session, in the order of their last occurrence
+//	   ends      int64s  the time of the last event of each session in Unix milliseconds, never falling
+//	   clicks    int32s  by item: its clicks in all sessions
 const version = 1
 
 // Kind implements model.Artifact.
@@ -21,20 +28,20 @@ func (m *Model) Encode(w io.Writer) error {
 		return fmt.Errorf("encode session kNN model: it lies over another one; only what was fitted as a whole is stored")
 	}
 	out := artifact.NewWriter(w, Kind, version)
-	out.JSON(m.cfg)
-	out.Int32s(m.index.offsets)
-	out.Int32s(m.index.items)
-	out.Int64s(m.index.ends)
-	out.Int32s(m.index.clicks)
+	out.JSON("config", m.cfg)
+	out.Int32s("sessions", m.index.offsets)
+	out.Int32s("items", m.index.items)
+	out.Int64s("ends", m.index.ends)
+	out.Int32s("clicks", m.index.clicks)
 	return out.Close()
 }
 
 // Decode reads what Encode wrote, for a vocabulary of numItems; its errors wrap artifact.ErrCorrupt.
-func Decode(r io.Reader, numItems int) (*Model, error) {
-	in := artifact.NewReader(r, Kind, version)
+func Decode(f artifact.File, numItems int) (*Model, error) {
+	in := artifact.NewReader(f, Kind, version)
 	var cfg Config
-	in.JSON(&cfg)
-	x := &Index{offsets: in.Int32s(), items: in.Int32s(), ends: in.Int64s(), clicks: in.Int32s()}
+	in.JSON("config", &cfg)
+	x := &Index{offsets: in.Int32s("sessions"), items: in.Int32s("items"), ends: in.Int64s("ends"), clicks: in.Int32s("clicks"), owner: f.Owner}
 	x.check(in, numItems)
 	if err := in.Close(); err != nil {
 		return nil, fmt.Errorf("decode session kNN model: %w", err)

@@ -27,6 +27,7 @@ type Index struct {
 	clicks   []int32 // clicks of each item, in all sessions
 	starts   []int32 // item i is in postings[starts[i]:starts[i+1]]
 	postings []int32 // sessions of an item, newest first
+	owner    any     // of the memory that what was decoded lies in
 }
 
 // BuildIndex makes an index over a vocabulary of numItems. Sessions of one event, which show no way from item to item,

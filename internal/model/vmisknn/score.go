@@ -2,6 +2,7 @@ package vmisknn
 
 import (
 	"math"
+	"runtime"
 	"slices"
 
 	"github.com/millrace/millrace/internal/model"
@@ -28,6 +29,7 @@ func (m *Model) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
 	}
 	s := m.pool.Get().(*scratch)
 	defer m.pool.Put(s)
+	defer runtime.KeepAlive(m) // and the memory that it lies in
 	s.load(m, q)
 	s.findCandidates(m.index, m.cfg.M)
 	if m.cfg.Scoring == VSTAN {

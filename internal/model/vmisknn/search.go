@@ -44,6 +44,7 @@ const result = 1 << 7
 
 // scratch is the working memory of one query.
 type scratch struct {
+	index      *Index    // of the last query: candidates lead into its memory
 	query      []int32   // distinct looked-up items of the query, oldest first
 	weights    []float32 // session weight of each
 	itemWeight []float32 // VSTAN's weight of each as last shared item
@@ -69,6 +70,7 @@ func newScratch(gains []float32) *scratch {
 
 // load takes the last distinct items of the query and computes their weights.
 func (s *scratch) load(m *Model, q model.Query) {
+	s.index = m.index
 	for i := len(q.Items) - 1; i >= 0 && len(s.query) < m.cfg.LastItems; i-- {
 		item := q.Items[i]
 		if item < 0 || int(item) >= len(s.tallies) || s.marks[item] > 0 {

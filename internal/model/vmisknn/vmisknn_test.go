@@ -210,10 +210,10 @@ func TestCodecKeepsAnswersAndBytes(t *testing.T) {
 		if !bytes.Equal(first.Bytes(), second.Bytes()) {
 			t.Error("the same sessions gave different bytes")
 		}
-		if _, err := Decode(bytes.NewReader(first.Bytes()), numItems+1); !errors.Is(err, artifact.ErrCorrupt) {
+		if _, err := Decode(artifact.File{Bytes: first.Bytes()}, numItems+1); !errors.Is(err, artifact.ErrCorrupt) {
 			t.Errorf("other vocabulary: error %v, want ErrCorrupt", err)
 		}
-		back, err := Decode(&first, numItems)
+		back, err := Decode(artifact.File{Bytes: first.Bytes()}, numItems)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -249,7 +249,7 @@ func TestDecodeRefusesContentThatWouldBreakAQuery(t *testing.T) {
 		if err := (&Model{cfg: Default(VMIS), index: x}).Encode(&buf); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Decode(&buf, 2)
+		_, err := Decode(artifact.File{Bytes: buf.Bytes()}, 2)
 		if want := name != ""; errors.Is(err, artifact.ErrCorrupt) != want {
 			t.Errorf("%q: error %v", name, err)
 		}

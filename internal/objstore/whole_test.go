@@ -1,0 +1,90 @@
+package objstore_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/internal/objstore"
+	"github.com/millrace/millrace/internal/objstore/s3test"
+)
+
+func put(t *testing.T, b objstore.Bucket, key string, content []byte) {
+	t.Helper()
+	if err := b.Put(t.Context(), key, bytes.NewReader(content), int64(len(content))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestReadWhole(t *testing.T) {
+	local, err := objstore.OpenLocal(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s3, err := objstore.OpenS3(t.Context(), s3test.Start(t).Config("some/place"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string]objstore.Bucket{"Local": local, "S3": s3} {
+		for key, content := range map[string][]byte{"a/b": []byte("first"), "a/bc": bytes.Repeat([]byte("x"), 100_000), "a/empty": nil} {
+			put(t, b, key, content)
+			whole, err := objstore.ReadWhole(t.Context(), b, key)
+			if err != nil || !bytes.Equal(whole.Bytes, content) {
+				t.Errorf("%s: read %s with error %v, or other bytes", name, key, err)
+			}
+			runtime.KeepAlive(whole)
+		}
+		for _, key := range []string{"a/none", "a/em"} {
+			if _, err := objstore.ReadWhole(t.Context(), b, key); !errors.Is(err, objstore.ErrNotFound) {
+				t.Errorf("%s: %s gave %v, want ErrNotFound", name, key, err)
+			}
+		}
+		if _, err := objstore.ReadWhole(t.Context(), b, "../a"); err == nil {
+			t.Errorf("%s: a key left its bucket", name)
+		}
+	}
+}
+
+// mapped says whether this process has a file mapped; it skips where the system does not tell.
+func mapped(t *testing.T, path string) bool {
+	t.Helper()
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		t.Skipf("this system does not list mappings: %v", err)
+	}
+	return strings.Contains(string(maps), path)
+}
+
+// A mapping is there as long as somebody has it, whatever becomes of the file, and not longer.
+func TestAMappingLivesAsLongAsItIsUsed(t *testing.T) {
+	dir := t.TempDir()
+	b, err := objstore.OpenLocal(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := bytes.Repeat([]byte("model"), 10_000)
+	put(t, b, "a/model", content)
+	whole, err := objstore.ReadWhole(t.Context(), b, "a/model")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Delete(t.Context(), "a/model"); err != nil {
+		t.Fatal(err)
+	}
+	runtime.GC()
+	runtime.GC()
+	if path := filepath.Join(dir, "a", "model"); !mapped(t, path) || !bytes.Equal(whole.Bytes, content) {
+		t.Fatal("the mapping went while it was used")
+	}
+	runtime.KeepAlive(whole)
+	for deadline := time.Now().Add(10 * time.Second); mapped(t, filepath.Join(dir, "a", "model")); runtime.GC() {
+		if time.Now().After(deadline) {
+			t.Fatal("the mapping stays when nobody uses it")
+		}
+	}
+}
