@@ -296,13 +296,15 @@ func splitForGate(d *dataset) (*eval.Dataset, error) {
 	var problem error
 	for _, share := range []float64{0, 0.1, 0.3} {
 		split, err := eval.SplitLog(d.log, eval.Config{Holdout: share})
+		if err == nil {
+			split.Test = split.Test.Newest(maxPredictions)
+		}
 		switch {
 		case err != nil:
 			problem = err
 		case split.Test.Len() < MinPredictions:
 			problem = fmt.Errorf("%d predictions can be tested, at least %d are needed (%s)", split.Test.Len(), MinPredictions, split.Split)
 		default:
-			split.Test = split.Test.Newest(maxPredictions)
 			return split, nil
 		}
 	}

@@ -84,16 +84,25 @@ func (t *Test) After(ms int64) *Test {
 	return t.Pick(kept)
 }
 
-// Newest returns the test of the last groups with at most n cases.
+// Newest returns the test of the last groups with at most n cases. A group that has more than that alone, such as a session that
+// never ends, is passed over, so that it cannot push out all others; where all have, the newest one is the test.
 func (t *Test) Newest(n int) *Test {
-	from := t.Groups()
-	for from > 0 {
-		if n -= t.counts[from-1]; n < 0 {
+	var kept []int
+	left := n
+	for g := t.Groups() - 1; g >= 0; g-- {
+		if t.counts[g] > n {
+			continue
+		}
+		if left -= t.counts[g]; left < 0 {
 			break
 		}
-		from--
+		kept = append(kept, g)
 	}
-	return t.Pick(upTo(from, t.Groups()))
+	if len(kept) == 0 {
+		return t.Pick(upTo(max(t.Groups()-1, 0), t.Groups()))
+	}
+	slices.Reverse(kept)
+	return t.Pick(kept)
 }
 
 // first returns the test of the first n groups.
@@ -107,17 +116,25 @@ func upTo(from, to int) []int {
 	return out
 }
 
-// sample returns whole groups with at most n cases in all, drawn without replacement, in their order.
+// sample returns whole groups with at most n cases in all, drawn without replacement, in their order. As for Newest, a group of more
+// cases than that is passed over; where all have more, one is the sample.
 func (t *Test) sample(n int, rng *rand.Rand) *Test {
 	if t.Len() <= n {
 		return t
 	}
 	var chosen []int
-	for _, g := range rng.Perm(t.Groups()) {
-		if n -= t.counts[g]; n < 0 {
+	left, order := n, rng.Perm(t.Groups())
+	for _, g := range order {
+		if t.counts[g] > n {
+			continue
+		}
+		if left -= t.counts[g]; left < 0 {
 			break
 		}
 		chosen = append(chosen, g)
+	}
+	if len(chosen) == 0 {
+		return t.Pick(order[:1])
 	}
 	slices.Sort(chosen)
 	return t.Pick(chosen)

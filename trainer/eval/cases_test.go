@@ -50,10 +50,32 @@ func TestNewestGroups(t *testing.T) {
 	for at := range int64(4) {
 		s.Append([]int32{0, 1, 2}, []int64{at, at, at})
 	}
-	for n, want := range map[int][]int64{0: nil, 1: nil, 2: {3, 3}, 5: {2, 2, 3, 3}, 8: {0, 0, 1, 1, 2, 2, 3, 3}, 100: {0, 0, 1, 1, 2, 2, 3, 3}} {
+	for n, want := range map[int][]int64{0: {3, 3}, 1: {3, 3}, 2: {3, 3}, 5: {2, 2, 3, 3}, 8: {0, 0, 1, 1, 2, 2, 3, 3}, 100: {0, 0, 1, 1, 2, 2, 3, 3}} {
 		if got := asked(NextItem(s).Newest(n)); !slices.Equal(got, want) {
 			t.Errorf("at most %d cases: asked at %v, want %v", n, got, want)
 		}
+	}
+}
+
+// A session that never ends is no reason to measure on nothing, or on nothing else.
+func TestOneEndlessGroupDoesNotPushOutTheOthers(t *testing.T) {
+	s := &model.Sessions{}
+	for at := range int64(3) {
+		s.Append([]int32{0, 1, 2}, []int64{at, at, at})
+	}
+	s.Append(make([]int32, 40), make([]int64, 40))
+	all := NextItem(s)
+	if got := asked(all.Newest(10)); !slices.Equal(got, []int64{0, 0, 1, 1, 2, 2}) {
+		t.Errorf("the newest ask at %v, want all short sessions", got)
+	}
+	for seed := range uint64(20) {
+		if got := all.sample(10, rand.New(rand.NewPCG(seed, 1))); got.Len() != 6 {
+			t.Errorf("a sample of at most 10 has %d cases, want those of the 3 short sessions", got.Len())
+		}
+	}
+	alone := all.Pick([]int{3})
+	if newest, sample := alone.Newest(10), alone.sample(10, rand.New(rand.NewPCG(1, 1))); newest.Len() != 39 || sample.Len() != 39 {
+		t.Errorf("of one endless session %d are the newest and %d a sample, want it whole", newest.Len(), sample.Len())
 	}
 }
 
