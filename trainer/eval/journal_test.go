@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/millrace/millrace/internal/model"
@@ -66,16 +67,29 @@ func TestASearchGoesOnWhereItStopped(t *testing.T) {
 	}
 }
 
+// Also of a model whose fits take so long that not even the first bracket is done in time.
 func TestTimeEndsASearch(t *testing.T) {
-	space := dialSpace(30)
-	fit := space.fit
-	space.fit = func(ctx context.Context, d dials) (model.Scorer, error) {
-		time.Sleep(100 * time.Microsecond)
-		return fit(ctx, d)
-	}
-	_, report, err := tune(context.Background(), space, zeros(3), tuneOptions{until: time.Now().Add(20 * time.Millisecond), workers: 2, depth: 20})
-	if err != nil || report.Trials < 2*bracketTrials || report.Trials > 27_000/2 {
-		t.Errorf("%+v, %v", report, err)
+	for _, fitTakes := range []time.Duration{time.Second, time.Minute, time.Hour} {
+		t.Run(fitTakes.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				space := dialSpace(30)
+				fit := space.fit
+				space.fit = func(ctx context.Context, d dials) (model.Scorer, error) {
+					<-time.After(fitTakes)
+					return fit(ctx, d)
+				}
+				const given, workers = 10 * time.Minute, 2
+				began := time.Now()
+				_, report, err := tune(context.Background(), space, zeros(3), tuneOptions{until: began.Add(given), workers: workers, depth: 20})
+				if err != nil {
+					t.Fatal(err)
+				}
+				took, fits := time.Since(began), int(given/fitTakes)*workers
+				if report.Trials < fits*9/10 || report.Trials > fits+2*workers || took > given+2*fitTakes {
+					t.Errorf("%d settings in %s, want about %d in %s", report.Trials, took, fits, given)
+				}
+			})
+		})
 	}
 }
 

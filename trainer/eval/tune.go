@@ -154,12 +154,17 @@ func (s *searcher[C]) draw(n int, next func(*rand.Rand) point) []trial {
 	return out
 }
 
-// bracket measures settings by successive halving.
+// bracket measures settings by successive halving. When the time is up, the best so far goes on alone, and what was not measured at all
+// does not count as tried.
 func (s *searcher[C]) bracket(ctx context.Context, batch []trial) error {
 	alive := batch
 	for rung := range s.samples {
-		if err := s.measure(ctx, alive, rung); err != nil {
+		n, err := s.measure(ctx, alive, rung)
+		if err != nil {
 			return err
+		}
+		if alive = alive[:n]; rung == 0 {
+			batch = alive
 		}
 		sortTrials(alive)
 		alive = alive[:min(len(alive), max((len(alive)+halving-1)/halving, leastSurvivors))]
@@ -172,11 +177,16 @@ func (s *searcher[C]) bracket(ctx context.Context, batch []trial) error {
 // best returns the n best trials so far.
 func (s *searcher[C]) best(n int) []trial { return slices.Clone(s.done[:min(n, len(s.done))]) }
 
-// measure fills in the values of a batch on the sample of a rung, some settings at a time.
-func (s *searcher[C]) measure(ctx context.Context, batch []trial, rung int) error {
+// measure fills in the values of a batch on the sample of a rung, some settings at a time, and returns how many it came to: all, or
+// the first few when the time is up, but one at least.
+func (s *searcher[C]) measure(ctx context.Context, batch []trial, rung int) (n int, err error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(s.options.workers)
 	for i := range batch {
+		if i > 0 && s.timeIsUp() {
+			break
+		}
+		n++
 		group.Go(func() error {
 			value, err := s.options.journal.remember(s.options.scope, s.space.words(batch[i].at), rung, func() (float64, error) {
 				scorer, err := s.space.fit(ctx, s.space.at(batch[i].at))
@@ -189,7 +199,7 @@ func (s *searcher[C]) measure(ctx context.Context, batch []trial, rung int) erro
 			return err
 		})
 	}
-	return group.Wait()
+	return n, group.Wait()
 }
 
 // reach is the value of the objective that a scorer reaches.
