@@ -113,6 +113,20 @@ func TestSessions(t *testing.T) {
 	}
 }
 
+// A program that sends one session id for ever makes no session that grows for ever.
+func TestNoSessionIsLongerThanMaxSession(t *testing.T) {
+	var events []Interaction
+	for i := range 2*maxSession + 1 {
+		endless := view("kiosk", fmt.Sprintf("i%02d", i%12), testStart.Add(time.Duration(i)*time.Minute))
+		endless.SessionID = "always"
+		events = append(events, endless)
+	}
+	s := read(t, Config{}, events...).log.Sessions
+	if want := []int{0, maxSession, 2 * maxSession, 2*maxSession + 1}; !slices.Equal(s.Offsets, want) || !slices.Equal(s.Users, []int32{0, 0, 0}) {
+		t.Errorf("sessions of visitors %v begin at %v, want %v of one visitor", s.Users, s.Offsets, want)
+	}
+}
+
 // idsTo lists the item ids i<from> to i<to-1>.
 func idsTo(from, to int) (ids []string) {
 	for i := from; i < to; i++ {
@@ -208,18 +222,24 @@ func TestOrderOfReadingDoesNotMatter(t *testing.T) {
 	for i := range events { // many equal times
 		events[i].OccurredAt = events[i].OccurredAt.Truncate(time.Hour)
 	}
+	for i := range 200 { // of people who allowed no profile, whom nothing tells apart
+		lone := of([]string{event.ViewItem, event.AddToCart, event.Purchase}[i%3], view("", "", testStart), "a00")
+		lone.Personalized, lone.Sequence = false, int64(i)
+		events = append(events, lone)
+	}
 	cfg, err := Config{Site: testSite}.withDefaults()
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := text(read(t, Config{}, events...))
+	first := read(t, Config{}, events...)
+	want := text(first)
 	for seed := range uint64(3) {
 		source := &sliceSource{events: events, order: rand.New(rand.NewPCG(seed, 9))}
 		d, err := readDataset(t.Context(), cfg, source, unwatched())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if text(d) != want {
+		if text(d) != want || !slices.Equal(d.log.Sessions.Weights, first.log.Sessions.Weights) {
 			t.Fatalf("order %d gives other sessions", seed)
 		}
 	}

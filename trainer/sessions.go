@@ -11,6 +11,10 @@ import (
 	"github.com/millrace/millrace/trainer/eval"
 )
 
+// maxSession is how many clicks a session has at most. Of people hardly any has a tenth of it; a program that sends one session id for
+// ever would otherwise make a session whose every click is asked with all clicks before it.
+const maxSession = 1000
+
 // visitRun is one session: a run of clicks.
 type visitRun struct {
 	clicks []click
@@ -34,7 +38,7 @@ func (c *collector) dataset(items map[string]event.CatalogueItem) *dataset {
 	slices.SortFunc(sessions, func(a, b visitRun) int {
 		first, other := a.clicks[0], b.clicks[0]
 		return cmp.Or(cmp.Compare(a.end(), b.end()), strings.Compare(c.nameOf(a), c.nameOf(b)), cmp.Compare(first.at, other.at),
-			cmp.Compare(renumbered[first.item], renumbered[other.item]))
+			cmp.Compare(renumbered[first.item], renumbered[other.item]), cmp.Compare(a.weight[0], b.weight[0]))
 	})
 	settleOrders(sessions)
 	d := &dataset{log: log, items: items, rows: c.traffic.rows, traffic: c.traffic}
@@ -73,13 +77,14 @@ func (c *collector) nameOf(s visitRun) string {
 	return c.visits[s.visit].name
 }
 
-// sessions cuts the ordered clicks into sessions: a given session id wins, else the one session rule decides.
+// sessions cuts the ordered clicks into sessions: a given session id wins, else the one session rule decides; none is longer than
+// maxSession.
 func (c *collector) sessions() []visitRun {
 	rule := event.DefaultSessionRule()
 	var out []visitRun
 	for from := 0; from < len(c.clicks); {
 		number, to := c.clicks[from].visit, from+1
-		for to < len(c.clicks) && c.clicks[to].visit == number {
+		for to < len(c.clicks) && c.clicks[to].visit == number && to-from < maxSession {
 			start, last, next := c.clicks[from].at, c.clicks[to-1].at, c.clicks[to].at
 			if number == loneVisit || !c.visits[number].given && !rule.Continues(time.UnixMilli(start), time.UnixMilli(last), time.UnixMilli(next)) {
 				break
