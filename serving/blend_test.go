@@ -100,3 +100,20 @@ func TestABlendIsAskedWithSessionAndHistory(t *testing.T) {
 		t.Errorf("of nobody anything is known: %+v", got)
 	}
 }
+
+// A version may have a blend without transitions, or without a session model: what there is goes over it.
+func TestABlendOfAVersionThatLacksAFamilyIsMadeAgain(t *testing.T) {
+	near := told{name: "near", asked: &model.Query{}}
+	m, err := blend.New(blend.Config{
+		Members: []string{"near"}, Depth: 10, Scale: blend.ScaleTop, Contexts: []blend.Context{{Weights: []float32{1}}},
+	}, map[string]model.Scorer{"near": near})
+	if err != nil {
+		t.Fatal(err)
+	}
+	trained := &loadedModel{Bundle: &registry.Bundle{Scorers: map[string]model.Scorer{"near": near}}, blend: m}
+	fresh := told{name: "near", asked: &model.Query{}, list: []model.Scored{{Item: 7, Score: 1}}}
+	over := &loadedModel{Bundle: trained.Bundle, session: fresh}
+	if got := over.blendAgain(trained).Score(nil, model.Query{}, 5); len(got) != 1 || got[0].Item != 7 {
+		t.Errorf("the blend answers %v, want the fresh sessions' item 7", got)
+	}
+}

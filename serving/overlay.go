@@ -193,7 +193,11 @@ func (m *loadedModel) blendAgain(trained *loadedModel) *blend.Model {
 		return nil
 	}
 	scorers := maps.Clone(trained.Scorers)
-	scorers[m.session.Name()], scorers[m.transitions.Name()] = m.session, m.transitions
+	for _, family := range []model.Scorer{m.session, m.transitions} {
+		if family != nil { // a version need not have both
+			scorers[family.Name()] = family
+		}
+	}
 	again, err := blend.New(trained.blend.Config(), scorers)
 	if err != nil {
 		return trained.blend // it has all that the trained one had, so this cannot be
