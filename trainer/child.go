@@ -106,6 +106,9 @@ func Child(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error
 	if err := json.Unmarshal(line, &req); err != nil {
 		return fmt.Errorf("read training request: %w", err)
 	}
+	if req.Lake.Empty() || req.Registry.Empty() {
+		return errors.New("read training request: it names no lake or no registry")
+	}
 	// This goroutine ends with the process: a read of standard input cannot be interrupted.
 	go func() {
 		_, _ = io.Copy(io.Discard, input)

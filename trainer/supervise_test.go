@@ -3,6 +3,7 @@ package trainer
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -182,14 +183,18 @@ func TestKilledChildLeavesTheRegistryUsable(t *testing.T) {
 // A child whose parent is gone stops: the end of its standard input says so.
 func TestChildStopsWithItsParent(t *testing.T) {
 	b := newBench(t, 200)
-	request := `{"config":{"site":"` + testSite + `"},"lake_dir":"` + b.lakeDir() + `","registry_dir":"` + b.modelDir() + `"}` + "\n"
+	text, err := json.Marshal(b.request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := string(text) + "\n"
 	var stdout, stderr strings.Builder
 	ctx := t.Context()
-	err := Child(ctx, strings.NewReader(request), &stdout, &stderr)
+	err = Child(ctx, strings.NewReader(request), &stdout, &stderr)
 	if err == nil || !strings.Contains(err.Error(), "is gone") || stdout.Len() > 0 {
 		t.Fatalf("child went on: %v, %q", err, stdout.String())
 	}
-	for _, bad := range []string{"", "{", "not json\n"} {
+	for _, bad := range []string{"", "{", "not json\n", "{}\n"} {
 		if err := Child(ctx, strings.NewReader(bad), &stdout, &stderr); err == nil {
 			t.Errorf("request %q was accepted", bad)
 		}
