@@ -188,7 +188,7 @@ func (r *run) compareChampion(ctx context.Context, split *eval.Dataset, whole *e
 	unseen := split.Test.After(c.manifest.Source.To.UnixMilli())
 	if n := unseen.Len(); n < MinPredictions || float64(n) < minUnseenShare*float64(split.Test.Len()) {
 		if !r.cfg.tunes() {
-			return comparison{words: rival + " has the same parameters and knows the test part"}, nil
+			return comparison{words: rival + " has the same parameters and knows the test part" + leftOut(c, chosen)}, nil
 		}
 		theirs, err := r.asTheChampion(ctx, split, chosen, c)
 		if err != nil {
@@ -224,6 +224,20 @@ func (r *run) asTheChampion(ctx context.Context, split *eval.Dataset, ours []*ev
 func scorerOf(chosen []*eval.Chosen, name string) model.Scorer {
 	at := slices.IndexFunc(chosen, func(c *eval.Chosen) bool { return c.Name == name })
 	return chosen[at].Scorer
+}
+
+// leftOut says which methods of the champion a candidate does without; empty where it has them all.
+func leftOut(c *champion, chosen []*eval.Chosen) string {
+	var missing []string
+	for _, name := range Optional() {
+		if _, had := c.manifest.Models[name]; had && !slices.Contains(namesOf(chosen), name) {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
+		return ""
+	}
+	return ", and has " + strings.Join(missing, ", ") + " besides"
 }
 
 func namesOf(chosen []*eval.Chosen) []string {

@@ -133,3 +133,21 @@ func TestAGuardMetricIsNotLost(t *testing.T) {
 		}
 	}
 }
+
+// What a version leaves out of what the champion has is said where the two cannot be compared.
+func TestMethodsLeftOutAreTold(t *testing.T) {
+	c := &champion{manifest: registry.Manifest{Models: map[string]registry.ModelInfo{ModelBlend: {}, ModelEASE: {}, ModelIALS: {}, ModelContent: {}}}}
+	with := func(names ...string) []*eval.Chosen {
+		var out []*eval.Chosen
+		for _, name := range names {
+			out = append(out, &eval.Chosen{Name: name})
+		}
+		return out
+	}
+	if got := leftOut(c, with(ModelIALS, ModelBlend)); got != ", and has ease, content besides" {
+		t.Errorf("%q", got)
+	}
+	if got := leftOut(c, with(ModelEASE, ModelIALS, ModelBasket, ModelContent, ModelBlend)); got != "" {
+		t.Errorf("%q", got)
+	}
+}
