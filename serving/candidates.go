@@ -127,16 +127,21 @@ func (q *query) unseenFirst(ids []string) []string {
 // placeWeight is what a place in a category's list is worth: the head stands for the category, the tail fills up.
 func placeWeight(place int) float64 { return 0.3 + 0.7/(1+float64(place)/2) }
 
-// modelCategory is the category's list as of the last training, for a store without item aggregates.
+// modelCategory is the category's list as of the last training, for a store without item aggregates: what rises there, at most half of
+// it, and what is wanted most.
 func (q *query) modelCategory(category string, k int) []string {
 	if q.model == nil {
 		return nil
 	}
+	ask := model.Query{Now: q.now}
+	rising := q.model.Popularity.ScoreTrending(nil, category, ask, k/2)
 	var ids []string
-	for _, sc := range q.model.Popularity.ScoreCategory(nil, category, model.Query{Now: q.now}, k) {
-		ids = append(ids, q.model.Vocabulary.ID(sc.Item))
+	for _, sc := range q.model.Popularity.ScoreCategory(rising, category, ask, k) {
+		if id := q.model.Vocabulary.ID(sc.Item); !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
 	}
-	return ids
+	return ids[:min(len(ids), k)]
 }
 
 // affinity is a category with its share of the visitor's interest.

@@ -22,9 +22,9 @@ const tiny = 1e-5
 // The day is the unit of the half-lives below.
 const day = 24 * time.Hour
 
-func popularitySpace(*Part, settled) family[popularity.Config] {
+func popularitySpace(train *Part, _ settled) family[popularity.Config] {
 	type C = popularity.Config
-	return family[C]{
+	f := family[C]{
 		repeats: func(c *C) *model.RepeatPolicy { return &c.Repeats }, cheap: true,
 		space: space[C]{base: popularity.Default(), axes: []axis[C]{
 			over("half_life_ns", func(c *C) *time.Duration { return &c.HalfLife }, 0, time.Hour, day/4, day, 3*day, 7*day, 14*day, 30*day),
@@ -32,6 +32,10 @@ func popularitySpace(*Part, settled) family[popularity.Config] {
 		}},
 		prepare: rankOnce,
 	}
+	if train.Sessions.Segments != nil {
+		f.axes = append(f.axes, over("segment_prior", func(c *C) *float64 { return &c.SegmentPrior }, 0, 1000))
+	}
+	return f
 }
 
 // rankOnce counts once for all repeat policies, which decide only what is passed over.

@@ -1,7 +1,6 @@
 package popularity
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -23,6 +22,8 @@ const Kind = "popularity"
 //	   category_rows      int64s    one more than there are categories: category c has the places rows[c] to rows[c+1]
 //	   category_items     int32s    its items, best first
 //	   category_scores    float32s  their scores
+//	   rising_rows, rising_items, rising_scores likewise, by trend
+//	   segments, segment_rows, segment_items, segment_scores likewise, of the segments
 //
 // A decoded model uses no memory of the file: rankings are short.
 const (
@@ -40,14 +41,22 @@ func (m *Model) Encode(w io.Writer) error {
 	m.overall.encode(out, "overall")
 	m.trending.encode(out, "trending")
 	out.Strings("categories", m.categories)
-	rows, all := make([]int64, 1, len(m.byCategory)+1), ranking{}
-	for _, r := range m.byCategory {
+	encodeAll(out, "category", m.byCategory)
+	encodeAll(out, "rising", m.risingIn)
+	out.Strings("segments", m.segments)
+	encodeAll(out, "segment", m.bySegment)
+	return out.Close()
+}
+
+// encodeAll writes rankings one after the other.
+func encodeAll(out *artifact.Writer, name string, rankings []ranking) {
+	rows, all := make([]int64, 1, len(rankings)+1), ranking{}
+	for _, r := range rankings {
 		all.items, all.scores = append(all.items, r.items...), append(all.scores, r.scores...)
 		rows = append(rows, int64(len(all.items)))
 	}
-	out.Int64s("category_rows", rows)
-	all.encode(out, "category")
-	return out.Close()
+	out.Int64s(name+"_rows", rows)
+	all.encode(out, name)
 }
 
 // Decode reads what Encode wrote, now or in an earlier version, for a vocabulary of numItems; its errors wrap
@@ -66,8 +75,14 @@ func Decode(f artifact.File, numItems int) (*Model, error) {
 		for range m.categories {
 			m.byCategory = append(m.byCategory, decodeRanking(in, "", numItems))
 		}
-	} else if err := m.cut(in.Int64s("category_rows"), decodeRanking(in, "category", numItems)); err != nil {
-		in.Failf("%v", err) // an error of the reader came before, and stays
+	} else {
+		m.segments = in.Strings("segments")
+		if !slices.IsSorted(m.segments) {
+			in.Failf("segments are not in order")
+		}
+		m.byCategory = decodeAll(in, "category", len(m.categories), numItems)
+		m.risingIn = decodeAll(in, "rising", len(m.categories), numItems)
+		m.bySegment = decodeAll(in, "segment", len(m.segments), numItems)
 	}
 	if err := m.cfg.Validate(); err != nil {
 		in.Failf("%v", err)
@@ -78,16 +93,19 @@ func Decode(f artifact.File, numItems int) (*Model, error) {
 	return m, nil
 }
 
-// cut makes the rankings of the categories from all of them.
-func (m *Model) cut(rows []int64, all ranking) error {
-	if len(rows) != len(m.categories)+1 || rows[0] != 0 || rows[len(m.categories)] != int64(len(all.items)) || !slices.IsSorted(rows) {
-		return errors.New("the rows of the categories do not cover their items")
+// decodeAll is the inverse of encodeAll, for n rankings.
+func decodeAll(in *artifact.Reader, name string, n, numItems int) []ranking {
+	rows, all := in.Int64s(name+"_rows"), decodeRanking(in, name, numItems)
+	if len(rows) != n+1 || rows[0] != 0 || rows[n] != int64(len(all.items)) || !slices.IsSorted(rows) {
+		in.Failf("the rows of %s do not cover its items", name) // an error of the reader came before, and stays
+		return nil
 	}
-	for c := range m.categories {
-		from, to := rows[c], rows[c+1]
-		m.byCategory = append(m.byCategory, ranking{items: all.items[from:to:to], scores: all.scores[from:to:to]})
+	var out []ranking
+	for i := range n {
+		from, to := rows[i], rows[i+1]
+		out = append(out, ranking{items: all.items[from:to:to], scores: all.scores[from:to:to]})
 	}
-	return nil
+	return out
 }
 
 func (r ranking) encode(out *artifact.Writer, name string) {

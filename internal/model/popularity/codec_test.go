@@ -20,7 +20,18 @@ func small() *Model {
 		trending:   ranking{items: []int32{1, 2}, scores: []float32{2, 0.25}},
 		categories: []string{"a", "b"},
 		byCategory: []ranking{{items: []int32{0, 1}, scores: []float32{2, 0.5}}, {items: []int32{2}, scores: []float32{4}}},
+		risingIn:   []ranking{{items: []int32{1}, scores: []float32{2}}, {items: []int32{2}, scores: []float32{0.25}}},
+		segments:   []string{"desktop", "mobile"},
+		bySegment:  []ranking{{items: []int32{0, 2}, scores: []float32{3, 1}}, {items: []int32{1}, scores: []float32{8}}},
 	}
+}
+
+// earlier is small as a program of version 1 knew it.
+func earlier() *Model {
+	m := small()
+	m.risingIn, m.segments, m.bySegment = nil, nil, nil
+	m.cfg.SegmentPrior = 0
+	return m
 }
 
 func encoded(t testing.TB, m *Model) []byte {
@@ -55,7 +66,11 @@ func TestGoldenBytes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !reflect.DeepEqual(m, small()) {
+		want := small()
+		if file == earlierFile {
+			want = earlier()
+		}
+		if !reflect.DeepEqual(m, want) {
 			t.Errorf("%s reads as %+v", file, m)
 		}
 	}
@@ -69,6 +84,9 @@ func TestDecodeRefusesContentThatWouldBreakAQuery(t *testing.T) {
 		"item negative":       func(m *Model) { m.byCategory[1].items[0] = -1 },
 		"categories fall":     func(m *Model) { m.categories[0] = "c" },
 		"category missing":    func(m *Model) { m.byCategory = m.byCategory[:1] },
+		"segments fall":       func(m *Model) { m.segments[0] = "z" },
+		"segment missing":     func(m *Model) { m.bySegment = m.bySegment[:1] },
+		"trend missing":       func(m *Model) { m.risingIn = m.risingIn[:1] },
 		"category of no name": func(m *Model) { m.byCategory = append(m.byCategory, ranking{}) },
 	} {
 		m := small()
@@ -94,6 +112,10 @@ func FuzzDecode(f *testing.F) {
 		got := m.Trending().Score(m.Score(nil, model.Query{}, 3), model.Query{}, 3)
 		for _, category := range m.Categories() {
 			got = m.ScoreCategory(got, category, model.Query{}, 3)
+			got = m.ScoreTrending(got, category, model.Query{}, 3)
+		}
+		for _, segment := range m.segments {
+			got = m.Score(got, model.Query{Segment: segment}, 3)
 		}
 		for _, s := range got {
 			if s.Item < 0 || s.Item > 2 {

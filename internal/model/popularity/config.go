@@ -1,5 +1,5 @@
-// Package popularity ranks items by decayed clicks, overall and per category, and by trend: recent clicks over the
-// usual ones. It is the last rung before a static list, and the baseline that every other method has to beat.
+// Package popularity ranks items by decayed clicks, overall, per category and per segment of visitors, and by trend, overall and
+// per category: recent clicks over the usual ones. It is the last rung before a static list, and the baseline that every other method has to beat.
 package popularity
 
 import (
@@ -21,6 +21,9 @@ type Config struct {
 	TrendPrior float64 `json:"trend_prior"`
 	// PerCategory bounds the list that is kept of each category.
 	PerCategory int `json:"per_category"`
+	// SegmentPrior is how many clicks of a segment the taste of everybody counts for in its ranking, so that a segment of few is
+	// not ranked by chance; 0 ranks no segments.
+	SegmentPrior float64 `json:"segment_prior"`
 	// Repeats says which items of the session may be recommended again.
 	Repeats model.RepeatPolicy `json:"repeats"`
 }
@@ -32,8 +35,8 @@ func Default() Config {
 		TrendFast:   24 * time.Hour,
 		TrendSlow:   14 * 24 * time.Hour,
 		TrendPrior:  5,
-		PerCategory: 200,
-		Repeats:     model.RepeatsNotCurrent,
+		PerCategory: 200, SegmentPrior: 1000,
+		Repeats: model.RepeatsNotCurrent,
 	}
 }
 
@@ -48,6 +51,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("popularity trend prior %g is not positive", c.TrendPrior)
 	case c.PerCategory <= 0:
 		return fmt.Errorf("popularity list of %d items per category", c.PerCategory)
+	case !(c.SegmentPrior >= 0):
+		return fmt.Errorf("popularity segment prior %g is negative", c.SegmentPrior)
 	case !c.Repeats.Valid():
 		return fmt.Errorf("popularity repeat policy %q is unknown", c.Repeats)
 	}

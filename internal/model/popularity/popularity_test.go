@@ -189,3 +189,66 @@ func TestWeightsCount(t *testing.T) {
 		t.Errorf("ranking %v", got)
 	}
 }
+
+// A segment is ranked by its own clicks; one of few goes with everybody, and an unknown one is everybody.
+func TestSegmentsHaveTheirTaste(t *testing.T) {
+	s := &model.Sessions{}
+	add := func(segment string, item int32, times int) {
+		for range times {
+			s.Add(model.Session{Items: []int32{item}, Times: []int64{1}, User: model.NoUser, Segment: segment})
+		}
+	}
+	add("desktop", 0, 60)
+	add("desktop", 1, 50)
+	add("mobile", 1, 5)
+	add("mobile", 2, 40)
+	add("tv", 3, 1)
+	add("", 0, 10)
+	cfg := Default()
+	cfg.SegmentPrior = 20
+	m := fit(t, cfg, s, 4, nil)
+	for segment, want := range map[string][]int32{"desktop": {0, 1, 2, 3}, "mobile": {2, 1, 0, 3}, "tv": {0, 1, 2, 3}, "": {0, 1, 2, 3}, "watch": {0, 1, 2, 3}} {
+		// tv: 1 click of item 3, and 20 by everybody's taste: 8.4, 6.6, 4.8 and 0.1.
+		if got := items(m.Score(nil, model.Query{Segment: segment}, 4)); !slices.Equal(got, want) {
+			t.Errorf("%q gets %v, want %v", segment, got, want)
+		}
+	}
+	cfg.SegmentPrior = 0
+	if got := items(fit(t, cfg, s, 4, nil).Score(nil, model.Query{Segment: "mobile"}, 1)); !slices.Equal(got, []int32{0}) {
+		t.Errorf("without segments mobile gets %v", got)
+	}
+}
+
+func TestSegmentsAreBounded(t *testing.T) {
+	s := &model.Sessions{}
+	for i := range 3 * maxSegments {
+		for range 1 + i%7 {
+			s.Add(model.Session{Items: []int32{0}, Times: []int64{1}, User: model.NoUser, Segment: string(rune('A' + i))})
+		}
+	}
+	m := fit(t, Default(), s, 1, nil)
+	if len(m.segments) != maxSegments || !slices.IsSorted(m.segments) || !slices.Contains(m.segments, string(rune('A'+6))) {
+		t.Errorf("segments %v", m.segments)
+	}
+}
+
+// What rises in a category need not be what is wanted most there.
+func TestTrendsOfACategory(t *testing.T) {
+	s := &model.Sessions{}
+	for h := range int64(500) {
+		s.Append([]int32{0, 0}, []int64{h * hour, h * hour})
+		if h >= 490 {
+			s.Append([]int32{1, 2}, []int64{h * hour, h * hour})
+		}
+	}
+	m := fit(t, Default(), s, 3, [][]string{{"shoes"}, {"shoes"}, {"hats"}})
+	if got := items(m.ScoreTrending(nil, "shoes", model.Query{}, 5)); !slices.Equal(got, []int32{1, 0}) {
+		t.Errorf("rising shoes: %v", got)
+	}
+	if got := items(m.ScoreCategory(nil, "shoes", model.Query{}, 5)); !slices.Equal(got, []int32{0, 1}) {
+		t.Errorf("wanted shoes: %v", got)
+	}
+	if got := m.ScoreTrending(nil, "none", model.Query{}, 5); got != nil {
+		t.Errorf("an unknown category: %v", got)
+	}
+}

@@ -25,8 +25,11 @@ func (m *Model) With(policy model.RepeatPolicy) *Model {
 // Config returns the configuration that the model was fitted with.
 func (m *Model) Config() Config { return m.cfg }
 
-// Score implements model.Scorer with the most popular items.
+// Score implements model.Scorer with the most popular items, in the visitor's segment where it has a ranking.
 func (m *Model) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
+	if i, ok := slices.BinarySearch(m.segments, q.Segment); ok {
+		return m.bySegment[i].head(dst, q.Excluded(m.cfg.Repeats), k)
+	}
 	return m.overall.head(dst, q.Excluded(m.cfg.Repeats), k)
 }
 
@@ -37,6 +40,15 @@ func (m *Model) ScoreCategory(dst []model.Scored, category string, q model.Query
 		return dst
 	}
 	return m.byCategory[i].head(dst, q.Excluded(m.cfg.Repeats), k)
+}
+
+// ScoreTrending is ScoreCategory by trend.
+func (m *Model) ScoreTrending(dst []model.Scored, category string, q model.Query, k int) []model.Scored {
+	i, ok := slices.BinarySearch(m.categories, category)
+	if !ok || m.risingIn == nil {
+		return dst
+	}
+	return m.risingIn[i].head(dst, q.Excluded(m.cfg.Repeats), k)
 }
 
 // Categories returns the categories that have a ranking, in alphabetical order; the slice must not be changed.
