@@ -91,8 +91,11 @@ func TestNotebookReadsAVersion(t *testing.T) {
 	want := numbers{
 		IDs: []string{"a", "b", "c"}, Rows: loaded.Offsets, Items: loaded.Items, Weights: loaded.Weights, Kind: transitions.Kind,
 		Config: loaded.Config(), Columns: map[string][]string{
-			"vocabulary":  {"ids"},
-			"popularity":  {"overall_items", "overall_scores", "trending_items", "trending_scores", "categories", "category_rows", "category_items", "category_scores"},
+			"vocabulary": {"ids"},
+			"popularity": {
+				"overall_items", "overall_scores", "trending_items", "trending_scores", "categories", "category_rows", "category_items",
+				"category_scores", "rising_rows", "rising_items", "rising_scores", "segments", "segment_rows", "segment_items", "segment_scores",
+			},
 			"transitions": {"rows", "items", "weights", "out", "in", "newest"},
 			"vmisknn":     {"sessions", "items", "ends", "clicks"},
 			"content":     {"described", "buckets", "counts", "rows", "terms", "weights"},
