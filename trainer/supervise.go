@@ -232,7 +232,8 @@ func (s *Supervisor) spawn(ctx context.Context, req Request, job control.Job, li
 			Erased: newErased(erased), Limits: limits, Fence: job.StartedAt.UnixMilli()})
 		return err
 	})
-	return result, group.Wait()
+	err = group.Wait() // before the result is read
+	return result, err
 }
 
 // updateRow writes progress to the job row as it comes, and at least every keepAlive.

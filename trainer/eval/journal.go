@@ -32,9 +32,6 @@ type journalLine struct {
 
 func (l *journalLine) key() string { return fmt.Sprintf("%s\x00%s\x00%d", l.Scope, l.Setting, l.Rung) }
 
-// maxJournalLine bounds a line of a journal; a setting has some hundred bytes.
-const maxJournalLine = 64 << 10
-
 // OpenJournal opens a journal, or begins one. What a process that died has half written is passed over.
 func OpenJournal(path string) (*Journal, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -42,16 +39,19 @@ func OpenJournal(path string) (*Journal, error) {
 		return nil, fmt.Errorf("open tuning journal: %w", err)
 	}
 	j := &Journal{known: map[string]float64{}, file: file}
-	lines := bufio.NewScanner(file)
-	lines.Buffer(nil, maxJournalLine)
-	for lines.Scan() {
+	lines := bufio.NewReader(file)
+	for err == nil {
+		var text []byte
+		text, err = lines.ReadBytes('\n')
 		var l journalLine
-		if json.Unmarshal(lines.Bytes(), &l) == nil {
+		if json.Unmarshal(text, &l) == nil {
 			j.known[l.key()] = l.Value
 		}
 	}
-	_, seekErr := file.Seek(0, io.SeekEnd)
-	if err := errors.Join(lines.Err(), seekErr); err != nil {
+	if errors.Is(err, io.EOF) {
+		_, err = file.Seek(0, io.SeekEnd)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read tuning journal %s: %w", path, err), file.Close())
 	}
 	// A line that was cut off must not swallow the next one.
@@ -114,7 +114,7 @@ func (j *Journal) remember(scope, setting string, rung int, measure func() (floa
 	return value, nil
 }
 
-// digestOf tells the data of one search from that of another.
+// digestOf tells the data of one search from that of another: all that a model may learn from, and all that it is asked.
 func digestOf(train *Part, valid *Test) string {
 	h := xxhash.New()
 	add := func(v any) { _ = binary.Write(h, binary.LittleEndian, v) } // a hash takes everything
@@ -127,8 +127,16 @@ func digestOf(train *Part, valid *Test) string {
 	for _, offset := range s.Offsets {
 		add(int64(offset))
 	}
-	for _, n := range valid.counts {
-		add(int64(n))
+	add(train.Orders)
+	for _, segment := range s.Segments {
+		_, _ = h.WriteString(segment + "\x00")
+	}
+	_ = json.NewEncoder(h).Encode(train.Items)
+	for g := range valid.Groups() {
+		for c := range valid.Group(g) {
+			add(c.Wanted)
+		}
+		add(int64(g))
 	}
 	return fmt.Sprintf("%016x", h.Sum64())
 }

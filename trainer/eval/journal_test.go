@@ -124,3 +124,42 @@ func (c counting) Score(dst []model.Scored, q model.Query, k int) []model.Scored
 	c.asked.Add(1)
 	return c.dialScorer.Score(dst, q, k)
 }
+
+// A search of other data must not take the values of this one.
+func TestDigestTellsDataApart(t *testing.T) {
+	part := func(change func(*Part)) *Part {
+		s := &model.Sessions{}
+		s.Add(model.Session{Items: []int32{0, 1}, Times: []int64{1, 2}, Weights: []float32{1, 1}, User: 0, Segment: "mobile"})
+		p := NewPart(s, 2, []Item{{ItemID: "a"}, {ItemID: "b"}})
+		p.Orders = []int32{NoOrder, 0}
+		change(p)
+		return p
+	}
+	same := digestOf(part(func(*Part) {}), zeros(3))
+	if again := digestOf(part(func(*Part) {}), zeros(3)); again != same {
+		t.Errorf("the same data has the digests %s and %s", same, again)
+	}
+	for name, change := range map[string]func(*Part){
+		"items":    func(p *Part) { p.Sessions.Items[0] = 1 },
+		"times":    func(p *Part) { p.Sessions.Times[1] = 3 },
+		"weights":  func(p *Part) { p.Sessions.Weights[1] = 3 },
+		"visitor":  func(p *Part) { p.Sessions.Users[0] = 1 },
+		"segment":  func(p *Part) { p.Sessions.Segments[0] = "desktop" },
+		"order":    func(p *Part) { p.Orders[1] = 1 },
+		"title":    func(p *Part) { p.Items[1].Title = "B" },
+		"category": func(p *Part) { p.Items[1].Categories = []string{"c"} },
+	} {
+		if digestOf(part(change), zeros(3)) == same {
+			t.Errorf("another %s has the same digest", name)
+		}
+	}
+	wanted := &model.Sessions{}
+	for range 3 {
+		wanted.Append([]int32{0, 1, 0}, []int64{1, 2, 3})
+	}
+	for name, valid := range map[string]*Test{"more cases": zeros(4), "other answers": NextItem(wanted)} {
+		if digestOf(part(func(*Part) {}), valid) == same {
+			t.Errorf("%s have the same digest", name)
+		}
+	}
+}
