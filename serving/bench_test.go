@@ -11,7 +11,6 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/httpserver"
 )
 
@@ -23,10 +22,10 @@ func busyShop(b *testing.B) *house {
 	h.serving.catalogue.mu.Lock()
 	for i := range items {
 		price := float64(rng.IntN(100))
-		h.serving.catalogue.store(&Row{CatalogueRow: event.CatalogueRow{Site: testSite, Revision: 1, CatalogueItem: Item{
+		h.serving.catalogue.store(rowOf(Item{
 			ItemID: itemName(i), Title: fmt.Sprintf("Item %d", i), Categories: []string{fmt.Sprintf("c%d", i%40)}, Price: &price,
 			Currency: "EUR", Available: true, URL: "/p/" + itemName(i),
-		}}})
+		}))
 	}
 	h.serving.catalogue.mu.Unlock()
 	h.must(h.serving.similar.fill(b.Context()))

@@ -2,7 +2,6 @@ package serving
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -11,56 +10,6 @@ import (
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/onlinestore"
 )
-
-// itemRowVersion is the version of catalogue rows in the online store: JSON of Row.
-const itemRowVersion = 1
-
-// Row is a row of the catalogue in force. CreatedAt is the UpdatedAt of its first revision, or of the one after it was deleted; the
-// records of the topic do not say it, their followers keep it with the row. It is zero where nobody knows any more.
-type Row struct {
-	event.CatalogueRow
-	CreatedAt time.Time `json:"created_at,omitzero"`
-
-	at place // of the record that brought it into force
-}
-
-// place is where a record stands in its partition of the items topic.
-type place struct {
-	epoch, offset int64
-}
-
-// before reports whether p comes earlier than o in the item's history.
-func (p place) before(o place) bool {
-	return p.epoch < o.epoch || p.epoch == o.epoch && p.offset < o.offset
-}
-
-// decodeKept reads a row of the online store.
-func decodeKept(value []byte) (*Row, error) {
-	row, err := decodeRecord(value)
-	if err != nil {
-		return nil, err
-	}
-	kept := struct {
-		CreatedAt *time.Time `json:"created_at"`
-	}{&row.CreatedAt}
-	err = json.Unmarshal(value, &kept)
-	if row.CreatedAt.IsZero() && row.Revision == 1 {
-		row.CreatedAt = row.UpdatedAt
-	}
-	return row, err
-}
-
-// decodeRecord reads a row of the topic.
-func decodeRecord(value []byte) (*Row, error) {
-	row, err := event.DecodeCatalogueRow(value)
-	if err != nil {
-		return nil, err
-	}
-	return &Row{CatalogueRow: row}, nil
-}
-
-// eligible reports whether the row's item may be shown at now.
-func (r *Row) eligible(now time.Time) bool { return !r.Deleted && r.Eligible(now) }
 
 // Catalogue is the live catalogue of every site in memory. Its base is the online store, its changes come through the
 // items topic (follow.go), and its writers wait until their own change has come back that way (write.go).
@@ -78,6 +27,7 @@ type Catalogue struct {
 	// changed is told of every row that comes into force, before its writer is.
 	changed func(ctx context.Context, row *Row)
 
+	shared  *sharedTexts
 	waiters waiters
 	log     Log
 	online  OnlineStore
@@ -118,7 +68,7 @@ func (c *Catalogue) loadBase(ctx context.Context, marker string) error {
 		return fmt.Errorf("read applied offsets of %s: %w", event.TopicItems, err)
 	}
 	return c.online.Scan(ctx, onlinestore.CatalogPrefix("")[:len("c/")], func(stored onlinestore.Row) error {
-		row, err := decodeKept(stored.Value)
+		row, err := decodeKept(stored.Value, c.shared)
 		if err != nil {
 			return fmt.Errorf("read catalogue row %s: %w", stored.Key, err)
 		}

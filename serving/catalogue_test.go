@@ -114,10 +114,10 @@ func TestBulkVerdicts(t *testing.T) {
 	if !slices.Equal(verdicts, want) {
 		t.Errorf("verdicts\n%s\nwant\n%s", strings.Join(verdicts, "\n"), strings.Join(want, "\n"))
 	}
-	if row := h.serving.catalogue.row(testSite, "a"); row.Title != "A" || row.Brand != "B" || row.Revision != 1 {
+	if row := h.serving.catalogue.row(testSite, "a"); row.Title() != "A" || row.Brand != "B" || row.Revision != 1 {
 		t.Errorf("two rows of one item in one request: %+v", row)
 	}
-	if row := h.serving.catalogue.row(testSite, "c"); !slices.Equal(row.Labels, []string{"x"}) || row.PublishedAt.Year() != 2026 {
+	if row := h.serving.catalogue.row(testSite, "c"); !slices.Equal(row.Labels(), []string{"x"}) || row.PublishedAt.Year() != 2026 {
 		t.Errorf("row c: %+v", row)
 	}
 	again := decode[UpsertReport](t, h.do(http.MethodPost, "/v1/items:bulk", `[{"item_id":"a","title":"A"}]`).Body)
@@ -205,11 +205,11 @@ func TestWritersOnTwoNodes(t *testing.T) {
 		row, other = a.serving.catalogue.row(testSite, "x"), b.serving.catalogue.row(testSite, "x")
 		return row != nil && other != nil && row.Revision == other.Revision && row.Revision >= least && row.Revision <= most
 	})
-	if !reflect.DeepEqual(row, other) {
+	if !reflect.DeepEqual(row.whole(), other.whole()) {
 		t.Errorf("the nodes disagree:\n%+v\n%+v", row, other)
 	}
-	if int64(len(row.Fields)) != row.Revision {
-		t.Errorf("%d writes, but %d fields: an update was lost", row.Revision, len(row.Fields))
+	if int64(len(row.Item().Fields)) != row.Revision {
+		t.Errorf("%d writes, but %d fields: an update was lost", row.Revision, len(row.Item().Fields))
 	}
 }
 
@@ -231,7 +231,7 @@ func TestNodeJoinsWhileAnotherWrites(t *testing.T) {
 	if r := b.put(`{"item_id":"x","brand":"b"}`); r.Accepted != 1 {
 		t.Fatalf("the joined node's write: %+v", r)
 	}
-	if row := b.serving.catalogue.row(testSite, "x"); row.Title != "written meanwhile" || row.Brand != "b" || row.Revision != 2 {
+	if row := b.serving.catalogue.row(testSite, "x"); row.Title() != "written meanwhile" || row.Brand != "b" || row.Revision != 2 {
 		t.Errorf("on the joined node: %+v", row)
 	}
 }
@@ -257,13 +257,13 @@ func TestRestartLoadsTheBase(t *testing.T) {
 	a.put(`{"item_id":"x","title":"one"}`, `{"item_id":"y"}`)
 	a.put(`{"item_id":"x","title":"two"}`)
 	waitFor(t, "the base to follow memory", func() bool { // the base follows memory
-		fresh := &Catalogue{sites: map[string]*siteItems{}, online: a.online}
+		fresh := &Catalogue{sites: map[string]*siteItems{}, shared: newSharedTexts(), online: a.online}
 		a.must(fresh.loadBase(t.Context(), a.marker()))
 		row := fresh.row(testSite, "x")
-		return row != nil && row.Title == "two" && fresh.size(testSite) == 2
+		return row != nil && row.Title() == "two" && fresh.size(testSite) == 2
 	})
 	waitFor(t, "the applied offsets to follow the topic", func() bool {
-		fresh := &Catalogue{sites: map[string]*siteItems{}, online: a.online, control: a.control, log: a.client}
+		fresh := &Catalogue{sites: map[string]*siteItems{}, shared: newSharedTexts(), online: a.online, control: a.control, log: a.client}
 		a.must(fresh.loadBase(t.Context(), a.marker()))
 		starts, err := fresh.readPositions(t.Context())
 		a.must(err)
@@ -274,7 +274,7 @@ func TestRestartLoadsTheBase(t *testing.T) {
 		return sum == 3 // nothing would be read again
 	})
 	b, _ := neighbour(t, a)
-	if row := b.serving.catalogue.row(testSite, "x"); row == nil || row.Title != "two" || row.Revision != 2 {
+	if row := b.serving.catalogue.row(testSite, "x"); row == nil || row.Title() != "two" || row.Revision != 2 {
 		t.Errorf("after a restart: %+v", row)
 	}
 }
@@ -320,7 +320,7 @@ func FuzzRows(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	c := &Catalogue{sites: map[string]*siteItems{}, now: func() time.Time { return noon }}
+	c := &Catalogue{sites: map[string]*siteItems{}, shared: newSharedTexts(), now: func() time.Time { return noon }}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		rows, p := splitRows(body)
 		if p != nil {
@@ -343,7 +343,7 @@ func FuzzRows(f *testing.F) {
 				t.Errorf("row %q: %d staged, %d rejected, %d left, %v", raw, len(staged), len(report.Rejected), len(rest), err)
 			}
 			for _, s := range staged {
-				if back, err := decodeRecord(s.value); err != nil || !reflect.DeepEqual(back, s.row) {
+				if back, err := decodeRecord(s.value, c.shared); err != nil || !reflect.DeepEqual(back.whole(), s.row) {
 					t.Errorf("row %q comes back as %+v, %v", raw, back, err)
 				}
 			}

@@ -130,7 +130,7 @@ func (c *Catalogue) apply(ctx context.Context, log *slog.Logger, epoch int64, re
 	settled := map[string]bool{}
 	c.mu.Lock()
 	for i := range records {
-		row, err := decodeRecord(records[i].Value)
+		row, err := decodeRecord(records[i].Value, c.shared)
 		if err != nil {
 			log.WarnContext(ctx, "a record of the items topic is not a catalogue row and was skipped",
 				"partition", records[i].Partition, "offset", records[i].Offset, "error", err)

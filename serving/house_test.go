@@ -43,6 +43,11 @@ const (
 // noon is the time of every request in these tests.
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
+// rowOf is the first revision of an item.
+func rowOf(it Item) *Row {
+	return newRow(&event.CatalogueRow{Site: testSite, CatalogueItem: it, Revision: 1}, newSharedTexts())
+}
+
 // house is serving with real neighbours: a broker, a control store, an online store and a registry in temporary
 // directories.
 type house struct {
@@ -325,7 +330,7 @@ func (h *house) catalogueItems(vocabulary *model.Vocabulary) []*Item {
 	}
 	items := make([]*Item, vocabulary.Len())
 	for _, row := range rows {
-		items[vocabulary.Add(row.ItemID)] = &row.CatalogueItem
+		items[vocabulary.Add(row.ItemID)] = row.Item()
 	}
 	return items
 }

@@ -43,7 +43,7 @@ type itemAnswer struct {
 }
 
 func answerRow(row *Row) itemAnswer {
-	return itemAnswer{Item: row.CatalogueItem, Revision: row.Revision, UpdatedAt: row.UpdatedAt, Source: fromCatalogue}
+	return itemAnswer{Item: *row.Item(), Revision: row.Revision, UpdatedAt: row.UpdatedAt, Source: fromCatalogue}
 }
 
 // pathText reads what stands for {id} in a path, unescaped.
@@ -95,7 +95,7 @@ func (s *Serving) answerItem(w http.ResponseWriter, r *http.Request, site, id st
 			return
 		}
 		if it != nil {
-			s.answer(w, r, status, itemAnswer{Item: *viewOf(nil, it), UpdatedAt: time.UnixMilli(it.lastAt).UTC(), Source: fromEvents})
+			s.answer(w, r, status, itemAnswer{Item: *viewOf(it), UpdatedAt: time.UnixMilli(it.lastAt).UTC(), Source: fromEvents})
 			return
 		}
 	}
@@ -135,7 +135,7 @@ func (s *Serving) handleWriteItem(w http.ResponseWriter, r *http.Request, site s
 			return
 		}
 		if it != nil {
-			ch.said = viewOf(nil, it)
+			ch.said = viewOf(it)
 		}
 		ch.kind = writePatch
 	case r.Method == http.MethodPatch:

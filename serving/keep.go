@@ -71,7 +71,7 @@ func (c *Catalogue) keep(ctx context.Context, log *slog.Logger, at standing) err
 func (c *Catalogue) putRows(ctx context.Context, applied []appliedRow) error {
 	rows := make([]onlinestore.Row, 0, len(applied))
 	for _, a := range applied {
-		value, err := encodeRow(a.row)
+		value, err := encodeRow(keptRow{CatalogueRow: *a.row.whole(), CreatedAt: a.row.CreatedAt})
 		if err != nil {
 			return err
 		}

@@ -157,8 +157,8 @@ func (q *query) lastDid(id string) string {
 
 // nameOf is what an item is called: by the catalogue, else by events, else its id.
 func (q *query) nameOf(id string) string {
-	if row := q.catalogue.row(q.site, id); row != nil && !row.Deleted && row.Title != "" {
-		return row.Title
+	if row := q.catalogue.row(q.site, id); row != nil && !row.Deleted && row.Title() != "" {
+		return row.Title()
 	}
 	if it := q.trends.items[id]; it != nil && it.name != "" {
 		return it.name
@@ -170,63 +170,20 @@ func (q *query) nameOf(id string) string {
 // left out.
 func selectFields(names []string, row *Row, it *said) map[string]any {
 	selected := make(map[string]any, len(names))
-	item := viewOf(row, it)
+	if row != nil {
+		for _, name := range names {
+			if value, ok := row.field(name); ok {
+				selected[name] = value
+			}
+		}
+		return selected
+	}
 	for _, name := range names {
-		if value, ok := itemField(item, name); ok {
+		if value, ok := it.field(name); ok {
 			selected[name] = value
 		}
 	}
 	return selected
-}
-
-// viewOf is the item as it is shown: the catalogue's row, or what events said.
-func viewOf(row *Row, it *said) *Item {
-	switch {
-	case row != nil:
-		return &row.CatalogueItem
-	case it == nil:
-		return &Item{Available: true}
-	}
-	item := &Item{ItemID: it.id, Title: it.name, Brand: it.brand, Price: it.price, Available: true}
-	if it.category != "" {
-		item.Categories = []string{it.category}
-	}
-	return item
-}
-
-// itemField is one field of an item by its JSON name; ok is false where it is empty.
-func itemField(it *Item, name string) (value any, ok bool) {
-	switch name {
-	case "item_id":
-		return it.ItemID, it.ItemID != ""
-	case "item_group_id":
-		return it.ItemGroupID, it.ItemGroupID != ""
-	case "title":
-		return it.Title, it.Title != ""
-	case "categories":
-		return it.Categories, len(it.Categories) > 0
-	case "brand":
-		return it.Brand, it.Brand != ""
-	case "price":
-		return it.Price, it.Price != nil
-	case "currency":
-		return it.Currency, it.Currency != ""
-	case "available":
-		return it.Available, true
-	case "url":
-		return it.URL, it.URL != ""
-	case "image_url":
-		return it.ImageURL, it.ImageURL != ""
-	case "published_at":
-		return it.PublishedAt, !it.PublishedAt.IsZero()
-	case "expires_at":
-		return it.ExpiresAt, !it.ExpiresAt.IsZero()
-	case "labels":
-		return it.Labels, len(it.Labels) > 0
-	default:
-		value, ok = it.Fields[name]
-		return value, ok
-	}
 }
 
 // exposure is the record of the list: what was asked, considered and shown.

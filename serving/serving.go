@@ -91,7 +91,7 @@ func New(cfg Config, deps Deps) (*Serving, error) {
 	s := &Serving{
 		log: deps.Log, now: deps.Now, control: deps.Control, online: deps.Online, export: deps.Exporter, reg: deps.Registry, metrics: m,
 		catalogue: &Catalogue{
-			sites: map[string]*siteItems{}, log: deps.Items, online: deps.Online, control: deps.Control,
+			sites: map[string]*siteItems{}, shared: newSharedTexts(), log: deps.Items, online: deps.Online, control: deps.Control,
 			produce: deps.Producer, now: deps.Now,
 		},
 		models: &models{

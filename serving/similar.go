@@ -53,7 +53,7 @@ func (s *similarItems) fill(ctx context.Context) error {
 		var items []*Item
 		s.catalogue.all(site, func(row *Row) bool {
 			if !row.Deleted {
-				items = append(items, &row.CatalogueItem)
+				items = append(items, row.Item())
 			}
 			return len(items) <= content.MaxLiveItems
 		})
@@ -75,7 +75,7 @@ func (s *similarItems) take(ctx context.Context, row *Row) {
 		s.report(ctx, row.Site, live.Remove(row.ItemID))
 		return
 	}
-	s.report(ctx, row.Site, live.Put(&row.CatalogueItem))
+	s.report(ctx, row.Site, live.Put(row.Item()))
 }
 
 // learn takes in what events say of items without a row, and forgets what they say no more.
@@ -88,7 +88,7 @@ func (s *similarItems) learn(ctx context.Context, site string, t *siteTrends) {
 		if it.name == "" && it.category == "" && it.brand == "" || s.catalogue.row(site, id) != nil || saysTheSame(live.Item(id), it) {
 			continue
 		}
-		s.report(ctx, site, live.Put(viewOf(nil, it)))
+		s.report(ctx, site, live.Put(viewOf(it)))
 		known[id] = true
 		if row := s.catalogue.row(site, id); row != nil { // it came meanwhile, and has the last word
 			s.take(ctx, row)

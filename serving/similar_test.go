@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka/kafkatest"
 	"github.com/millrace/millrace/internal/onlinestore"
 )
@@ -100,7 +99,7 @@ func TestARowKnowsWhenItWasMade(t *testing.T) {
 		if !ok {
 			return false
 		}
-		row, err := decodeKept(stored.Value)
+		row, err := decodeKept(stored.Value, newSharedTexts())
 		h.must(err)
 		return row.Revision == 2 && row.CreatedAt.Equal(noon)
 	})
@@ -109,7 +108,7 @@ func TestARowKnowsWhenItWasMade(t *testing.T) {
 	if row := h.serving.catalogue.row(testSite, "a"); !row.CreatedAt.Equal(later) {
 		t.Errorf("after it was deleted and came back: %+v", row)
 	}
-	old, err := decodeKept([]byte(`{"site":"s","item_id":"i","revision":1,"updated_at":"2026-01-02T00:00:00Z"}`))
+	old, err := decodeKept([]byte(`{"site":"s","item_id":"i","revision":1,"updated_at":"2026-01-02T00:00:00Z"}`), newSharedTexts())
 	if err != nil || !old.CreatedAt.Equal(old.UpdatedAt) {
 		t.Errorf("a first revision that was stored without it: %+v, %v", old, err)
 	}
@@ -174,13 +173,13 @@ func TestSoldOutItemsHideNoNewOnes(t *testing.T) {
 	h := newHouse(t).open()
 	h.serving.catalogue.mu.Lock()
 	for i := range maxUnmet + 1 {
-		h.serving.catalogue.store(&Row{CreatedAt: noon, CatalogueRow: event.CatalogueRow{
-			Site: testSite, CatalogueItem: Item{ItemID: fmt.Sprintf("sold%d", i)}, Revision: 1,
-		}})
+		sold := rowOf(Item{ItemID: fmt.Sprintf("sold%d", i)})
+		sold.CreatedAt = noon
+		h.serving.catalogue.store(sold)
 	}
-	h.serving.catalogue.store(&Row{CreatedAt: noon.Add(-time.Hour), CatalogueRow: event.CatalogueRow{
-		Site: testSite, CatalogueItem: Item{ItemID: "there", Available: true}, Revision: 1,
-	}})
+	there := rowOf(Item{ItemID: "there", Available: true})
+	there.CreatedAt = noon.Add(-time.Hour)
+	h.serving.catalogue.store(there)
 	h.serving.catalogue.mu.Unlock()
 	h.refresh()
 	if a := h.ask(`{"placement":"explore"}`); !slices.Equal(ids(a), []string{"there"}) || a.ServedBy != sourceUnmet {

@@ -193,6 +193,34 @@ func categoriesOf(row *Row, it *said) []string {
 	}
 }
 
+// viewOf is an item without a row as it is shown: by what events said.
+func viewOf(it *said) *Item {
+	return &Item{ItemID: it.id, Title: it.name, Brand: it.brand, Price: it.price, Categories: categoriesOf(nil, it), Available: true}
+}
+
+// field is one field of an item without a row by its JSON name; ok is false where no event said it.
+func (s *said) field(name string) (value any, ok bool) {
+	switch {
+	case name == "available":
+		return true, true
+	case s == nil:
+		return nil, false
+	}
+	switch name {
+	case "item_id":
+		return s.id, true
+	case "title":
+		return textField(s.name)
+	case "categories":
+		return []string{s.category}, s.category != ""
+	case "brand":
+		return textField(s.brand)
+	case "price":
+		return s.price, s.price != nil
+	}
+	return nil, false
+}
+
 // aggregate is one item's merged aggregate.
 type aggregate struct {
 	id string

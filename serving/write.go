@@ -1,7 +1,6 @@
 package serving
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -133,7 +132,7 @@ func (r *UpsertReport) reject(ch change, p *event.Problem) {
 // stagedWrite is what one round makes of one item: the row, the same as the log will hold it, and the changes that led
 // to it, in their order.
 type stagedWrite struct {
-	row     *Row
+	row     *event.CatalogueRow
 	value   []byte
 	changes []change
 }
@@ -149,9 +148,11 @@ func (c *Catalogue) stage(site string, changes []change, report *UpsertReport) (
 			return staged, changes[i:], nil
 		}
 		place, again := places[ch.id]
-		current := c.row(site, ch.id)
+		var current *event.CatalogueRow
 		if again {
 			current = staged[place].row
+		} else if row := c.row(site, ch.id); row != nil {
+			current = row.whole()
 		}
 		row, p := ch.apply(site, current)
 		if p != nil {
@@ -187,8 +188,8 @@ func (c *Catalogue) stage(site string, changes []change, report *UpsertReport) (
 }
 
 // apply returns the row that a change makes of the current one, nil when nothing would differ.
-func (ch change) apply(site string, current *Row) (*Row, *event.Problem) {
-	row := &Row{CatalogueRow: event.CatalogueRow{Site: site, CatalogueItem: Item{ItemID: ch.id, Available: true}}}
+func (ch change) apply(site string, current *event.CatalogueRow) (*event.CatalogueRow, *event.Problem) {
+	row := &event.CatalogueRow{Site: site, CatalogueItem: Item{ItemID: ch.id, Available: true}}
 	live := current != nil && !current.Deleted
 	if current != nil {
 		row.BaseRevision = current.Revision
@@ -248,18 +249,6 @@ func (c *Catalogue) commit(ctx context.Context, staged []stagedWrite) (lost map[
 		}
 	}
 	return lost, nil
-}
-
-// encodeRow is the JSON of a row in the log and in the online store. Markup stays as it is: escaped, as encoding/json
-// does for pages, a description in HTML would grow by half.
-func encodeRow(row *Row) ([]byte, error) {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(row); err != nil {
-		return nil, fmt.Errorf("encode catalogue row %s: %w", row.ItemID, err)
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 func (s *stagedWrite) record(writeID string) kafka.Record {

@@ -36,7 +36,7 @@ func (o *overtaken) Produce(ctx context.Context, records []kafka.Record) error {
 // row that came between is merged into, not overwritten.
 func TestOvertakenBulkKeepsItsOrder(t *testing.T) {
 	h := newHouse(t)
-	other := &Row{CatalogueRow: event.CatalogueRow{Site: testSite, CatalogueItem: Item{ItemID: "x", Brand: "other", Available: true}, Revision: 1, UpdatedAt: noon}}
+	other := &event.CatalogueRow{Site: testSite, CatalogueItem: Item{ItemID: "x", Brand: "other", Available: true}, Revision: 1, UpdatedAt: noon}
 	value, err := encodeRow(other)
 	h.must(err)
 	h.deps.Producer = &overtaken{Producer: h.deps.Producer, first: &stagedWrite{row: other, value: value}}
@@ -50,7 +50,7 @@ func TestOvertakenBulkKeepsItsOrder(t *testing.T) {
 		t.Fatalf("%+v", report)
 	}
 	row := h.serving.catalogue.row(testSite, "x")
-	if row.Title != fmt.Sprintf("title %d", changes-1) || row.Brand != "other" || row.Revision != 2 {
+	if row.Title() != fmt.Sprintf("title %d", changes-1) || row.Brand != "other" || row.Revision != 2 {
 		t.Errorf("in force: %+v", row)
 	}
 }
@@ -87,7 +87,7 @@ func TestRowOutgrowsItsLimit(t *testing.T) {
 // TestLargeBulkGoesInRounds: what one round trip carries is bounded, whatever the rows have grown to, and no change is
 // left out or moved before another.
 func TestLargeBulkGoesInRounds(t *testing.T) {
-	c := &Catalogue{sites: map[string]*siteItems{}, now: func() time.Time { return noon }}
+	c := &Catalogue{sites: map[string]*siteItems{}, shared: newSharedTexts(), now: func() time.Time { return noon }}
 	var fields map[string]any
 	if err := json.Unmarshal([]byte(bigFields(0, 30)), &fields); err != nil {
 		t.Fatal(err)
@@ -96,7 +96,7 @@ func TestLargeBulkGoesInRounds(t *testing.T) {
 	changes := make([]change, rows)
 	for i := range changes {
 		id := fmt.Sprint(i)
-		c.store(&Row{CatalogueRow: event.CatalogueRow{Site: testSite, CatalogueItem: Item{ItemID: id, Fields: fields, Available: true}, Revision: 1}})
+		c.store(rowOf(Item{ItemID: id, Fields: fields, Available: true}))
 		changes[i] = change{index: i, id: id, patch: map[string]json.RawMessage{"price": json.RawMessage("1")}}
 	}
 	var report UpsertReport
@@ -136,12 +136,12 @@ func TestNumbersStayAsWritten(t *testing.T) {
 	if report := h.put(`{"item_id":"x","fields":` + fields + `}`); report.Unchanged != 1 {
 		t.Errorf("the same row again: %+v", report)
 	}
-	fresh := &Catalogue{sites: map[string]*siteItems{}, online: h.online}
+	fresh := &Catalogue{sites: map[string]*siteItems{}, shared: newSharedTexts(), online: h.online}
 	waitFor(t, "the row in the online store", func() bool {
 		h.must(fresh.loadBase(t.Context(), h.marker()))
 		return fresh.row(testSite, "x") != nil
 	})
-	if back := fresh.row(testSite, "x"); !reflect.DeepEqual(back, h.serving.catalogue.row(testSite, "x")) {
+	if back := fresh.row(testSite, "x"); !reflect.DeepEqual(back.whole(), h.serving.catalogue.row(testSite, "x").whole()) {
 		t.Errorf("from the online store: %+v", back)
 	}
 	h.put(`{"item_id":"y","title":"to be listed"}`)
