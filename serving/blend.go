@@ -1,7 +1,6 @@
 package serving
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -19,50 +18,44 @@ const (
 	segmentContext = "device"
 )
 
-// personal are the proposals that follow from what the visitor does: of the blend, where the version has one and it has anything to
-// say, and else of the session model.
-func (q *query) personal(weight float64) []source {
-	if sources := q.fromBlend(weight); len(sources) > 0 {
-		return sources
+// askPersonal asks for what follows from what the visitor does: the blend, where the version has one and it has anything to say, and
+// else the session model.
+func (q *query) askPersonal(weight float64) {
+	if !q.askBlend(weight) {
+		q.propose(q.fromSession(weight))
 	}
-	return []source{q.fromSession(weight)}
 }
 
-// fromBlend asks the blend of the version: a source for each family, so weighted that together they are the blend's scores, the
-// best of which is brought to weight.
-func (q *query) fromBlend(weight float64) []source {
+// askBlend asks the blend of the version: a source for each family, so weighted that together they are the blend's scores, the best of
+// which is brought to weight. It reports whether the blend has anything to say.
+func (q *query) askBlend(weight float64) bool {
 	if q.model == nil || q.model.blend == nil {
-		return nil
+		return false
 	}
 	ask := model.Query{Segment: q.request.Context[segmentContext], Now: q.now}
 	ask.Items, ask.History = q.told()
 	if len(ask.Items)+len(ask.History) == 0 {
-		return nil
+		return false
 	}
-	list := q.model.blend.Blend(nil, ask, q.reach())
+	list := q.model.blend.Blend(q.mem.blended[:0], ask, q.reach())
+	q.mem.blended = list
 	if len(list) == 0 {
-		return nil
+		return false
 	}
 	scale := weight / float64(list[0].Score)
-	var sources []source
 	for member, family := range q.model.blend.Config().Members {
-		s := source{family: family}
+		s := source{family: family, weight: scale, scale: 1, items: q.mem.proposals.take(len(list))}
 		if q.profileLost && q.placement.Kind == control.KindHome {
 			s.rung = rungSession
 		}
 		for i := range list {
-			if part := list[i].Parts[member]; part > 0 {
+			if list[i].Parts[member] > 0 {
 				s.items = append(s.items, q.blended(&list[i], member))
 			}
 		}
-		if len(s.items) == 0 {
-			continue
-		}
-		slices.SortStableFunc(s.items, func(a, b proposal) int { return cmp.Compare(b.score, a.score) })
-		s.weight = scale * s.items[0].score // rank brings the best item of a source to its weight
-		sources = append(sources, s)
+		q.propose(s)
 	}
-	return sources
+	return true
 }
 
 // blended is what one family says of an item.
@@ -78,6 +71,7 @@ func (q *query) blended(item *blend.Blended, member int) proposal {
 // request are the session; a session that is over is history.
 func (q *query) told() (session, history []int32) {
 	p, v := &q.visitor.profile, q.model.Vocabulary
+	session, history = q.mem.indices[:0], q.mem.history[:0]
 	add := func(to []int32, id string) []int32 {
 		if i, ok := v.Index(id); ok {
 			to = append(to, i)
@@ -100,5 +94,6 @@ func (q *query) told() (session, history []int32) {
 			history = add(history, in.ItemID)
 		}
 	}
+	q.mem.indices, q.mem.history = session, history
 	return session, history
 }

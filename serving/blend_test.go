@@ -43,7 +43,7 @@ func blendedQuery(t *testing.T, now time.Time, profile feature.Profile) (*query,
 		t.Fatal(err)
 	}
 	q := &query{
-		site: "shop", placement: control.Placement{Kind: control.KindSession}, request: &Request{ItemIDs: []string{"b"}, Context: map[string]string{"device": "mobile"}},
+		mem: newScratch(), site: "shop", placement: control.Placement{Kind: control.KindSession}, request: &Request{ItemIDs: []string{"b"}, Context: map[string]string{"device": "mobile"}},
 		limit: 10, now: now, visitor: &visitor{profile: profile, known: true},
 		model: &loadedModel{Bundle: &registry.Bundle{Vocabulary: v}, blend: m},
 	}
@@ -54,7 +54,8 @@ func blendedQuery(t *testing.T, now time.Time, profile feature.Profile) (*query,
 func TestSourcesOfABlendAddUpToIt(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	q, _ := blendedQuery(t, now, feature.Profile{})
-	got := rank(q.fromBlend(0.8), nil)
+	q.askBlend(0.8)
+	got := rankedBy(q)
 	// near: c 1, d 0.25; far, at half: d 0.5, e 0.25. The best, c, is brought to 0.8.
 	want := map[string]float64{"c": 0.8, "d": 0.6, "e": 0.2}
 	var order []string
@@ -68,7 +69,6 @@ func TestSourcesOfABlendAddUpToIt(t *testing.T) {
 		t.Errorf("order %v", order)
 	}
 	d := got[1]
-	d.strongestFirst()
 	if len(d.parts) != 2 || d.parts[0].family != "far" || d.parts[0].origin != "" || d.parts[1].family != "near" || d.parts[1].origin != "b" {
 		t.Errorf("parts of d: %+v", d.parts)
 	}
@@ -85,19 +85,19 @@ func TestABlendIsAskedWithSessionAndHistory(t *testing.T) {
 		},
 	}
 	q, asked := blendedQuery(t, now, profile)
-	q.fromBlend(1)
+	q.askBlend(1)
 	if !slices.Equal(asked.Items, []int32{0, 2, 1}) || !slices.Equal(asked.History, []int32{3, 4}) || asked.Segment != "mobile" {
 		t.Errorf("asked with %+v", asked)
 	}
 	q, asked = blendedQuery(t, now.Add(time.Hour), profile)
-	q.fromBlend(1)
+	q.askBlend(1)
 	if !slices.Equal(asked.Items, []int32{1}) || !slices.Equal(asked.History, []int32{3, 4, 0, 2}) {
 		t.Errorf("an hour later asked with %+v", asked)
 	}
 	q.request = &Request{}
 	q.visitor.profile = feature.Profile{}
-	if got := q.fromBlend(1); got != nil {
-		t.Errorf("of nobody anything is known: %+v", got)
+	if q.askBlend(1) {
+		t.Errorf("of nobody anything is known: %+v", q.mem.sources)
 	}
 }
 

@@ -48,7 +48,7 @@ type query struct {
 	set       bool     // items are a set: a product page or a cart
 	expected  rung     // the rung that an undisturbed answer comes from
 	policy    policy
-	seen      map[string]bool // what counts less because the visitor has seen it
+	mem       *scratch
 
 	profileLost bool // the visitor's profile could not be read
 }
@@ -82,7 +82,8 @@ func (q *query) follow() {
 // longer memory that the home page and the list of new items have.
 func (q *query) sessionItems() []string {
 	p := &q.visitor.profile
-	var items []string
+	items := q.mem.items[:0]
+	defer func() { q.mem.items = items }()
 	if q.placement.Kind != control.KindSession || len(p.Session.Items) == 0 {
 		for _, in := range slices.Backward(p.Interactions[:min(len(p.Interactions), recentItems)]) {
 			if len(items) == 0 || items[len(items)-1] != in.ItemID {
@@ -100,55 +101,106 @@ func (q *query) sessionItems() []string {
 // reach is how many candidates a source brings.
 func (q *query) reach() int { return minPerSource + q.limit + len(q.request.ExcludeIDs) }
 
-// stage is one step of candidate generation. Later stages are asked only while the list is not full, those of last
-// resort only while it is empty.
+// stage is one step of candidate generation, which puts sources before the ranking. Later stages are asked only while the list is
+// not full, those of last resort only while it is empty.
 type stage struct {
 	lastResort bool
-	sources    func() []source
+	ask        func(*query)
 }
 
-// stages lists where a placement's candidates come from, in the order in which they are asked.
-func (q *query) stages() []stage {
-	alike := stage{sources: func() []source { return []source{q.fromContent(1)} }}
-	fillers := []stage{
-		{sources: func() []source { return []source{q.fromCategories(1)} }},
-		{sources: func() []source { return []source{q.fromTrends(1), q.fromPopularity(0.5)} }},
-		{lastResort: true, sources: func() []source { return []source{q.fromStatic()} }},
-		{lastResort: true, sources: func() []source { return []source{q.fromCatalogue()} }},
+// propose puts a source before the ranking.
+func (q *query) propose(s source) {
+	if len(s.items) > 0 {
+		q.mem.sources = append(q.mem.sources, s)
 	}
+}
+
+// stages lists where a placement's candidates come from, in the order in which they are asked: what the placement is for, and the
+// ladder below it.
+func (q *query) stages() []stage {
+	list := q.mem.stages[:0]
+	then := func(asked ...func(*query)) {
+		for _, ask := range asked {
+			list = append(list, stage{ask: ask})
+		}
+	}
+	ladder, shy := ladderWhole, false
 	switch q.placement.Kind {
 	case control.KindTrending:
-		q.expected = rungTrending
-		return append([]stage{{sources: func() []source { return []source{q.fromTrends(1)} }},
-			{sources: func() []source { return []source{q.fromPopularity(1)} }}}, fillers[2:]...)
+		q.expected, ladder = rungTrending, ladderAnything
+		then((*query).askTrends, (*query).askPopularity)
 	case control.KindPopular:
-		q.expected = rungTrending
-		return append([]stage{{sources: func() []source { return []source{q.fromPopularity(1)} }}}, fillers[2:]...)
+		q.expected, ladder = rungTrending, ladderAnything
+		then((*query).askPopularity)
 	case control.KindRecent, control.KindAgain:
-		for i := range fillers {
-			fillers[i].lastResort = true // two items that were viewed are a better answer than two and ten others
-		}
-		return append([]stage{{sources: func() []source { return []source{q.fromHistory()} }}}, fillers...)
+		shy = true // two items that were viewed are a better answer than two and ten others
+		then(func(q *query) { q.propose(q.fromHistory()) })
 	case control.KindHome:
-		return append([]stage{{sources: func() []source {
-			personal := append(q.personal(0.4), q.fromTransitions(0.3))
-			return append(personal, q.fromCategories(0.7), q.besideThin(personal, 0.05), q.fromTrends(0.1), q.fromPopularity(0.05))
-		}}}, fillers...)
+		then((*query).askHome)
 	case control.KindCart:
-		return append([]stage{{sources: func() []source { return []source{q.fromBaskets(1)} }},
-			{sources: func() []source { return []source{q.fromTransitions(1)} }},
-			{sources: func() []source { return []source{q.fromSession(1)} }}, alike}, fillers...)
+		then(func(q *query) { q.propose(q.fromBaskets(1)) }, (*query).askTransitions, func(q *query) { q.propose(q.fromSession(1)) },
+			(*query).askContent)
 	case control.KindItem:
-		return append([]stage{{sources: func() []source {
-			return []source{q.fromTransitions(1), q.fromSession(0.3), q.fromContent(0.35)}
-		}}}, fillers...)
+		then((*query).askItem)
 	case control.KindExplore:
 		q.expected = rungTrending
-		return append([]stage{{sources: func() []source { return []source{q.fromUnmet()} }}}, fillers...)
+		then(func(q *query) { q.propose(q.fromUnmet()) })
 	default:
-		return append([]stage{{sources: func() []source {
-			personal := q.personal(1)
-			return append(personal, q.besideThin(personal, 0.1))
-		}}, {sources: func() []source { return []source{q.fromTransitions(1)} }}, alike}, fillers...)
+		then((*query).askNext, (*query).askTransitions, (*query).askContent)
 	}
+	for i, ask := range fallbacks() {
+		if i >= ladder {
+			list = append(list, stage{ask: ask, lastResort: shy || i >= ladderAnything})
+		}
+	}
+	q.mem.stages = list
+	return list
+}
+
+// Where a placement steps on the ladder.
+const (
+	ladderWhole    = 0
+	ladderAnything = 2 // of last resort
+)
+
+// fallbacks is the ladder.
+func fallbacks() [4]func(*query) {
+	return [...]func(*query){
+		func(q *query) { q.propose(q.fromCategories(1)) },
+		func(q *query) {
+			q.propose(q.fromTrends(1))
+			q.propose(q.fromPopularity(0.5))
+		},
+		func(q *query) { q.propose(q.fromStatic()) },
+		func(q *query) { q.propose(q.fromCatalogue()) },
+	}
+}
+
+func (q *query) askTrends()      { q.propose(q.fromTrends(1)) }
+func (q *query) askPopularity()  { q.propose(q.fromPopularity(1)) }
+func (q *query) askTransitions() { q.propose(q.fromTransitions(1)) }
+func (q *query) askContent()     { q.propose(q.fromContent(1)) }
+
+// askHome asks everything that is known of a visitor, and a little of what everybody wants.
+func (q *query) askHome() {
+	q.askPersonal(0.4)
+	q.propose(q.fromTransitions(0.3))
+	personal := len(q.mem.sources)
+	q.propose(q.fromCategories(0.7))
+	q.besideThin(personal, 0.05)
+	q.propose(q.fromTrends(0.1))
+	q.propose(q.fromPopularity(0.05))
+}
+
+// askItem asks what goes with a product.
+func (q *query) askItem() {
+	q.propose(q.fromTransitions(1))
+	q.propose(q.fromSession(0.3))
+	q.propose(q.fromContent(0.35))
+}
+
+// askNext asks what comes next.
+func (q *query) askNext() {
+	q.askPersonal(1)
+	q.besideThin(len(q.mem.sources), 0.1)
 }

@@ -98,23 +98,18 @@ func checkNeeds(placement control.Placement, q *Request) *httpserver.Problem {
 // recommend answers a checked request. It always answers: whatever part of the house is away, the ladder has a rung.
 func (s *Serving) recommend(ctx context.Context, site string, placement control.Placement, request *Request) *Answer {
 	start := time.Now()
-	q, stale := s.prepare(ctx, site, placement, request)
+	mem := s.scratches.get()
+	defer s.scratches.put(mem)
+	q, stale := s.prepare(ctx, mem, site, placement, request)
 	s.metrics.stage(placement.Name, stageVisitor, time.Since(start))
 
-	selected := newSelection(q)
+	selected := &mem.selection
+	selected.begin(q)
 	for _, stage := range q.stages() {
 		if selected.full() || stage.lastResort && len(selected.shown) > 0 {
 			continue
 		}
-		began := time.Now()
-		sources := stage.sources()
-		s.metrics.stage(placement.Name, stageCandidates, time.Since(began))
-		began = time.Now()
-		ranked := rank(sources, q.seen)
-		s.metrics.stage(placement.Name, stageRank, time.Since(began))
-		began = time.Now()
-		selected.add(ranked)
-		s.metrics.stage(placement.Name, stageRerank, time.Since(began))
+		s.fill(q, stage, selected)
 	}
 	selected.relax()
 
@@ -127,30 +122,46 @@ func (s *Serving) recommend(ctx context.Context, site string, placement control.
 	return answer
 }
 
+// fill takes the list one stage further.
+func (s *Serving) fill(q *query, stage stage, selected *selection) {
+	began := time.Now()
+	q.mem.sources = q.mem.sources[:0]
+	stage.ask(q)
+	proposed := time.Now()
+	s.metrics.stage(q.placement.Name, stageCandidates, proposed.Sub(began))
+	ranked := &q.mem.ranking
+	ranked.join(q.mem.sources, &q.mem.seen)
+	joined := time.Now()
+	s.metrics.stage(q.placement.Name, stageRank, joined.Sub(proposed))
+	selected.add(ranked)
+	ranked.attribute(q.mem.sources)
+	s.metrics.stage(q.placement.Name, stageRerank, time.Since(joined))
+}
+
 // prepare gathers what answering needs: the visitor as of now or after its event, the model, the trends.
-func (s *Serving) prepare(ctx context.Context, site string, placement control.Placement, request *Request) (q *query, stale bool) {
-	q = &query{
-		site: site, placement: placement, request: request, limit: placement.Limit, now: s.now().UTC(),
+func (s *Serving) prepare(ctx context.Context, mem *scratch, site string, placement control.Placement, request *Request) (q *query, stale bool) {
+	q = &mem.query
+	*q = query{
+		site: site, placement: placement, request: request, limit: placement.Limit, now: s.now().UTC(), mem: mem,
 		model: s.models.of(site), trends: s.trends.of(site), catalogue: s.catalogue, static: s.static.of(site),
-		similar: s.similar.of(site),
+		similar: s.similar.of(site), visitor: &mem.visitor, policy: policyOf(placement.Kind),
 	}
 	if request.Limit != nil {
 		q.limit = *request.Limit
 	}
 	who := identity{anonymous: request.AnonymousID, user: request.UserID}
-	found, stale, err := s.visitors.loadAfter(ctx, site, who, request.AfterEvent)
+	stale, err := s.visitors.loadAfter(ctx, q.visitor, site, who, request.AfterEvent)
 	if err != nil {
 		s.lostProfiles.warn(ctx, s.log, "profiles are not readable; lists come from the request and the ladder", err)
-		found, stale, q.profileLost = &visitor{}, request.AfterEvent != "", true
+		q.visitor.reset()
+		stale, q.profileLost = request.AfterEvent != "", true
 	}
-	if !found.known && who != (identity{}) && !s.base.whole.Load() {
+	if !q.visitor.known && who != (identity{}) && !s.base.whole.Load() {
 		q.profileLost = true // the store was lost, and this visitor may be among those whom it has not got back yet
 	}
-	q.visitor, q.policy = found, policyOf(placement.Kind)
 	if q.policy.demoteSeen {
-		q.seen = make(map[string]bool, len(found.profile.Seen))
-		for _, s := range found.profile.Seen {
-			q.seen[s.ItemID] = true
+		for i := range q.visitor.profile.Seen {
+			mem.seen.put(q.visitor.profile.Seen[i].ItemID)
 		}
 	}
 	q.follow()

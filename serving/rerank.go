@@ -45,15 +45,15 @@ func policyOf(kind string) policy {
 type selection struct {
 	query    *query
 	policy   policy
-	excluded map[string]bool
-	bought   map[string]bool
+	excluded *idTable
+	bought   *idTable
+	groups   *idTable // item groups shown
 	current  []string
 
-	taken  map[string]bool // items looked at
-	groups map[string]bool // item groups shown
-	shown  []shownItem
-	second []*candidate // held back by the policy alone: shown when nothing else can be
-	seen   []*candidate // considered, at most maxConsidered
+	shown    []shownItem
+	second   []*candidate // held back by the policy alone: shown when nothing else can be
+	consider int          // how many candidates the record tells of, the best of each stage
+	seen     []*candidate // those
 }
 
 // shownItem is one position of the list, with the catalogue row it was decided on.
@@ -62,18 +62,28 @@ type shownItem struct {
 	row *Row // nil for an item known only from events
 }
 
-func newSelection(q *query) *selection {
-	s := &selection{
-		query: q, policy: q.policy, excluded: setOf(q.request.ExcludeIDs),
-		taken: make(map[string]bool, 2*minPerSource), groups: map[string]bool{}, current: q.current(),
+// begin starts the list of a query.
+func (s *selection) begin(q *query) {
+	s.query, s.policy, s.current = q, q.policy, q.current()
+	s.excluded, s.bought, s.groups = &q.mem.excluded, &q.mem.bought, &q.mem.groups
+	for _, id := range q.request.ExcludeIDs {
+		s.excluded.put(id)
 	}
 	if s.policy.dropBought {
-		s.bought = make(map[string]bool, len(q.visitor.profile.Bought))
-		for _, b := range q.visitor.profile.Bought {
-			s.bought[b.ItemID] = true
+		for i := range q.visitor.profile.Bought {
+			s.bought.put(q.visitor.profile.Bought[i].ItemID)
 		}
 	}
-	return s
+	if !q.request.DryRun {
+		s.consider = maxConsidered
+	}
+}
+
+func (s *selection) reset() {
+	clear(s.shown)
+	clear(s.second)
+	clear(s.seen)
+	*s = selection{shown: s.shown[:0], second: s.second[:0], seen: s.seen[:0]}
 }
 
 // current are the items that the visitor is looking at.
@@ -84,31 +94,22 @@ func (q *query) current() []string {
 	return q.items[len(q.items)-1:]
 }
 
-func setOf(ids []string) map[string]bool {
-	set := make(map[string]bool, len(ids))
-	for _, id := range ids {
-		set[id] = true
-	}
-	return set
-}
-
 func (s *selection) full() bool { return len(s.shown) >= s.query.limit }
 
-// add takes ranked candidates in their order until the list is full.
-func (s *selection) add(ranked []*candidate) {
+// add takes the candidates of a stage, the best first, until the list is full.
+func (s *selection) add(ranked *ranking) {
 	s.query.catalogue.read(s.query.site, func(row func(string) *Row) {
-		for _, c := range ranked {
-			if s.taken[c.id] {
-				continue
+		for !s.full() || len(s.seen) < s.consider {
+			c := ranked.next()
+			if c == nil {
+				return
 			}
-			s.taken[c.id] = true
 			if !s.full() {
 				s.admit(c, row(c.id))
 			}
-			if len(s.seen) < maxConsidered {
+			if len(s.seen) < s.consider {
+				c.told = true
 				s.seen = append(s.seen, c)
-			} else if s.full() {
-				return
 			}
 		}
 	})
@@ -120,29 +121,31 @@ func (s *selection) admit(c *candidate, row *Row) {
 	switch {
 	case row != nil && !row.eligible(s.query.now):
 		c.dropped = droppedUnavailable
-	case s.excluded[c.id]:
+	case s.excluded.has(c.id):
 		c.dropped = droppedExcluded
-	case row != nil && row.ItemGroupID != "" && s.groups[row.ItemGroupID]:
+	case row != nil && row.ItemGroupID != "" && s.groups.has(row.ItemGroupID):
 		c.dropped = droppedGroup
 	case s.policy.dropCurrent && slices.Contains(s.current, c.id):
-		c.dropped = droppedCurrent
-		s.second = append(s.second, c)
-	case s.bought[c.id]:
-		c.dropped = droppedBought
-		s.second = append(s.second, c)
+		s.hold(c, droppedCurrent)
+	case s.bought.has(c.id):
+		s.hold(c, droppedBought)
 	case s.policy.dropSeen && s.query.visitor.profile.HasSeen(c.id):
-		c.dropped = droppedSeen
-		s.second = append(s.second, c)
+		s.hold(c, droppedSeen)
 	default:
 		s.show(c, row)
 	}
 }
 
+// hold keeps a candidate back.
+func (s *selection) hold(c *candidate, why string) {
+	c.dropped, c.told = why, true
+	s.second = append(s.second, c)
+}
+
 func (s *selection) show(c *candidate, row *Row) {
-	c.dropped = ""
-	c.strongestFirst()
+	c.dropped, c.told = "", true
 	if row != nil && row.ItemGroupID != "" {
-		s.groups[row.ItemGroupID] = true
+		s.groups.put(row.ItemGroupID)
 	}
 	if n := len(s.shown); n > 0 {
 		c.score = min(c.score, s.shown[n-1].score) // a later stage has its own scale: positions and scores agree
@@ -157,7 +160,8 @@ func (s *selection) relax() {
 	}
 	held := s.second
 	s.second = nil
-	s.policy, s.bought = policy{}, nil
+	s.policy = policy{}
+	s.bought.reset()
 	s.query.catalogue.read(s.query.site, func(row func(string) *Row) {
 		for _, c := range held {
 			if !s.full() {

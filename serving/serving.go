@@ -69,6 +69,7 @@ type Serving struct {
 	visitors     *visitors
 	static       *staticLists
 	exposures    *exposures
+	scratches    *scratches
 	lostProfiles rarely
 	lostSites    rarely
 
@@ -101,7 +102,7 @@ func New(cfg Config, deps Deps) (*Serving, error) {
 		static: &staticLists{
 			dir: filepath.Join(cfg.Dir, "static"), log: deps.Log, lists: map[string][]string{}, written: map[string]time.Time{},
 		},
-		exposures: newExposures(deps.Producer, m.dropped, deps.Log),
+		exposures: newExposures(deps.Producer, m.dropped, deps.Log), scratches: newScratches(),
 	}
 	s.overlay = &overlay{log: deps.Log, topic: deps.Items, models: s.models, sites: map[string]*freshSessions{}}
 	s.models.over = s.overlay.over

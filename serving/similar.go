@@ -134,20 +134,25 @@ func (q *query) fromContent(weight float64) source {
 		s.rung = rungCategory
 	}
 	reach := q.reach()
-	found := q.similar.Similar(make([]content.Similar, 0, reach), content.Query{Items: q.items, Set: q.set, Now: q.now}, reach)
+	found := q.similar.Similar(q.mem.similar[:0], content.Query{Items: q.items, Set: q.set, Now: q.now}, reach)
+	q.mem.similar = found
 	if len(found) == 0 {
 		return s
 	}
-	s.items, s.scale = make([]proposal, 0, len(found)), float64(found[0].Score)
+	s.items, s.scale = q.mem.proposals.take(len(found)), float64(found[0].Score)
 	lifted := 0
 	q.catalogue.read(q.site, func(row func(string) *Row) {
 		groups := q.currentGroups(row)
 		for _, f := range found {
+			p := proposal{id: f.ID, score: float64(f.Score), origin: f.Because}
+			if len(groups) == 0 && lifted == maxLifted {
+				s.items = append(s.items, p)
+				continue
+			}
 			r := row(f.ID)
 			if r != nil && slices.Contains(groups, r.ItemGroupID) {
 				continue // the product itself in another colour
 			}
-			p := proposal{id: f.ID, score: float64(f.Score), origin: f.Because}
 			if lifted < maxLifted && r != nil && q.isUnmet(r) {
 				p.score *= unmetFactor
 				lifted++
@@ -155,7 +160,6 @@ func (q *query) fromContent(weight float64) source {
 			s.items = append(s.items, p)
 		}
 	})
-	slices.SortFunc(s.items, bestProposal)
 	return s
 }
 
@@ -169,15 +173,14 @@ func (q *query) currentGroups(row func(string) *Row) (groups []string) {
 	return groups
 }
 
-// besideThin is content beside families that have something to say, but little. Those with much to say do not need it, and where all
-// are silent the place is left to the next stage.
-func (q *query) besideThin(main []source, weight float64) source {
+// besideThin is content beside the first n sources, where those have something to say, but little. Those with much to say do not need
+// it, and where all are silent the place is left to the next stage.
+func (q *query) besideThin(n int, weight float64) {
 	most := 0
-	for i := range main {
-		most = max(most, len(main[i].items))
+	for i := range q.mem.sources[:n] {
+		most = max(most, len(q.mem.sources[i].items))
 	}
-	if most == 0 || most >= q.reach()/2 {
-		return source{}
+	if most > 0 && most < q.reach()/2 {
+		q.propose(q.fromContent(weight))
 	}
-	return q.fromContent(weight)
 }

@@ -19,7 +19,8 @@ func (s *Serving) handleFeatures(w http.ResponseWriter, r *http.Request, site st
 		writeProblem(w, r, p)
 		return
 	}
-	found, err := s.visitors.load(r.Context(), site, identity{user: who.User, anonymous: who.Browser})
+	found := &visitor{}
+	err := s.visitors.load(r.Context(), found, site, identity{user: who.User, anonymous: who.Browser})
 	if err != nil {
 		s.fail(w, r, err)
 		return

@@ -37,6 +37,13 @@ type visitor struct {
 	loggedOut *feature.Profile // the person before, of a browser that nobody used since the logout
 }
 
+// reset forgets the visitor, and keeps the memory of the profile's lists for the next.
+func (v *visitor) reset() {
+	profile := v.profile
+	profile.Forget()
+	*v = visitor{profile: profile}
+}
+
 // hasApplied reports whether the event is among the last ones applied. A logout is applied to the person who leaves.
 func (v *visitor) hasApplied(eventID string) bool {
 	return v.profile.HasApplied(eventID) || v.loggedOut != nil && v.loggedOut.HasApplied(eventID)
@@ -54,30 +61,30 @@ type visitors struct {
 	waiting chan struct{} // one token a waiting request
 }
 
-// load reads the visitor's profile as it is now: for a browser its newest partial, for a user the merged partials that
+// load reads the visitor's profile as it is now into found: for a browser its newest partial, for a user the merged partials that
 // are linked to it, for both the user's and this browser's.
-func (v *visitors) load(ctx context.Context, site string, who identity) (*visitor, error) {
-	found := &visitor{}
+func (v *visitors) load(ctx context.Context, found *visitor, site string, who identity) error {
+	found.reset()
 	who, err := v.remembered(ctx, site, who)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if who.user == "" && who.anonymous == "" {
-		return found, nil
+		return nil
 	}
 	var partials []onlinestore.Partial
 	if who.user != "" {
 		found.profileID = site + ":" + onlinestore.KindUser + ":" + who.user
 		linked, err := v.linked(ctx, site, who.user)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		partials = append(linked, onlinestore.Partial{Site: site, Kind: onlinestore.KindUser, ID: who.user})
 	}
 	if who.anonymous != "" {
 		newest, err := v.newest(ctx, site, who.anonymous)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if who.user == "" {
 			found.profileID = fmt.Sprintf("%s:%s:%s:%d", site, onlinestore.KindBrowser, who.anonymous, newest.N)
@@ -88,57 +95,65 @@ func (v *visitors) load(ctx context.Context, site string, who identity) (*visito
 	}
 	for _, partial := range partials {
 		if err := v.merge(ctx, found, partial, who); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if last := len(partials) - 1; !found.known && who.user == "" && partials[last].N > 0 {
 		partials[last].N--
-		before, _, err := v.read(ctx, partials[last])
+		before := &feature.Profile{}
+		ok, err := v.read(ctx, before, partials[last])
 		if err != nil {
-			return nil, err
+			return err
 		}
-		found.loggedOut = before
+		if ok {
+			found.loggedOut = before
+		}
 	}
-	return found, nil
+	return nil
 }
 
 // merge adds one partial to the visitor. A browser's partial that belongs to another user stays out.
 func (v *visitors) merge(ctx context.Context, found *visitor, partial onlinestore.Partial, who identity) error {
-	profile, ok, err := v.read(ctx, partial)
-	if err != nil || !ok {
+	profile := &found.profile
+	if found.known {
+		profile = &feature.Profile{}
+	}
+	ok, err := v.read(ctx, profile, partial)
+	switch {
+	case err != nil:
 		return err
+	case !ok || who.user != "" && profile.UserID != "" && profile.UserID != who.user:
+		if !found.known {
+			found.profile.Forget()
+		}
+	case !found.known:
+		found.known = true
+	default:
+		found.profile.Merge(profile)
 	}
-	if who.user != "" && profile.UserID != "" && profile.UserID != who.user {
-		return nil
-	}
-	if !found.known {
-		found.profile, found.known = *profile, true
-		return nil
-	}
-	found.profile.Merge(profile)
 	return nil
 }
 
-// read reads one partial, nil where there is none. One of another feature version counts as none: the stream is replacing
+// read reads one partial into a profile; ok is false where there is none. One of another feature version counts as none: the stream is replacing
 // it, and until then the visitor gets the list of somebody new.
-func (v *visitors) read(ctx context.Context, partial onlinestore.Partial) (*feature.Profile, bool, error) {
+func (v *visitors) read(ctx context.Context, profile *feature.Profile, partial onlinestore.Partial) (ok bool, err error) {
 	row, ok, err := v.online.Get(ctx, onlinestore.ProfileKey(partial))
 	if err != nil || !ok {
-		return nil, false, wrap(err, "read a profile")
+		return false, wrap(err, "read a profile")
 	}
-	profile, err := feature.DecodeProfile(row.Value)
+	err = profile.Decode(row.Value)
 	if errors.Is(err, feature.ErrVersion) {
-		return nil, false, nil
+		return false, nil
 	}
 	if err != nil {
-		return nil, false, wrap(err, "read a profile")
+		return false, wrap(err, "read a profile")
 	}
 	// The browsers of an erased user are found later; until then their profiles say whose they are.
 	forgotten, err := v.control.Forgotten(ctx)
 	if _, gone := forgotten.Until(erasure.Row{Site: partial.Site, User: profile.UserID}); gone {
-		return nil, false, err
+		return false, err
 	}
-	return profile, err == nil, err
+	return err == nil, err
 }
 
 // wrap adds context to an error that may be nil.
@@ -199,25 +214,25 @@ func (v *visitors) linked(ctx context.Context, site, user string) ([]onlinestore
 
 // loadAfter is load once the event is applied. It looks again and again for at most AfterEventWait; stale says that the
 // event was not there by then.
-func (v *visitors) loadAfter(ctx context.Context, site string, who identity, eventID string) (found *visitor, stale bool, err error) {
-	found, err = v.load(ctx, site, who)
+func (v *visitors) loadAfter(ctx context.Context, found *visitor, site string, who identity, eventID string) (stale bool, err error) {
+	err = v.load(ctx, found, site, who)
 	if err != nil || eventID == "" || found.hasApplied(eventID) {
-		return found, false, err
+		return false, err
 	}
 	select {
 	case v.waiting <- struct{}{}:
 		defer func() { <-v.waiting }()
 	default:
-		return found, true, nil
+		return true, nil
 	}
 	deadline := time.Now().Add(AfterEventWait)
 	for step := afterEventFirst; time.Now().Before(deadline); step = min(2*step, afterEventLast) {
 		if err := pause(ctx, step); err != nil {
-			return found, true, nil // the caller is going; what is there is good enough
+			return true, nil // the caller is going; what is there is good enough
 		}
-		if found, err = v.load(ctx, site, who); err != nil || found.hasApplied(eventID) {
-			return found, false, err
+		if err = v.load(ctx, found, site, who); err != nil || found.hasApplied(eventID) {
+			return false, err
 		}
 	}
-	return found, true, nil
+	return true, nil
 }

@@ -118,6 +118,25 @@ func (p *Profile) Decode(b []byte) error {
 	return nil
 }
 
+// Forget makes p the zero value again, and keeps the memory of its lists for another Decode.
+func (p *Profile) Forget() {
+	*p = Profile{
+		Interactions: emptied(p.Interactions), Seen: emptied(p.Seen), Bought: emptied(p.Bought),
+		SeenBefore: emptied(p.SeenBefore), BoughtBefore: emptied(p.BoughtBefore),
+		Categories: emptied(p.Categories), Brands: emptied(p.Brands), PriceBands: emptied(p.PriceBands),
+		EventTypes: emptied(p.EventTypes), Searches: emptied(p.Searches),
+		Dwell:    Dwell{VisibleItems: emptied(p.Dwell.VisibleItems), FocusedItems: emptied(p.Dwell.FocusedItems)},
+		Session:  Session{Items: emptied(p.Session.Items)},
+		EventIDs: emptied(p.EventIDs),
+	}
+}
+
+// emptied is a list without its entries, which nothing holds any more.
+func emptied[S ~[]E, E any](list S) S {
+	clear(list[:cap(list)])
+	return list[:0]
+}
+
 func (d *decoder) interactions(memory []Interaction) []Interaction {
 	types := typeCodes()
 	var last int64
