@@ -30,25 +30,26 @@ type benchmark struct {
 	run  func(ctx context.Context, progress io.Writer, emit func(benchResult) error) error
 }
 
-func benchmarks() []benchmark {
+func benchmarks(serving *servingOptions) []benchmark {
 	return []benchmark{
 		{"landing", benchLanding},
 		{"freshness", benchFreshness},
 		{"stream", benchStream},
 		{"training", benchTraining},
+		{"serving", serving.run},
 	}
 }
 
 func benchNames() []string {
 	var names []string
-	for _, b := range benchmarks() {
+	for _, b := range benchmarks(nil) {
 		names = append(names, b.name)
 	}
 	return names
 }
 
 func (a *app) benchCommand() *cobra.Command {
-	asJSON := false
+	asJSON, serving := false, &servingOptions{}
 	cmd := &cobra.Command{
 		Use:       "bench [" + strings.Join(append(benchNames(), "all"), "|") + "]",
 		Short:     "Measure this machine: each figure beside its limit in the same run",
@@ -65,7 +66,7 @@ func (a *app) benchCommand() *cobra.Command {
 				encoder := json.NewEncoder(a.stdout)
 				emit = func(r benchResult) error { return encoder.Encode(r) }
 			}
-			for _, b := range benchmarks() {
+			for _, b := range benchmarks(serving) {
 				if len(args) == 1 && args[0] != "all" && args[0] != b.name {
 					continue
 				}
@@ -78,6 +79,7 @@ func (a *app) benchCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line")
+	serving.flags(cmd.Flags())
 	return cmd
 }
 

@@ -99,7 +99,7 @@ func newRootCommand(a *app) *cobra.Command {
 	root.AddCommand(
 		a.upCommand(), a.importCommand(), a.trainCommand(), a.trainChildCommand(), a.evaluateCommand(),
 		a.modelsCommand(), a.lakeCommand(), a.featuresCommand(), a.deadLettersCommand(), a.usersCommand(), a.topicsCommand(), a.keysCommand(),
-		a.benchCommand(), a.configCommand(), a.versionCommand(),
+		a.benchCommand(), a.loadCommand(), a.configCommand(), a.versionCommand(),
 	)
 	return root
 }
