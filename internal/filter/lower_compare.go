@@ -1,0 +1,193 @@
+package filter
+
+import (
+	"cmp"
+	"math"
+
+	"cel.dev/cel-go/common/operators"
+)
+
+// order is an operator that compares by size.
+type order uint8
+
+const (
+	less order = iota
+	lessEqual
+	greater
+	greaterEqual
+)
+
+var orders = map[string]order{
+	operators.Less: less, operators.LessEquals: lessEqual, operators.Greater: greater, operators.GreaterEquals: greaterEqual,
+}
+
+// mirrored is the operator with its sides exchanged.
+func (o order) mirrored() order { return [...]order{greater, greaterEqual, less, lessEqual}[o] }
+
+// holds reports whether the operator holds for what cmp.Compare says of its sides.
+func (o order) holds(compared int) bool {
+	switch o {
+	case less:
+		return compared < 0
+	case lessEqual:
+		return compared <= 0
+	case greater:
+		return compared > 0
+	}
+	return compared >= 0
+}
+
+// compareEqual is == or !=. Values of different kinds are unequal, as in CEL.
+func compareEqual(wanted bool, a, b node) node {
+	if b.isField && b.kind == KindText {
+		a, b = b, a
+	}
+	if wanted && a.isField && a.kind == KindText && b.slot != noSlot {
+		return equalField(a.field, b.slot)
+	}
+	x, y := a.value, b.value
+	return testNode(costCall, func(f *frame) truth {
+		v, w := x(f), y(f)
+		if v.kind == KindMissing || w.kind == KindMissing {
+			return unknown
+		}
+		return truthOf(equal(&v, &w) == wanted)
+	})
+}
+
+// equalField compares a text field with a slot.
+func equalField(field Field, slot int) node {
+	n := testNode(costCall, func(f *frame) truth {
+		text, v := f.subject.TextOf(field), &f.slots[slot]
+		if text == "" || v.kind == KindMissing {
+			return unknown
+		}
+		return truthOf(v.kind == KindText && text == v.text)
+	})
+	n.needs = &narrowing{op: OpIn, field: field, slot: slot}
+	return n
+}
+
+func compareOrder(o order, a, b node) node {
+	if b.isField && b.kind == KindNumber {
+		a, b, o = b, a, o.mirrored()
+	}
+	if a.isField && a.kind == KindNumber && b.slot != noSlot {
+		return orderField(o, a.field, b.slot)
+	}
+	x, y := a.value, b.value
+	return testNode(costCall, func(f *frame) truth {
+		v, w := x(f), y(f)
+		compared, ok := compareValues(&v, &w)
+		if !ok {
+			return unknown
+		}
+		return truthOf(o.holds(compared))
+	})
+}
+
+// orderField compares a number field with a slot.
+func orderField(o order, field Field, slot int) node {
+	n := testNode(costCall, func(f *frame) truth {
+		number, ok := f.subject.NumberOf(field)
+		v := &f.slots[slot]
+		if !ok || v.kind != KindNumber {
+			return unknown
+		}
+		switch limit := v.number(); {
+		case number < limit:
+			return truthOf(o <= lessEqual)
+		case number > limit:
+			return truthOf(o >= greater)
+		case number == limit:
+			return truthOf(o == lessEqual || o == greaterEqual)
+		}
+		return unknown // not a number
+	})
+	n.needs = &narrowing{op: OpRange, field: field, slot: slot, order: o}
+	return n
+}
+
+// compareValues orders two values of one kind. Lists have no order, and neither has what is not a number.
+func compareValues(a, b *Value) (compared int, ok bool) {
+	if a.kind != b.kind {
+		return 0, false
+	}
+	switch a.kind {
+	case KindNumber:
+		x, y := a.number(), b.number()
+		return cmp.Compare(x, y), !math.IsNaN(x) && !math.IsNaN(y)
+	case KindText:
+		return cmp.Compare(a.text, b.text), true
+	case KindTime, KindDuration:
+		return cmp.Or(cmp.Compare(int64(a.bits), int64(b.bits)), cmp.Compare(a.nanos, b.nanos)), true
+	case KindBool:
+		return cmp.Compare(a.bits, b.bits), true
+	}
+	return 0, false
+}
+
+// member is x in list.
+func member(x, list node) node {
+	if list.isField {
+		if x.slot != noSlot {
+			return slotInField(x.slot, list.field)
+		}
+		value := x.value
+		return testNode(costCall, func(f *frame) truth {
+			v := value(f)
+			if v.kind == KindMissing {
+				return unknown
+			}
+			return truthOf(v.kind == KindText && holds(f.subject.ListOf(list.field), v.text))
+		})
+	}
+	value, in := x.value, list.value
+	n := testNode(costCall, func(f *frame) truth {
+		v, l := value(f), in(f)
+		if v.kind == KindMissing || l.kind != KindList {
+			return unknown
+		}
+		return truthOf(l.holds(&v))
+	})
+	if x.isField && x.kind == KindText && list.slot != noSlot {
+		n.needs = &narrowing{op: OpIn, field: x.field, slot: list.slot}
+	}
+	return n
+}
+
+// slotInField looks for a slot's value in a list of the item.
+func slotInField(slot int, field Field) node {
+	n := testNode(costCall, func(f *frame) truth {
+		v := &f.slots[slot]
+		if v.kind == KindMissing {
+			return unknown
+		}
+		return truthOf(v.kind == KindText && holds(f.subject.ListOf(field), v.text))
+	})
+	n.needs = &narrowing{op: OpIn, field: field, slot: slot}
+	return n
+}
+
+func holds(list []string, text string) bool {
+	for i := range list {
+		if list[i] == text {
+			return true
+		}
+	}
+	return false
+}
+
+// holds reports whether the list has a value equal to x.
+func (v *Value) holds(x *Value) bool {
+	if w, ok := v.list.(*written); ok && w.texts != nil {
+		_, found := w.texts[x.text]
+		return found && x.kind == KindText
+	}
+	for i := range v.len() {
+		if entry := v.at(i); equal(&entry, x) {
+			return true
+		}
+	}
+	return false
+}
