@@ -27,8 +27,11 @@ func (t *thing) NumberOf(Field) (float64, bool) {
 }
 func (t *thing) BoolOf(Field) bool        { return t.available }
 func (t *thing) TimeOf(f Field) time.Time { return t.times[f] }
-func (t *thing) ListOf(f Field) []string  { return t.lists[f] }
-func (t *thing) OwnOf(name string) Value  { return Of(t.own[name]) }
+func (t *thing) ListOf(f Field) Value {
+	list := t.lists[f]
+	return Texts(&list)
+}
+func (t *thing) OwnOf(name string) Value { return Of(t.own[name]) }
 
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 

@@ -202,8 +202,8 @@ func fieldNode(field Field) (n node) {
 	case KindBool:
 		n = testNode(costField, func(f *frame) truth { return truthOf(f.subject.BoolOf(field)) })
 		n.needs = &narrowing{op: OpTrue, field: field}
-	default: // a list, which its users read by themselves: as a Value it would allocate
-		n = node{kind: kind, cost: costList, slot: noSlot}
+	default:
+		n = valueNode(kind, costList, func(f *frame) Value { return f.subject.ListOf(field) })
 	}
 	n.isField, n.field = true, field
 	return n

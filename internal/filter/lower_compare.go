@@ -3,6 +3,7 @@ package filter
 import (
 	"cmp"
 	"math"
+	"slices"
 
 	"cel.dev/cel-go/common/operators"
 )
@@ -129,18 +130,8 @@ func compareValues(a, b *Value) (compared int, ok bool) {
 
 // member is x in list.
 func member(x, list node) node {
-	if list.isField {
-		if x.slot != noSlot {
-			return slotInField(x.slot, list.field)
-		}
-		value := x.value
-		return testNode(costCall, func(f *frame) truth {
-			v := value(f)
-			if v.kind == KindMissing {
-				return unknown
-			}
-			return truthOf(v.kind == KindText && holds(f.subject.ListOf(list.field), v.text))
-		})
+	if list.isField && x.slot != noSlot {
+		return slotInField(x.slot, list.field)
 	}
 	value, in := x.value, list.value
 	n := testNode(costCall, func(f *frame) truth {
@@ -163,31 +154,31 @@ func slotInField(slot int, field Field) node {
 		if v.kind == KindMissing {
 			return unknown
 		}
-		return truthOf(v.kind == KindText && holds(f.subject.ListOf(field), v.text))
+		list := f.subject.ListOf(field)
+		return truthOf(list.holds(v))
 	})
 	n.needs = &narrowing{op: OpIn, field: field, slot: slot}
 	return n
 }
 
-func holds(list []string, text string) bool {
-	for i := range list {
-		if list[i] == text {
-			return true
-		}
-	}
-	return false
-}
-
 // holds reports whether the list has a value equal to x.
 func (v *Value) holds(x *Value) bool {
-	if w, ok := v.list.(*written); ok && w.texts != nil {
-		_, found := w.texts[x.text]
-		return found && x.kind == KindText
+	switch list := v.list.(type) {
+	case *[]string:
+		return x.kind == KindText && slices.Contains(*list, x.text)
+	case *written:
+		if list.texts != nil {
+			_, found := list.texts[x.text]
+			return found && x.kind == KindText
+		}
 	}
-	for i := range v.len() {
-		if entry := v.at(i); equal(&entry, x) {
+	for all := v.entries(); ; {
+		entry, ok := all.next()
+		if !ok {
+			return false
+		}
+		if equal(&entry, x) {
 			return true
 		}
 	}
-	return false
 }

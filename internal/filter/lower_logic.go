@@ -30,11 +30,6 @@ func (l *lowering) call(e ast.Expr) (node, *Error) {
 }
 
 func (l *lowering) apply(e ast.Expr, name string, o []node) (node, *Error) {
-	for i := range o {
-		if readsList := name == funcSize || i == 0 && name == operators.Index || i == 1 && name == operators.In; !readsList && o[i].isField && o[i].kind == KindList {
-			return node{}, at(l.tree, e, "use in, exists, all, size or [0]", "item.%s is a list, which cannot stand here", o[i].field)
-		}
-	}
 	switch name {
 	case operators.LogicalAnd:
 		return and(o[0], o[1]), nil
@@ -172,39 +167,23 @@ func (l *lowering) macro(e ast.Expr) (node, *Error) {
 	if c.LoopStep().AsCall().FunctionName() == operators.LogicalAnd {
 		decisive = no
 	}
-	if over.isField {
-		return testNode(costEach+p.cost, eachOfField(over.field, p.test, decisive)), nil
-	}
-	return testNode(costEach+p.cost, eachOfValue(over.value, p.test, decisive)), nil
+	return testNode(costEach+p.cost, each(over.value, p.test, decisive)), nil
 }
 
-// eachOfField asks every entry: one that is decisive decides, else one that cannot be decided leaves it open.
-func eachOfField(field Field, test func(*frame) truth, decisive truth) func(*frame) truth {
-	return func(f *frame) truth {
-		result := 1 - decisive
-		for _, text := range f.subject.ListOf(field) {
-			f.entry = Text(text)
-			switch test(f) {
-			case decisive:
-				return decisive
-			case unknown:
-				result = unknown
-			}
-		}
-		return result
-	}
-}
-
-// eachOfValue is eachOfField for a list that is a value.
-func eachOfValue(list func(*frame) Value, test func(*frame) truth, decisive truth) func(*frame) truth {
+// each asks every entry: one that is decisive decides, else one that cannot be decided leaves it open.
+func each(list func(*frame) Value, test func(*frame) truth, decisive truth) func(*frame) truth {
 	return func(f *frame) truth {
 		v := list(f)
 		if v.kind != KindList {
 			return unknown
 		}
 		result := 1 - decisive
-		for i := range v.len() {
-			f.entry = v.at(i)
+		for all := v.entries(); ; {
+			entry, ok := all.next()
+			if !ok {
+				return result
+			}
+			f.entry = entry
 			switch test(f) {
 			case decisive:
 				return decisive
@@ -212,6 +191,5 @@ func eachOfValue(list func(*frame) Value, test func(*frame) truth, decisive trut
 				result = unknown
 			}
 		}
-		return result
 	}
 }

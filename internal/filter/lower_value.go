@@ -15,9 +15,6 @@ import (
 
 // size is the length of a text in characters, or of a list.
 func size(of node) node {
-	if of.isField && of.kind == KindList {
-		return valueNode(KindNumber, costCall, func(f *frame) Value { return Number(float64(len(f.subject.ListOf(of.field)))) })
-	}
 	value := of.value
 	return valueNode(KindNumber, costCall, func(f *frame) Value {
 		switch v := value(f); v.kind {
@@ -32,26 +29,13 @@ func size(of node) node {
 
 // index is list[n].
 func index(list, n node, kind Kind) node {
-	place := func(f *frame, length int) (int, bool) {
-		v := n.value(f)
-		at := v.number()
-		return int(at), v.kind == KindNumber && at >= 0 && at < float64(length) && at == math.Trunc(at)
-	}
-	if list.isField {
-		return valueNode(kind, costCall, func(f *frame) Value {
-			texts := f.subject.ListOf(list.field)
-			if i, ok := place(f, len(texts)); ok {
-				return Text(texts[i])
-			}
-			return Value{}
-		})
-	}
 	return valueNode(kind, costCall, func(f *frame) Value {
-		v := list.value(f)
-		if i, ok := place(f, v.len()); ok {
-			return v.at(i)
+		v, w := list.value(f), n.value(f)
+		at := w.number()
+		if w.kind != KindNumber || !(at >= 0 && at < float64(v.len())) || at != math.Trunc(at) {
+			return Value{}
 		}
-		return Value{}
+		return v.at(int(at))
 	})
 }
 

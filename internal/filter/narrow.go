@@ -100,12 +100,15 @@ func (v *Value) texts() (texts []string) {
 	if v.kind == KindText {
 		return []string{v.text}
 	}
-	for i := range v.len() {
-		if entry := v.at(i); entry.kind == KindText {
+	for all := v.entries(); ; {
+		entry, ok := all.next()
+		if !ok {
+			return texts
+		}
+		if entry.kind == KindText {
 			texts = append(texts, entry.text)
 		}
 	}
-	return texts
 }
 
 func rangeOf(field Field, o order, limit *Value) Condition {

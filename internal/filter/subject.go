@@ -34,8 +34,8 @@ type Subject interface {
 	BoolOf(Field) bool
 	// TimeOf is published_at or expires_at; the zero time means that the item has none.
 	TimeOf(Field) time.Time
-	// ListOf is categories or labels. An item without any has an empty list.
-	ListOf(Field) []string
+	// ListOf is categories or labels, a list of texts. An item without any has an empty list.
+	ListOf(Field) Value
 	// OwnOf is one of the shop's own fields, the zero Value where the item does not have it.
 	OwnOf(name string) Value
 }
@@ -78,7 +78,8 @@ func has(s Subject, f Field) bool {
 	case KindTime:
 		return !s.TimeOf(f).IsZero()
 	case KindList:
-		return len(s.ListOf(f)) > 0
+		list := s.ListOf(f)
+		return list.len() > 0
 	}
 	return true
 }

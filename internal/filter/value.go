@@ -25,9 +25,9 @@ const (
 type Value struct {
 	kind  Kind
 	nanos int32  // of a time, within its second
-	bits  uint64 // a bool as 0 or 1, the bits of a number, the Unix seconds of a time, the nanoseconds of a duration
-	text  string
-	list  any // []any with the scalars of JSON, or *written
+	bits  uint64 // a bool as 0 or 1, the bits of a number, the Unix seconds of a time, the nanoseconds of a duration, a packed list's length
+	text  string // a text, or what is packed
+	list  any    // of a list: []any with the scalars of JSON, *[]string, *written, or the Decoder of text
 }
 
 // Text is a text; the empty one is a value too.
@@ -47,6 +47,20 @@ func Bool(b bool) Value {
 // Time is a moment.
 func Time(t time.Time) Value {
 	return Value{kind: KindTime, bits: uint64(t.Unix()), nanos: int32(t.Nanosecond())}
+}
+
+// Texts is a list of texts. It stays the caller's, who must not change it while an expression looks at it; a pointer to the list of
+// an item that is on the heap anyway costs nothing.
+func Texts(list *[]string) Value { return Value{kind: KindList, list: list} }
+
+// Decoder reads a list that its owner keeps packed: the first entry of what is left, and what is left behind it.
+type Decoder interface {
+	Next(rest string) (entry Value, left string)
+}
+
+// Packed is a list of n entries that stand in a text, as d reads them.
+func Packed(n int, text string, d Decoder) Value {
+	return Value{kind: KindList, bits: uint64(n), text: text, list: d}
 }
 
 func durationValue(d time.Duration) Value { return Value{kind: KindDuration, bits: uint64(d)} }
@@ -83,21 +97,57 @@ func (v *Value) len() int {
 	switch list := v.list.(type) {
 	case []any:
 		return len(list)
+	case *[]string:
+		return len(*list)
 	case *written:
 		return len(list.values)
+	case Decoder:
+		return int(v.bits)
 	}
 	return 0
 }
 
-// at is an entry of a list.
-func (v *Value) at(i int) Value {
-	switch list := v.list.(type) {
-	case []any:
-		return Of(list[i])
-	case *written:
-		return list.values[i]
+// entries goes through a list.
+type entries struct {
+	list  any
+	left  string
+	place int
+	n     int
+}
+
+func (v *Value) entries() entries { return entries{list: v.list, left: v.text, n: v.len()} }
+
+// next is the next entry, and whether there is one.
+func (e *entries) next() (entry Value, ok bool) {
+	if e.place == e.n {
+		return entry, false
 	}
-	return Value{}
+	switch list := e.list.(type) {
+	case []any:
+		entry = Of(list[e.place])
+	case *[]string:
+		entry = Text((*list)[e.place])
+	case *written:
+		entry = list.values[e.place]
+	case Decoder:
+		entry, e.left = list.Next(e.left)
+	}
+	e.place++
+	return entry, true
+}
+
+// at is an entry of a list that has so many.
+func (v *Value) at(i int) (entry Value) {
+	all := v.entries()
+	if all.left == "" {
+		all.place = i
+		entry, _ = all.next()
+		return entry
+	}
+	for range i + 1 {
+		entry, _ = all.next()
+	}
+	return entry
 }
 
 // equal compares as CEL does: values of different kinds are unequal, lists are compared entry by entry.
@@ -111,16 +161,22 @@ func equal(a, b *Value) bool {
 	case KindText:
 		return a.text == b.text
 	case KindList:
-		if a.len() != b.len() {
-			return false
-		}
-		for i := range a.len() {
-			x, y := a.at(i), b.at(i)
-			if !equal(&x, &y) {
-				return false
-			}
-		}
-		return true
+		return equalLists(a, b)
 	}
 	return a.bits == b.bits && a.nanos == b.nanos
+}
+
+func equalLists(a, b *Value) bool {
+	x, y := a.entries(), b.entries()
+	if x.n != y.n {
+		return false
+	}
+	for range x.n {
+		v, _ := x.next()
+		w, _ := y.next()
+		if !equal(&v, &w) {
+			return false
+		}
+	}
+	return true
 }
