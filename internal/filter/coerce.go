@@ -35,7 +35,7 @@ func (c *coercion) fresh() int64 {
 // isLoose reports whether an expression is a value of context or user, or a choice between two.
 func isLoose(e ast.Expr) bool {
 	if p, ok := pathOf(e); ok {
-		return p.root != varItem && !(e.Kind() == ast.SelectKind && e.AsSelect().IsTestOnly())
+		return p.root != varItem && (e.Kind() != ast.SelectKind || !e.AsSelect().IsTestOnly())
 	}
 	if e.Kind() == ast.CallKind && e.AsCall().FunctionName() == operators.Conditional {
 		args := e.AsCall().Args()
