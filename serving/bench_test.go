@@ -19,15 +19,13 @@ func busyShop(b *testing.B) *house {
 	h := newHouse(b).open()
 	rng := rand.New(rand.NewPCG(1, 2))
 	const items = 5_000
-	h.serving.catalogue.mu.Lock()
 	for i := range items {
 		price := float64(rng.IntN(100))
-		h.serving.catalogue.store(rowOf(Item{
+		h.serving.catalogue.stock(rowOf(Item{
 			ItemID: itemName(i), Title: fmt.Sprintf("Item %d", i), Categories: []string{fmt.Sprintf("c%d", i%40)}, Price: &price,
 			Currency: "EUR", Available: true, URL: "/p/" + itemName(i),
 		}))
 	}
-	h.serving.catalogue.mu.Unlock()
 	h.must(h.serving.similar.fill(b.Context()))
 	near := func(i int) string { return itemName((i + rng.IntN(60)) % items) }
 	sessions := make([][]string, 20_000)

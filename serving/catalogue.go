@@ -14,7 +14,10 @@ import (
 // Catalogue is the live catalogue of every site in memory. Its base is the online store, its changes come through the
 // items topic (follow.go), and its writers wait until their own change has come back that way (write.go).
 type Catalogue struct {
-	mu       sync.RWMutex // guards the next five and all below them; rows themselves never change once stored
+	// writing is held by whoever puts rows in force, for as long as that takes; mu only while it changes what others read.
+	writing sync.Mutex
+
+	mu       sync.RWMutex // guards the next five and all below them; rows themselves never change once in force
 	sites    map[string]*siteItems
 	whole    bool               // see complete
 	behind   map[int32]int64    // partitions that are not yet where the log ended at the start -> that end
@@ -36,13 +39,12 @@ type Catalogue struct {
 	now     func() time.Time
 }
 
-// siteItems are the rows of one site. ids are its keys in order, made when they are asked for.
+// siteItems are the rows of one site.
 type siteItems struct {
-	rows   map[string]*Row
-	ids    []string
-	sorted bool
-
+	rows    map[string]*Row
+	index   itemIndex
 	arrived []string // the last new items, at most 2 * maxArrivals
+	listing listing
 }
 
 // maxArrivals is how many of a site's last new items are remembered: those of the seconds until trends are read again.
@@ -67,32 +69,7 @@ func (c *Catalogue) loadBase(ctx context.Context, marker string) error {
 	if err != nil {
 		return fmt.Errorf("read applied offsets of %s: %w", event.TopicItems, err)
 	}
-	return c.online.Scan(ctx, onlinestore.CatalogPrefix("")[:len("c/")], func(stored onlinestore.Row) error {
-		row, err := decodeKept(stored.Value, c.shared)
-		if err != nil {
-			return fmt.Errorf("read catalogue row %s: %w", stored.Key, err)
-		}
-		row.at = place{epoch: stored.Epoch, offset: stored.Offset}
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if current := c.rowLocked(row.Site, row.ItemID); current == nil || current.at.before(row.at) {
-			c.store(row)
-		}
-		return nil
-	})
-}
-
-// store puts a row in force. The caller holds mu.
-func (c *Catalogue) store(row *Row) {
-	site := c.sites[row.Site]
-	if site == nil {
-		site = &siteItems{rows: map[string]*Row{}}
-		c.sites[row.Site] = site
-	}
-	if _, known := site.rows[row.ItemID]; !known {
-		site.sorted = false
-	}
-	site.rows[row.ItemID] = row
+	return c.loadRows(ctx)
 }
 
 func (s *siteItems) arrive(id string) {
@@ -116,92 +93,8 @@ func (c *Catalogue) arrivals(site string) []string {
 func (c *Catalogue) row(site, id string) *Row {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.rowLocked(site, id)
-}
-
-func (c *Catalogue) rowLocked(site, id string) *Row {
 	if s := c.sites[site]; s != nil {
 		return s.rows[id]
 	}
 	return nil
-}
-
-// read calls f with a lookup that sees one state of a site's catalogue. f must not call the catalogue.
-func (c *Catalogue) read(site string, f func(row func(id string) *Row)) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	rows := map[string]*Row(nil)
-	if s := c.sites[site]; s != nil {
-		rows = s.rows
-	}
-	f(func(id string) *Row { return rows[id] })
-}
-
-// all calls f with every row of a site in no order, until f returns false.
-func (c *Catalogue) all(site string, f func(*Row) bool) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	if s := c.sites[site]; s != nil {
-		for _, row := range s.rows {
-			if !f(row) {
-				return
-			}
-		}
-	}
-}
-
-// page returns up to limit live rows of a site whose ids come after the id given, in the order of ids, and whether more
-// follow.
-func (c *Catalogue) page(site, after string, limit int) (rows []*Row, more bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.sites[site]
-	if s == nil {
-		return nil, false
-	}
-	if !s.sorted {
-		s.ids = s.ids[:0]
-		for id := range s.rows {
-			s.ids = append(s.ids, id)
-		}
-		slices.Sort(s.ids)
-		s.sorted = true
-	}
-	start, found := slices.BinarySearch(s.ids, after)
-	if found {
-		start++
-	}
-	for _, id := range s.ids[start:] {
-		row := s.rows[id]
-		if row.Deleted {
-			continue
-		}
-		if len(rows) == limit {
-			return rows, true
-		}
-		rows = append(rows, row)
-	}
-	return rows, false
-}
-
-// siteNames are the sites that have a row.
-func (c *Catalogue) siteNames() []string {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	names := make([]string, 0, len(c.sites))
-	for name := range c.sites {
-		names = append(names, name)
-	}
-	return names
-}
-
-// size is the number of live rows of a site.
-func (c *Catalogue) size(site string) (n int) {
-	c.all(site, func(row *Row) bool {
-		if !row.Deleted {
-			n++
-		}
-		return true
-	})
-	return n
 }

@@ -126,9 +126,7 @@ type appliedRow struct {
 // apply puts the records of one batch in force, tells who follows the catalogue, and then their writers. The log already holds
 // them, so a writer need not wait for the online store too.
 func (c *Catalogue) apply(ctx context.Context, log *slog.Logger, epoch int64, records []kafka.Record) []appliedRow {
-	var changed []appliedRow
-	settled := map[string]bool{}
-	c.mu.Lock()
+	rows, writers := make([]*Row, 0, len(records)), make([]string, 0, len(records))
 	for i := range records {
 		row, err := decodeRecord(records[i].Value, c.shared)
 		if err != nil {
@@ -136,32 +134,39 @@ func (c *Catalogue) apply(ctx context.Context, log *slog.Logger, epoch int64, re
 				"partition", records[i].Partition, "offset", records[i].Offset, "error", err)
 			continue
 		}
-		base := int64(0)
-		current := c.rowLocked(row.Site, row.ItemID)
-		if current != nil {
-			base = current.Revision
-		}
-		inForce := row.BaseRevision == base
-		if inForce {
-			row.at = place{epoch: epoch, offset: records[i].Offset}
-			c.store(row)
-			if current != nil && !current.Deleted {
-				row.CreatedAt = current.CreatedAt
-			} else {
-				row.CreatedAt = row.UpdatedAt
-				c.sites[row.Site].arrive(row.ItemID)
-			}
-			changed = append(changed, appliedRow{row: row, at: row.at})
-		}
-		if id := writeID(&records[i]); id != "" {
-			settled[id] = inForce
-		}
+		row.at = place{epoch: epoch, offset: records[i].Offset}
+		rows, writers = append(rows, row), append(writers, writeID(&records[i]))
 	}
-	c.mu.Unlock()
-	for _, a := range changed {
-		c.changed(ctx, a.row)
+	var applied []appliedRow
+	settled := map[string]bool{}
+	for i, verdict := range c.force(rows, comesNext) {
+		inForce := verdict != refused
+		if inForce {
+			c.changed(ctx, rows[i])
+			applied = append(applied, appliedRow{row: rows[i], at: rows[i].at})
+		}
+		if writers[i] != "" {
+			settled[writers[i]] = inForce
+		}
 	}
 	c.waiters.settle(settled)
+	return applied
+}
+
+// comesNext decides whether a row of the topic comes into force after the one that is, and says since when its item is there.
+func comesNext(current, row *Row) verdict {
+	base := int64(0)
+	if current != nil {
+		base = current.Revision
+	}
+	if row.BaseRevision != base {
+		return refused
+	}
+	if current == nil || current.Deleted {
+		row.CreatedAt = row.UpdatedAt
+		return arrived
+	}
+	row.CreatedAt = current.CreatedAt
 	return changed
 }
 

@@ -48,6 +48,11 @@ func rowOf(it Item) *Row {
 	return newRow(&event.CatalogueRow{Site: testSite, CatalogueItem: it, Revision: 1}, newSharedTexts())
 }
 
+// stock puts rows in force that no topic has.
+func (c *Catalogue) stock(rows ...*Row) {
+	c.force(rows, func(_, _ *Row) verdict { return changed })
+}
+
 // house is serving with real neighbours: a broker, a control store, an online store and a registry in temporary
 // directories.
 type house struct {

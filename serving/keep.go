@@ -41,13 +41,14 @@ func (c *Catalogue) keep(ctx context.Context, log *slog.Logger, at standing) err
 	}
 	// The positions come first: what is applied later may miss in the rows, and then it is written by itself.
 	reached := maps.Clone(c.reached)
-	var rows []appliedRow
-	for _, site := range c.sites {
-		for _, row := range site.rows {
-			rows = append(rows, appliedRow{row: row, at: row.at})
-		}
-	}
 	c.mu.Unlock()
+	var rows []appliedRow
+	for _, site := range c.siteNames() {
+		c.all(site, func(row *Row) bool {
+			rows = append(rows, appliedRow{row: row, at: row.at})
+			return true
+		})
+	}
 	log.InfoContext(ctx, "writing the whole catalogue to the online store", "rows", len(rows))
 	for len(rows) > 0 {
 		n := min(len(rows), keepRows)

@@ -34,8 +34,8 @@ type Row struct {
 	CreatedAt time.Time
 
 	at        place  // of the record that brought it into force
-	packed    string // what is not a field; begins with the two ids
-	rest      uint32 // where in packed the texts begin
+	packed    string // what is not a field
+	number    uint32 // of the item among those of its site; see itemIndex
 	Available bool
 	Deleted   bool
 }
@@ -53,7 +53,7 @@ func (p place) before(o place) bool {
 // newRow packs a row. Texts that are in shared already are not kept again.
 func newRow(whole *event.CatalogueRow, shared *sharedTexts) *Row {
 	r := &Row{
-		Site: shared.text(whole.Site), Categories: shared.list(whole.Categories), Brand: shared.text(whole.Brand), Price: shared.price(whole.Price),
+		Site: shared.text(whole.Site), ItemID: whole.ItemID, Categories: shared.list(whole.Categories), Brand: shared.text(whole.Brand), Price: shared.price(whole.Price),
 		PublishedAt: whole.PublishedAt, ExpiresAt: whole.ExpiresAt, Available: whole.Available, Deleted: whole.Deleted,
 		Revision: whole.Revision, BaseRevision: whole.BaseRevision, UpdatedAt: whole.UpdatedAt,
 	}

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// A row is packed into one string, which its ids and texts are slices of:
+// A row is packed into one string, which its texts are slices of:
 //
-//	item_id, item_group_id        as they are
+//	item_group_id                 as it is
 //	title, url, image_url, currency   each a length and the text
 //	labels                        their number and as many texts
 //	own fields                    their number, and for each in the order of names: the name, a text, and the value
@@ -28,8 +28,7 @@ const (
 // pack sets what of a row is packed.
 func (r *Row) pack(it *Item) {
 	b := make([]byte, 0, 512)
-	b = append(append(b, it.ItemID...), it.ItemGroupID...)
-	r.rest = uint32(len(b))
+	b = append(b, it.ItemGroupID...)
 	for _, text := range []string{it.Title, it.URL, it.ImageURL, it.Currency} {
 		b = packText(b, text)
 	}
@@ -42,7 +41,7 @@ func (r *Row) pack(it *Item) {
 		b = packValue(packText(b, name), it.Fields[name])
 	}
 	r.packed = string(b)
-	r.ItemID, r.ItemGroupID = r.packed[:len(it.ItemID)], r.packed[len(it.ItemID):r.rest]
+	r.ItemGroupID = r.packed[:len(it.ItemGroupID)]
 }
 
 func packText(b []byte, text string) []byte {
@@ -75,7 +74,7 @@ func packValue(b []byte, value any) []byte {
 // unpacker reads a packed row from its texts on. It allocates nothing but what it returns.
 type unpacker struct{ rest string }
 
-func (r *Row) unpack() unpacker { return unpacker{r.packed[r.rest:]} }
+func (r *Row) unpack() unpacker { return unpacker{r.packed[len(r.ItemGroupID):]} }
 
 func (u *unpacker) count() (n int) {
 	for shift := 0; ; shift += 7 {

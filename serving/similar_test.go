@@ -171,16 +171,14 @@ func TestArrivals(t *testing.T) {
 // Newer items that are sold out take no places in the list of what is new.
 func TestSoldOutItemsHideNoNewOnes(t *testing.T) {
 	h := newHouse(t).open()
-	h.serving.catalogue.mu.Lock()
 	for i := range maxUnmet + 1 {
 		sold := rowOf(Item{ItemID: fmt.Sprintf("sold%d", i)})
 		sold.CreatedAt = noon
-		h.serving.catalogue.store(sold)
+		h.serving.catalogue.stock(sold)
 	}
 	there := rowOf(Item{ItemID: "there", Available: true})
 	there.CreatedAt = noon.Add(-time.Hour)
-	h.serving.catalogue.store(there)
-	h.serving.catalogue.mu.Unlock()
+	h.serving.catalogue.stock(there)
 	h.refresh()
 	if a := h.ask(`{"placement":"explore"}`); !slices.Equal(ids(a), []string{"there"}) || a.ServedBy != sourceUnmet {
 		t.Errorf("new are %v, served by %s", ids(a), a.ServedBy)

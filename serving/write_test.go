@@ -96,7 +96,7 @@ func TestLargeBulkGoesInRounds(t *testing.T) {
 	changes := make([]change, rows)
 	for i := range changes {
 		id := fmt.Sprint(i)
-		c.store(rowOf(Item{ItemID: id, Fields: fields, Available: true}))
+		c.stock(rowOf(Item{ItemID: id, Fields: fields, Available: true}))
 		changes[i] = change{index: i, id: id, patch: map[string]json.RawMessage{"price": json.RawMessage("1")}}
 	}
 	var report UpsertReport
