@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/httpserver"
 	"github.com/millrace/millrace/internal/telemetry"
 	"github.com/millrace/millrace/stream"
@@ -47,7 +48,9 @@ func (s *system) publicRoutes(r chi.Router) {
 		s.tracker.Routes(r)
 	}
 	if s.serving != nil {
-		s.serving.Routes(r)
+		endpoints := api.New(r, s.log, version)
+		s.serving.Routes(endpoints)
+		endpoints.Mount()
 	}
 	health := telemetry.NewAdmin(s.metrics, s.ready)
 	r.Handle(telemetry.PathLive, health)

@@ -12,16 +12,14 @@ import (
 
 // Problem types of authorisation.
 const (
-	ProblemMissingKey   = "missing-key"
-	ProblemUnknownKey   = "unknown-key"
-	ProblemSecretKey    = "secret-key-needed"
-	ProblemNotReadable  = "placement-not-browser-readable"
-	ProblemOrigin       = "origin-not-allowed"
-	ProblemUserToken    = "user-token-needed"
-	ProblemUnavailable  = "unavailable"
-	keyHint             = "`millrace keys list` shows the keys, `millrace keys create` makes one"
-	authenticateHeader  = "WWW-Authenticate"
-	authenticateMessage = `Bearer realm="millrace"`
+	ProblemMissingKey  = "missing-key"
+	ProblemUnknownKey  = "unknown-key"
+	ProblemSecretKey   = "secret-key-needed"
+	ProblemNotReadable = "placement-not-browser-readable"
+	ProblemOrigin      = "origin-not-allowed"
+	ProblemUserToken   = "user-token-needed"
+	ProblemUnavailable = "unavailable"
+	keyHint            = "`millrace keys list` shows the keys, `millrace keys create` makes one"
 )
 
 // authenticate finds the key that a request gives.
@@ -52,33 +50,20 @@ func authenticate(ctx context.Context, keys Control, r *http.Request) (control.K
 	return key, nil
 }
 
-// requireSecret lets requests with a secret key pass to a handler, which gets the key's site.
-func (s *Serving) requireSecret(handle func(w http.ResponseWriter, r *http.Request, site string)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		key, p := authenticate(r.Context(), s.control, r)
-		if p == nil && key.Kind != control.KeySecret {
-			p = &httpserver.Problem{
-				Type: ProblemSecretKey, Title: "Secret key needed", Status: http.StatusForbidden,
-				Detail: "a public key may send events and read browser-readable placements, nothing else",
-				Hint:   "send a secret key (sk_...) from a server",
-			}
+// authenticateSecret finds the secret key that a request gives.
+func authenticateSecret(ctx context.Context, keys Control, r *http.Request) (control.Key, *httpserver.Problem) {
+	key, p := authenticate(ctx, keys, r)
+	if p == nil && key.Kind != control.KeySecret {
+		p = &httpserver.Problem{
+			Type: ProblemSecretKey, Title: "Secret key needed", Status: http.StatusForbidden,
+			Detail: "a public key may send events and read browser-readable placements, nothing else",
+			Hint:   "send a secret key (sk_...) from a server",
 		}
-		if p != nil {
-			writeProblem(w, r, p)
-			return
-		}
-		handle(w, r, key.Site)
 	}
+	return key, p
 }
 
-// writeProblem answers with a problem, with the challenge that goes with a 401.
 func writeProblem(w http.ResponseWriter, r *http.Request, p *httpserver.Problem) {
-	if p.Status == http.StatusUnauthorized {
-		w.Header().Set(authenticateHeader, authenticateMessage)
-	}
-	if p.Status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "1")
-	}
 	httpserver.WriteProblem(w, r, *p)
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/feature"
@@ -145,7 +146,7 @@ func (h *house) open() *house {
 	h.serving, err = New(h.cfg, h.deps)
 	h.must(err)
 	h.router = chi.NewRouter()
-	h.serving.Routes(h.router)
+	h.serving.Routes(api.New(h.router, h.deps.Log, "test"))
 	h.serving.AdminRoutes(h.router)
 	return h
 }
@@ -323,7 +324,7 @@ func (h *house) fit(vocabulary *model.Vocabulary, data *model.Sessions) registry
 func (h *house) catalogueItems(vocabulary *model.Vocabulary) []*Item {
 	var rows []*Row
 	if h.serving != nil {
-		rows, _ = h.serving.catalogue.page(testSite, "", maxItemsPage)
+		rows, _ = h.serving.catalogue.page(testSite, "", 1_000)
 	}
 	for _, row := range rows {
 		vocabulary.Add(row.ItemID)

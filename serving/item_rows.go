@@ -62,7 +62,7 @@ func splitRows(body []byte) ([]json.RawMessage, *httpserver.Problem) {
 	}
 	if len(rows) > MaxBulkRows {
 		return nil, &httpserver.Problem{
-			Type: "too-many-rows", Title: "Too many rows", Status: http.StatusRequestEntityTooLarge,
+			Type: ProblemTooManyRows, Title: "Too many rows", Status: http.StatusRequestEntityTooLarge,
 			Detail: fmt.Sprintf("the body has %d rows, the limit is %d", len(rows), MaxBulkRows),
 			Hint:   "send the rows in several requests",
 		}

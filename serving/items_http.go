@@ -1,6 +1,7 @@
 package serving
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -17,13 +18,12 @@ import (
 )
 
 const (
-	// defaultItemsPage and maxItemsPage bound a page of GET /v1/items.
-	defaultItemsPage = 100
-	maxItemsPage     = 1_000
 	// ProblemUnknownItem is the type of a request for an item that neither catalogue nor events know.
 	ProblemUnknownItem = "unknown-item"
 	// ProblemInvalidItem is the type of a refused item; its detail says which code a bulk write would give.
 	ProblemInvalidItem = "invalid-item"
+	// ProblemTooManyRows is the type of a bulk write beyond MaxBulkRows.
+	ProblemTooManyRows = "too-many-rows"
 	// ProblemConflict is the type of a write that lost against other writers again and again.
 	ProblemConflict = "conflict"
 )
@@ -33,14 +33,6 @@ const (
 	fromCatalogue = "catalogue"
 	fromEvents    = "events"
 )
-
-// itemAnswer is an item as the API shows it. Revision is 0 for an item known only from events.
-type itemAnswer struct {
-	Item
-	Revision  int64     `json:"revision"`
-	UpdatedAt time.Time `json:"updated_at,omitzero"`
-	Source    string    `json:"source"`
-}
 
 func answerRow(row *Row) itemAnswer {
 	return itemAnswer{Item: *row.Item(), Revision: row.Revision, UpdatedAt: row.UpdatedAt, Source: fromCatalogue}
@@ -59,47 +51,30 @@ func pathText(r *http.Request) (string, *httpserver.Problem) {
 	return unescaped, nil
 }
 
-// pathID is the id in the path, unescaped and checked.
-func pathID(r *http.Request) (string, *httpserver.Problem) {
-	id, p := pathText(r)
-	if p != nil {
-		return "", p
+func (s *Serving) getItem(ctx context.Context, site string, in *itemInput) (*itemOutput, *httpserver.Problem) {
+	if p := checkItemID(in.ID); p != nil {
+		return nil, p
 	}
-	if err := event.CheckID(id); err != nil {
-		return "", invalid("", "the id in the path %s", err)
-	}
-	return id, nil
+	return s.showItem(ctx, site, in.ID)
 }
 
-func (s *Serving) handleGetItem(w http.ResponseWriter, r *http.Request, site string) {
-	id, p := pathID(r)
-	if p != nil {
-		writeProblem(w, r, p)
-		return
-	}
-	s.answerItem(w, r, site, id, http.StatusOK)
-}
-
-// answerItem shows an item: its row, or what events said of it.
-func (s *Serving) answerItem(w http.ResponseWriter, r *http.Request, site, id string, status int) {
+// showItem shows an item: its row, or what events said of it.
+func (s *Serving) showItem(ctx context.Context, site, id string) (*itemOutput, *httpserver.Problem) {
 	row := s.catalogue.row(site, id)
 	if row != nil && !row.Deleted {
-		w.Header().Set("ETag", `"`+strconv.FormatInt(row.Revision, 10)+`"`)
-		s.answer(w, r, status, answerRow(row))
-		return
+		return &itemOutput{Status: http.StatusOK, ETag: `"` + strconv.FormatInt(row.Revision, 10) + `"`, Body: answerRow(row)}, nil
 	}
 	if row == nil {
-		it, err := saidOf(r.Context(), s.online, site, id)
+		it, err := saidOf(ctx, s.online, site, id)
 		if err != nil {
-			s.fail(w, r, err)
-			return
+			return nil, httpserver.Fault(err)
 		}
 		if it != nil {
-			s.answer(w, r, status, itemAnswer{Item: *viewOf(it), UpdatedAt: time.UnixMilli(it.lastAt).UTC(), Source: fromEvents})
-			return
+			shown := itemAnswer{Item: *viewOf(it), UpdatedAt: time.UnixMilli(it.lastAt).UTC(), Source: fromEvents}
+			return &itemOutput{Status: http.StatusOK, Body: shown}, nil
 		}
 	}
-	writeProblem(w, r, unknownItem(id))
+	return nil, unknownItem(id)
 }
 
 func unknownItem(id string) *httpserver.Problem {
@@ -109,44 +84,44 @@ func unknownItem(id string) *httpserver.Problem {
 	}
 }
 
-// handleWriteItem answers PUT, which replaces the row, and PATCH, which merges into it.
-func (s *Serving) handleWriteItem(w http.ResponseWriter, r *http.Request, site string) {
-	id, p := pathID(r)
-	if p != nil {
-		writeProblem(w, r, p)
-		return
+// putItem replaces the row, or makes it.
+func (s *Serving) putItem(ctx context.Context, site string, in *writeItemInput) (*itemOutput, *httpserver.Problem) {
+	row := s.catalogue.row(site, in.ID)
+	created := row == nil || row.Deleted
+	out, p := s.writeItem(ctx, site, in, change{kind: writeReplace})
+	if p == nil && created {
+		out.Status = http.StatusCreated
 	}
-	var patch map[string]json.RawMessage
-	if p := httpserver.ReadJSON(w, r, MaxItemBytes, &patch); p != nil {
-		writeProblem(w, r, p)
-		return
-	}
-	if p := sameID(patch, id); p != nil {
-		writeProblem(w, r, p)
-		return
-	}
-	ch, status := change{kind: writeReplace, id: id, patch: patch}, http.StatusOK
-	row := s.catalogue.row(site, id)
-	switch {
-	case r.Method == http.MethodPatch && row == nil: // an item that only events know gets its row from what they said
-		it, err := saidOf(r.Context(), s.online, site, id)
+	return out, p
+}
+
+// patchItem merges into the row. An item that only events know gets its row from what they said.
+func (s *Serving) patchItem(ctx context.Context, site string, in *writeItemInput) (*itemOutput, *httpserver.Problem) {
+	ch := change{kind: writePatch}
+	if s.catalogue.row(site, in.ID) == nil {
+		it, err := saidOf(ctx, s.online, site, in.ID)
 		if err != nil {
-			s.fail(w, r, err)
-			return
+			return nil, httpserver.Fault(err)
 		}
 		if it != nil {
 			ch.said = viewOf(it)
 		}
-		ch.kind = writePatch
-	case r.Method == http.MethodPatch:
-		ch.kind = writePatch
-	case row == nil || row.Deleted:
-		status = http.StatusCreated
 	}
-	if !s.writeOne(w, r, site, ch) {
-		return
+	return s.writeItem(ctx, site, in, ch)
+}
+
+func (s *Serving) writeItem(ctx context.Context, site string, in *writeItemInput, ch change) (*itemOutput, *httpserver.Problem) {
+	if p := checkItemID(in.ID); p != nil {
+		return nil, p
 	}
-	s.answerItem(w, r, site, id, status)
+	if p := sameID(in.Value, in.ID); p != nil {
+		return nil, p
+	}
+	ch.id, ch.patch = in.ID, in.Value
+	if p := s.writeOne(ctx, site, ch); p != nil {
+		return nil, p
+	}
+	return s.showItem(ctx, site, in.ID)
 }
 
 // sameID refuses a body that names another item than the path.
@@ -162,18 +137,16 @@ func sameID(patch map[string]json.RawMessage, id string) *httpserver.Problem {
 	return nil
 }
 
-// writeOne carries one change out and answers its failure; it reports whether it is in force.
-func (s *Serving) writeOne(w http.ResponseWriter, r *http.Request, site string, ch change) bool {
+// writeOne carries one change out; nil means that it is in force.
+func (s *Serving) writeOne(ctx context.Context, site string, ch change) *httpserver.Problem {
 	var report UpsertReport
-	if err := s.catalogue.write(r.Context(), site, []change{ch}, &report); err != nil {
-		writeProblem(w, r, s.writeProblem(r, err))
-		return false
+	if err := s.catalogue.write(ctx, site, []change{ch}, &report); err != nil {
+		return notWritten(err)
 	}
 	if len(report.Rejected) == 0 {
-		return true
+		return nil
 	}
-	writeProblem(w, r, rejectedItem(ch.id, report.Rejected[0].Problem))
-	return false
+	return rejectedItem(ch.id, report.Rejected[0].Problem)
 }
 
 func rejectedItem(id string, p event.Problem) *httpserver.Problem {
@@ -189,11 +162,10 @@ func rejectedItem(id string, p event.Problem) *httpserver.Problem {
 	}
 }
 
-// writeProblem explains why the log did not take a write.
-func (s *Serving) writeProblem(r *http.Request, err error) *httpserver.Problem {
-	s.log.WarnContext(r.Context(), "catalogue write failed", "error", err, "request_id", r.Header.Get(httpserver.HeaderRequestID))
+// notWritten explains why the log did not take a write.
+func notWritten(err error) *httpserver.Problem {
 	p := &httpserver.Problem{
-		Type: ProblemUnavailable, Title: "Catalogue not writable", Status: http.StatusServiceUnavailable,
+		Type: ProblemUnavailable, Title: "Catalogue not writable", Status: http.StatusServiceUnavailable, Cause: err,
 		Detail: "Kafka did not take the change", Hint: "send it again: rows that are in force already are left as they are",
 	}
 	if errors.Is(err, ErrNotInForce) {
@@ -202,26 +174,20 @@ func (s *Serving) writeProblem(r *http.Request, err error) *httpserver.Problem {
 	return p
 }
 
-func (s *Serving) handleDeleteItem(w http.ResponseWriter, r *http.Request, site string) {
-	id, p := pathID(r)
-	if p != nil {
-		writeProblem(w, r, p)
-		return
+func (s *Serving) deleteItem(ctx context.Context, site string, in *itemInput) (*struct{}, *httpserver.Problem) {
+	if p := checkItemID(in.ID); p != nil {
+		return nil, p
 	}
-	if s.catalogue.row(site, id) == nil {
-		it, err := saidOf(r.Context(), s.online, site, id)
+	if s.catalogue.row(site, in.ID) == nil {
+		it, err := saidOf(ctx, s.online, site, in.ID)
 		if err != nil {
-			s.fail(w, r, err)
-			return
+			return nil, httpserver.Fault(err)
 		}
 		if it == nil {
-			writeProblem(w, r, unknownItem(id))
-			return
+			return nil, unknownItem(in.ID)
 		}
 	}
-	if s.writeOne(w, r, site, change{kind: writeDelete, id: id}) {
-		w.WriteHeader(http.StatusNoContent)
-	}
+	return nil, s.writeOne(ctx, site, change{kind: writeDelete, id: in.ID})
 }
 
 func (s *Serving) handleBulkItems(w http.ResponseWriter, r *http.Request, site string) {
@@ -232,7 +198,8 @@ func (s *Serving) handleBulkItems(w http.ResponseWriter, r *http.Request, site s
 	}
 	report, err := s.catalogue.Upsert(r.Context(), site, rows)
 	if err != nil {
-		writeProblem(w, r, s.writeProblem(r, err))
+		s.log.WarnContext(r.Context(), "catalogue write failed", "error", err, "request_id", r.Header.Get(httpserver.HeaderRequestID))
+		writeProblem(w, r, notWritten(err))
 		return
 	}
 	s.answer(w, r, http.StatusOK, report)
@@ -248,34 +215,21 @@ func (s *Serving) handleAdminBulk(w http.ResponseWriter, r *http.Request) {
 	s.handleBulkItems(w, r, site)
 }
 
-// handleListItems answers GET /v1/items: the rows of the catalogue by item_id.
-func (s *Serving) handleListItems(w http.ResponseWriter, r *http.Request, site string) {
-	limit := defaultItemsPage
-	if text := r.URL.Query().Get("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > maxItemsPage {
-			writeProblem(w, r, invalid("/limit", "limit is %q, it must be 1 to %d", text, maxItemsPage))
-			return
-		}
-		limit = n
-	}
-	after, err := base64.RawURLEncoding.DecodeString(r.URL.Query().Get("page_token"))
+// listItems shows the rows of the catalogue by item_id.
+func (s *Serving) listItems(_ context.Context, site string, in *listItemsInput) (*listItemsOutput, *httpserver.Problem) {
+	after, err := base64.RawURLEncoding.DecodeString(in.PageToken)
 	if err != nil {
-		writeProblem(w, r, invalid("/page_token", "page_token is not one that an answer gave"))
-		return
+		return nil, invalid("/page_token", "page_token is not one that an answer gave")
 	}
-	rows, more := s.catalogue.page(site, string(after), limit)
-	page := struct {
-		Items         []itemAnswer `json:"items"`
-		NextPageToken string       `json:"next_page_token,omitempty"`
-	}{Items: make([]itemAnswer, len(rows))}
+	rows, more := s.catalogue.page(site, string(after), in.Limit)
+	page := itemPage{Items: make([]itemAnswer, len(rows))}
 	for i, row := range rows {
 		page.Items[i] = answerRow(row)
 	}
 	if more {
 		page.NextPageToken = base64.RawURLEncoding.EncodeToString([]byte(rows[len(rows)-1].ItemID))
 	}
-	s.answer(w, r, http.StatusOK, page)
+	return &listItemsOutput{Body: page}, nil
 }
 
 func (s *Serving) answer(w http.ResponseWriter, r *http.Request, status int, v any) {

@@ -26,21 +26,21 @@ const (
 
 // Request asks for one list. Limit 0 means the placement's own. Fields nil means DefaultFields, empty means none.
 type Request struct {
-	Placement   string            `json:"placement"`
-	UserID      string            `json:"user_id"`
-	AnonymousID string            `json:"anonymous_id"`
-	SessionID   string            `json:"session_id"`
-	ItemIDs     []string          `json:"item_ids"`
-	Limit       *int              `json:"limit"`
-	Filter      string            `json:"filter"`
-	Boost       []json.RawMessage `json:"boost"`
-	ExcludeIDs  []string          `json:"exclude_ids"`
-	Diversity   *float64          `json:"diversity"`
-	Fields      []string          `json:"fields"`
-	Context     map[string]string `json:"context"`
-	Explain     bool              `json:"explain"`
-	AfterEvent  string            `json:"after_event"`
-	DryRun      bool              `json:"dry_run"` // answer, but record no exposure
+	Placement   string            `json:"placement" doc:"Where the list is shown." example:"home"`
+	UserID      string            `json:"user_id,omitempty" maxLength:"128" doc:"The shop's id of the visitor." example:"customer-42"`
+	AnonymousID string            `json:"anonymous_id,omitempty" maxLength:"128" doc:"The browser, as the beacon calls it." example:"b-7f3a"`
+	SessionID   string            `json:"session_id,omitempty" maxLength:"128" doc:"The visit."`
+	ItemIDs     []string          `json:"item_ids,omitempty" maxItems:"100" doc:"The item shown, the items in the cart, or those of the session in order."`
+	Limit       *int              `json:"limit,omitempty" minimum:"1" maximum:"100" doc:"How many items; without it as many as the placement says." example:"8"`
+	Filter      string            `json:"filter,omitempty" doc:"Which items may be shown."`
+	Boost       []json.RawMessage `json:"boost,omitempty" doc:"Which items rise."`
+	ExcludeIDs  []string          `json:"exclude_ids,omitempty" maxItems:"1000" doc:"Items that must not be shown, such as those on the page."`
+	Diversity   *float64          `json:"diversity,omitempty" doc:"How much the items should differ."`
+	Fields      []string          `json:"fields,omitempty" maxItems:"50" doc:"Catalogue fields in the answer; without it those of a product tile, empty is none."`
+	Context     map[string]string `json:"context,omitempty" doc:"What the shop knows of the moment, at most 32 entries."`
+	Explain     bool              `json:"explain,omitempty" doc:"Say how the list came about."`
+	AfterEvent  string            `json:"after_event,omitempty" maxLength:"128" doc:"An event_id: wait up to 250 ms until it is applied, else answer stale."`
+	DryRun      bool              `json:"dry_run,omitempty" doc:"Record no exposure."`
 }
 
 func invalid(pointer, format string, args ...any) *httpserver.Problem {

@@ -26,26 +26,25 @@ var DefaultFields = []string{"title", "brand", "categories", "price", "currency"
 
 // Answer is a list and where it came from.
 type Answer struct {
-	RecID        string       `json:"rec_id"`
-	Placement    string       `json:"placement"`
-	Variant      string       `json:"variant"`
-	ModelVersion string       `json:"model_version"` // "" while there is none
-	ServedBy     string       `json:"served_by"`     // the source that brought the first item most
-	Degraded     string       `json:"degraded"`
-	Stale        bool         `json:"stale"`
-	Items        []AnswerItem `json:"items"`
-	// Token goes back with the events that answer this list (rec.token). It is opaque: today the list's id in its
-	// short form.
-	Token string `json:"token"`
+	RecID        string       `json:"rec_id" doc:"The list's id; events that answer it carry it in rec.rec_id." example:"019c0f6e-5d2a-7c31-9a4e-2f7d1c0b8a55"`
+	Placement    string       `json:"placement" doc:"As asked." example:"home"`
+	Variant      string       `json:"variant" doc:"The arm of the experiment." example:"default"`
+	ModelVersion string       `json:"model_version" doc:"The version that answered; empty while there is none." example:"20260302-120000-1"`
+	ServedBy     string       `json:"served_by" doc:"The source that brought the first item most." example:"vstan"`
+	Degraded     string       `json:"degraded" enum:"none,session,category,trending,static" doc:"none, or the rung of the ladder that had to answer." example:"none"`
+	Stale        bool         `json:"stale" doc:"Whether after_event was not applied in time."`
+	Items        []AnswerItem `json:"items" doc:"The list, best first."`
+	// Token is opaque: today the list's id in its short form.
+	Token string `json:"token" doc:"Goes back with the events that answer this list, in rec.token." example:"AZwPbl0qfDGaTi99HAuKVQ"`
 }
 
-// AnswerItem is one position; Position counts from 0. Scores fall and compare within one answer only.
+// AnswerItem is one position.
 type AnswerItem struct {
-	ItemID   string         `json:"item_id"`
-	Position int            `json:"position"`
-	Score    float64        `json:"score"`
-	Reasons  []string       `json:"reasons"`
-	Fields   map[string]any `json:"fields"`
+	ItemID   string         `json:"item_id" doc:"The item." example:"shoe-1"`
+	Position int            `json:"position" minimum:"0" doc:"Counts from 0." example:"0"`
+	Score    float64        `json:"score" doc:"Falls along the list; compares within one answer only." example:"0.83"`
+	Reasons  []string       `json:"reasons" doc:"Why, in words, the strongest first." example:"[\"because you viewed Trail sock\"]"`
+	Fields   map[string]any `json:"fields" doc:"The catalogue fields that were asked for, as far as the item has them."`
 }
 
 // respond turns a selection into the answer.

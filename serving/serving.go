@@ -185,25 +185,6 @@ func (s *Serving) Ready() error {
 	return nil
 }
 
-// Routes mounts the public API.
-func (s *Serving) Routes(r chi.Router) {
-	r.Post("/v1/recommend", s.handleRecommend)
-	r.Get("/v1/recommend", s.handleRecommend)
-	r.Options("/v1/recommend", preflight)
-	r.Get("/v1/items", s.requireSecret(s.handleListItems))
-	r.Post("/v1/items:bulk", s.requireSecret(s.handleBulkItems))
-	r.Get("/v1/items/{id}", s.requireSecret(s.handleGetItem))
-	r.Put("/v1/items/{id}", s.requireSecret(s.handleWriteItem))
-	r.Patch("/v1/items/{id}", s.requireSecret(s.handleWriteItem))
-	r.Delete("/v1/items/{id}", s.requireSecret(s.handleDeleteItem))
-	r.Get("/v1/users/{id}/features", s.requireSecret(s.handleFeatures))
-	r.Get("/v1/users/{id}/export", s.requireSecret(s.handleExport))
-	r.Delete("/v1/users/{id}", s.requireSecret(s.handleErase))
-	r.Get("/v1/erasures/{id}", s.requireSecret(s.handleErasure))
-	r.Get("/v1/models", s.requireSecret(s.handleModels))
-	r.Get("/v1/status", s.requireSecret(s.handleStatus))
-}
-
 // AdminRoutes mounts what the command line asks of a running process. The caller authorises every request.
 func (s *Serving) AdminRoutes(r chi.Router) {
 	r.Post("/admin/items:bulk", s.handleAdminBulk)

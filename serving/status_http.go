@@ -1,39 +1,25 @@
 package serving
 
 import (
+	"context"
 	"net/http"
 	"time"
 
+	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/httpserver"
 	"github.com/millrace/millrace/internal/registry"
 )
 
-// ProblemUnknownVisitor is the type of a request for a visitor of whom nothing is known.
-const ProblemUnknownVisitor = "unknown-visitor"
-
-// handleFeatures answers GET /v1/users/{id}/features: the online features as requests see them now.
-func (s *Serving) handleFeatures(w http.ResponseWriter, r *http.Request, site string) {
-	who, p := pathWho(r, site)
-	if p != nil {
-		writeProblem(w, r, p)
-		return
-	}
-	found := &visitor{}
-	err := s.visitors.load(r.Context(), found, site, identity{user: who.User, anonymous: who.Browser})
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	if !found.known {
-		writeProblem(w, r, &httpserver.Problem{
-			Type: ProblemUnknownVisitor, Title: "Unknown visitor", Status: http.StatusNotFound,
-			Detail: "no event of this visitor has been applied",
-			Hint:   "name a user_id, or a browser as anonymous:ID; a refused consent leaves no profile",
-		})
-		return
-	}
-	s.answer(w, r, http.StatusOK, found.profile.View(found.profileID))
+func (s *Serving) statusEndpoints(a *api.API) {
+	secretEndpoint(s, a, api.Endpoint{
+		ID: "listModels", Method: http.MethodGet, Path: "/v1/models", Tag: api.TagModels, Summary: "List model versions",
+		Description: "The trained versions of the site, newest first, with what they were measured at.",
+	}, s.listModels)
+	secretEndpoint(s, a, api.Endpoint{
+		ID: "getStatus", Method: http.MethodGet, Path: "/v1/status", Tag: api.TagStatus, Summary: "Status of the site",
+		Description: "What this node serves the site with.",
+	}, s.getStatus)
 }
 
 // handleRefreshModels answers POST /admin/models:refresh once this node has looked for new champions: a command that
@@ -48,63 +34,71 @@ func (s *Serving) handleRefreshModels(w http.ResponseWriter, r *http.Request) {
 
 // modelSummary is one version in GET /v1/models.
 type modelSummary struct {
-	Version   string    `json:"version"`
-	CreatedAt time.Time `json:"created_at"`
-	InForce   bool      `json:"in_force"` // on this node
-	Champion  bool      `json:"champion"` // in the registry
-	Promoted  bool      `json:"promoted"` // by the gate, when it was trained
-	Reason    string    `json:"reason"`   // of the gate
-	Damaged   string    `json:"damaged,omitempty"`
-	// NotReproducible is the first erasure that took rows which the version was trained on.
-	NotReproducible string                        `json:"not_reproducible_since_erasure,omitempty"`
-	Models          map[string]registry.ModelInfo `json:"models"`
+	Version   string    `json:"version" doc:"Its name." example:"20260302-120000-1"`
+	CreatedAt time.Time `json:"created_at" doc:"When it was trained."`
+	InForce   bool      `json:"in_force" doc:"Whether this node serves it."`
+	Champion  bool      `json:"champion" doc:"Whether the registry names it as the one to serve."`
+	Promoted  bool      `json:"promoted" doc:"Whether the gate promoted it when it was trained."`
+	Reason    string    `json:"reason" doc:"Why the gate did, or did not."`
+	Damaged   string    `json:"damaged,omitempty" doc:"What is wrong with its files."`
+
+	NotReproducible string                        `json:"not_reproducible_since_erasure,omitempty" doc:"The first erasure that took rows which the version was trained on."`
+	Models          map[string]registry.ModelInfo `json:"models" doc:"The methods in it, by name."`
 }
 
-// handleModels answers GET /v1/models: the versions of the site, newest first.
-func (s *Serving) handleModels(w http.ResponseWriter, r *http.Request, site string) {
-	list, err := s.reg.List(r.Context(), site)
+// modelList is the versions of a site.
+type modelList struct {
+	Champion string         `json:"champion" doc:"The version that the registry names as the one to serve; empty while there is none."`
+	Models   []modelSummary `json:"models" doc:"Newest first."`
+}
+
+type modelsOutput struct {
+	Body modelList
+}
+
+func (s *Serving) listModels(ctx context.Context, site string, _ *struct{}) (*modelsOutput, *httpserver.Problem) {
+	list, err := s.reg.List(ctx, site)
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return nil, httpserver.Fault(err)
 	}
-	champion, err := s.reg.ChampionVersion(r.Context(), site)
+	champion, err := s.reg.ChampionVersion(ctx, site)
 	if err != nil && !isNoChampion(err) {
-		s.fail(w, r, err)
-		return
+		return nil, httpserver.Fault(err)
 	}
-	answer := struct {
-		Champion string         `json:"champion"`
-		Models   []modelSummary `json:"models"`
-	}{Champion: champion, Models: make([]modelSummary, len(list))}
-	erasures, err := s.control.Erasures(r.Context(), site)
+	erasures, err := s.control.Erasures(ctx, site)
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return nil, httpserver.Fault(err)
 	}
+	answer := modelList{Champion: champion, Models: make([]modelSummary, len(list))}
 	loaded := s.models.of(site)
 	for i, m := range list {
 		answer.Models[i] = modelSummary{
 			Version: m.Version, CreatedAt: m.CreatedAt, Champion: m.Version == champion, Promoted: m.Gate.Promoted,
-			Reason: m.Gate.Reason, Damaged: m.Damaged, NotReproducible: control.NotReproducibleSince(erasures, m.CreatedAt), Models: m.Models, InForce: loaded != nil && loaded.Manifest.Version == m.Version,
+			Reason: m.Gate.Reason, Damaged: m.Damaged, NotReproducible: control.NotReproducibleSince(erasures, m.CreatedAt),
+			Models: m.Models, InForce: loaded != nil && loaded.Manifest.Version == m.Version,
 		}
 	}
-	s.answer(w, r, http.StatusOK, answer)
+	return &modelsOutput{Body: answer}, nil
 }
 
 // status is what GET /v1/status says of a site on this node.
 type status struct {
-	Site           string    `json:"site"`
-	Ready          bool      `json:"ready"`
-	Reason         string    `json:"reason,omitempty"` // why not
-	ModelVersion   string    `json:"model_version"`    // "" while the ladder answers
-	ModelCreatedAt time.Time `json:"model_created_at,omitzero"`
-	FreshSessions  int       `json:"fresh_sessions"` // closed since the model was trained, and over it
-	CatalogueItems int       `json:"catalogue_items"`
-	EventItems     int       `json:"event_items"`    // items that events named, as of the last reading
-	TrendsAt       time.Time `json:"clock,omitzero"` // newest occurred_at of the site
+	Site           string    `json:"site" doc:"The key's site." example:"default"`
+	Ready          bool      `json:"ready" doc:"Whether requests are answered as they should be."`
+	Reason         string    `json:"reason,omitempty" doc:"Why not."`
+	ModelVersion   string    `json:"model_version" doc:"The version in force; empty while the ladder answers." example:"20260302-120000-1"`
+	ModelCreatedAt time.Time `json:"model_created_at,omitzero" doc:"When it was trained."`
+	FreshSessions  int       `json:"fresh_sessions" doc:"Sessions that were closed since the model was trained, and lie over it."`
+	CatalogueItems int       `json:"catalogue_items" doc:"Rows of the catalogue."`
+	EventItems     int       `json:"event_items" doc:"Items that events named, as of the last reading."`
+	TrendsAt       time.Time `json:"clock,omitzero" doc:"The newest occurred_at of the site."`
 }
 
-func (s *Serving) handleStatus(w http.ResponseWriter, r *http.Request, site string) {
+type statusOutput struct {
+	Body status
+}
+
+func (s *Serving) getStatus(_ context.Context, site string, _ *struct{}) (*statusOutput, *httpserver.Problem) {
 	trends := s.trends.of(site)
 	answer := status{Site: site, Ready: true, CatalogueItems: s.catalogue.size(site), EventItems: len(trends.items)}
 	if err := s.Ready(); err != nil {
@@ -116,5 +110,5 @@ func (s *Serving) handleStatus(w http.ResponseWriter, r *http.Request, site stri
 	if trends.clock > 0 {
 		answer.TrendsAt = time.UnixMilli(trends.clock).UTC()
 	}
-	s.answer(w, r, http.StatusOK, answer)
+	return &statusOutput{Body: answer}, nil
 }

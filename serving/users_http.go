@@ -5,31 +5,81 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/go-chi/chi/v5"
-
+	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/erasure"
+	"github.com/millrace/millrace/internal/feature"
 	"github.com/millrace/millrace/internal/httpserver"
 )
 
 // Problem types of requests about people.
 const (
+	ProblemUnknownVisitor = "unknown-visitor"
 	ProblemUnknownErasure = "unknown-erasure"
 	ProblemNoErasureKey   = "no-erasure-key"
 	ProblemNoLake         = "no-lake"
 )
 
-// pathWho reads the person that a path names: a user_id, or anonymous:ID for a browser.
-func pathWho(r *http.Request, site string) (erasure.Who, *httpserver.Problem) {
-	id, p := pathText(r)
-	if p != nil {
-		return erasure.Who{}, p
-	}
+func (s *Serving) userEndpoints(a *api.API) {
+	secretEndpoint(s, a, api.Endpoint{
+		ID: "getUserFeatures", Method: http.MethodGet, Path: "/v1/users/{id}/features", Tag: api.TagUsers, Summary: "Features of a visitor",
+		Description: "The online features as requests see them now: what the visitor did, has seen and bought, and prefers.",
+		Problems:    []string{ProblemUnknownVisitor},
+	}, s.userFeatures)
+	api.Describe[userInput, exportOutput](a, api.Endpoint{
+		ID: "exportUser", Method: http.MethodGet, Path: "/v1/users/{id}/export", Tag: api.TagUsers, Summary: "Everything about a person",
+		Description: "All that is held about a person, in all stores, as one JSON object. It is written as it is read: an error in the middle cuts the connection.",
+		Problems:    []string{ProblemNoLake},
+	}, s.requireSecret(s.handleExport))
+	secretEndpoint(s, a, api.Endpoint{
+		ID: "eraseUser", Method: http.MethodDelete, Path: "/v1/users/{id}", Tag: api.TagUsers, Summary: "Erase a person", Status: http.StatusAccepted,
+		Description: "From the answer on nothing of the person is shown; an erasure that removes it from every store is under way. GET /v1/erasures/{id} tells how far it is.",
+		Problems:    []string{ProblemNoErasureKey},
+	}, s.eraseUser)
+	secretEndpoint(s, a, api.Endpoint{
+		ID: "getErasure", Method: http.MethodGet, Path: "/v1/erasures/{id}", Tag: api.TagUsers, Summary: "Progress of an erasure",
+		Description: "How far an erasure has come and, when it is done, its certificate.",
+		Problems:    []string{ProblemUnknownErasure},
+	}, s.getErasure)
+}
+
+// userInput names a person.
+type userInput struct {
+	ID string `path:"id" minLength:"1" maxLength:"138" doc:"A user_id, or anonymous:ID for a browser." example:"customer-42"`
+}
+
+// who is the person that a path names.
+func (in *userInput) who(site string) (erasure.Who, *httpserver.Problem) { return who(site, in.ID) }
+
+func who(site, id string) (erasure.Who, *httpserver.Problem) {
 	who, err := erasure.ParseWho(site, id)
 	if err != nil {
 		return who, invalid("", "the id in the path: %v", err)
 	}
 	return who, nil
+}
+
+type featuresOutput struct {
+	Body feature.ProfileView
+}
+
+func (s *Serving) userFeatures(ctx context.Context, site string, in *userInput) (*featuresOutput, *httpserver.Problem) {
+	who, p := in.who(site)
+	if p != nil {
+		return nil, p
+	}
+	found := &visitor{}
+	if err := s.visitors.load(ctx, found, site, identity{user: who.User, anonymous: who.Browser}); err != nil {
+		return nil, httpserver.Fault(err)
+	}
+	if !found.known {
+		return nil, &httpserver.Problem{
+			Type: ProblemUnknownVisitor, Title: "Unknown visitor", Status: http.StatusNotFound,
+			Detail: "no event of this visitor has been applied",
+			Hint:   "name a user_id, or a browser as anonymous:ID; a refused consent leaves no profile",
+		}
+	}
+	return &featuresOutput{Body: found.profile.View(found.profileID)}, nil
 }
 
 // remembered is a visitor without what was erased: neither a user nor a browser of an erased person is known any more, until the
@@ -48,51 +98,66 @@ func (v *visitors) remembered(ctx context.Context, site string, who identity) (i
 	return who, nil
 }
 
-// handleErase answers DELETE /v1/users/{id}: from now on nothing of the person is shown, and an erasure is under way.
-func (s *Serving) handleErase(w http.ResponseWriter, r *http.Request, site string) {
-	who, p := pathWho(r, site)
+type eraseOutput struct {
+	Location string `header:"Location" doc:"Where the erasure tells how far it is."`
+	Body     control.Erasure
+}
+
+func (s *Serving) eraseUser(ctx context.Context, site string, in *userInput) (*eraseOutput, *httpserver.Problem) {
+	who, p := in.who(site)
 	if p != nil {
-		writeProblem(w, r, p)
-		return
+		return nil, p
 	}
-	e, err := s.control.RequestErasure(r.Context(), who)
+	e, err := s.control.RequestErasure(ctx, who)
 	if errors.Is(err, control.ErrNoErasureKey) {
-		writeProblem(w, r, &httpserver.Problem{
+		return nil, &httpserver.Problem{
 			Type: ProblemNoErasureKey, Title: "No erasure key", Status: http.StatusServiceUnavailable,
 			Detail: "erased people are known by keyed hashes, and no key is configured; nothing was erased",
 			Hint:   "set erasure.key for all roles: MILLRACE_ERASURE__KEY_FILE names a file with the output of `openssl rand -hex 32`",
-		})
-		return
+		}
 	}
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return nil, httpserver.Fault(err)
 	}
-	w.Header().Set("Location", "/v1/erasures/"+e.ID)
-	s.answer(w, r, http.StatusAccepted, e)
+	return &eraseOutput{Location: "/v1/erasures/" + e.ID, Body: e}, nil
 }
 
-// handleErasure answers GET /v1/erasures/{id}: how far it has come, and the certificate.
-func (s *Serving) handleErasure(w http.ResponseWriter, r *http.Request, site string) {
-	e, err := s.control.Erasure(r.Context(), site, chi.URLParam(r, "id"))
+type erasureInput struct {
+	ID string `path:"id" maxLength:"128" doc:"The id that DELETE /v1/users/{id} answered." example:"019c0f6e-5d2a-7c31-9a4e-2f7d1c0b8a55"`
+}
+
+type erasureOutput struct {
+	Body control.Erasure
+}
+
+func (s *Serving) getErasure(ctx context.Context, site string, in *erasureInput) (*erasureOutput, *httpserver.Problem) {
+	e, err := s.control.Erasure(ctx, site, in.ID)
 	if errors.Is(err, control.ErrUnknownErasure) {
-		writeProblem(w, r, &httpserver.Problem{
+		return nil, &httpserver.Problem{
 			Type: ProblemUnknownErasure, Title: "Unknown erasure", Status: http.StatusNotFound,
 			Detail: "no erasure of this site has this id", Hint: "the answer of DELETE /v1/users/{id} has the id; `millrace users erasures` lists all",
-		})
-		return
+		}
 	}
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return nil, httpserver.Fault(err)
 	}
-	s.answer(w, r, http.StatusOK, e)
+	return &erasureOutput{Body: e}, nil
+}
+
+// exportOutput is what is held about a person, by store.
+type exportOutput struct {
+	Body map[string]any
 }
 
 // handleExport answers GET /v1/users/{id}/export with everything that is held about a person. An error in the middle cuts the
 // connection, so that half an answer is not taken for a whole one.
 func (s *Serving) handleExport(w http.ResponseWriter, r *http.Request, site string) {
-	who, p := pathWho(r, site)
+	id, p := pathText(r)
+	if p != nil {
+		writeProblem(w, r, p)
+		return
+	}
+	who, p := who(site, id)
 	if p == nil && s.export == nil {
 		p = &httpserver.Problem{
 			Type: ProblemNoLake, Title: "Not from this process", Status: http.StatusNotImplemented,

@@ -42,16 +42,16 @@ func (s ErasureStep) Before(o ErasureStep) bool { return s.order() < o.order() }
 
 // Erasure is a request to erase a person, and what has become of it. It does not say whom.
 type Erasure struct {
-	ID          string          `json:"id"`
-	Site        string          `json:"site"`
-	Step        ErasureStep     `json:"step"`
-	Until       time.Time       `json:"until"` // what happened later belongs to somebody new
-	Generation  int64           `json:"-"`     // of the states that know nothing of the person; 0 before they are asked for
-	Certificate json.RawMessage `json:"certificate,omitempty"`
-	Trouble     string          `json:"trouble,omitempty"` // why it does not go on; it is tried again
-	RequestedAt time.Time       `json:"requested_at"`
-	UpdatedAt   time.Time       `json:"updated_at"`
-	FinishedAt  time.Time       `json:"finished_at,omitzero"`
+	ID          string          `json:"id" doc:"Its id." example:"019c0f6e-5d2a-7c31-9a4e-2f7d1c0b8a55"`
+	Site        string          `json:"site" doc:"The site that the person is forgotten on." example:"default"`
+	Step        ErasureStep     `json:"step" enum:"resolving,rebuilding,rewriting,truncating,proving,done" doc:"How far it has come." example:"rewriting"`
+	Until       time.Time       `json:"until" doc:"What happened later belongs to somebody new."`
+	Generation  int64           `json:"-"` // of the states that know nothing of the person; 0 before they are asked for
+	Certificate json.RawMessage `json:"certificate,omitempty" doc:"What was searched and removed, once done."`
+	Trouble     string          `json:"trouble,omitempty" doc:"Why it does not go on; it is tried again."`
+	RequestedAt time.Time       `json:"requested_at" doc:"When it was asked for."`
+	UpdatedAt   time.Time       `json:"updated_at" doc:"When it last went on."`
+	FinishedAt  time.Time       `json:"finished_at,omitzero" doc:"When it was done."`
 }
 
 var (

@@ -32,12 +32,17 @@ func releaseBuffer(b *bytes.Buffer) {
 // or anything after the value is a problem with a pointer. The content type is not looked at, because browsers send
 // text/plain to save themselves the preflight.
 func ReadJSON(w http.ResponseWriter, r *http.Request, maxBytes int64, dst any) *Problem {
+	return ReadBody(w, r, maxBytes, func(body []byte) *Problem { return DecodeJSON(body, dst) })
+}
+
+// ReadBody reads a body of at most maxBytes and gives it to use, which must not keep it.
+func ReadBody(w http.ResponseWriter, r *http.Request, maxBytes int64, use func(body []byte) *Problem) *Problem {
 	body, _ := buffers.Get().(*bytes.Buffer)
 	defer releaseBuffer(body)
 	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBytes)); err != nil {
 		return BodyProblem(err)
 	}
-	return DecodeJSON(body.Bytes(), dst)
+	return use(body.Bytes())
 }
 
 // BodyProblem explains an error met while a body was read: too large, or broken on the way.

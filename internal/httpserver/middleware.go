@@ -94,6 +94,13 @@ func Internal() Problem {
 	}
 }
 
+// Fault is Internal with its cause, for code that returns problems and leaves the log to who answers.
+func Fault(cause error) *Problem {
+	p := Internal()
+	p.Cause = cause
+	return &p
+}
+
 // AccessLog writes one debug record per request. While the logger is above debug it costs one branch.
 func AccessLog(log *slog.Logger) Middleware {
 	return func(next http.Handler) http.Handler {

@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -22,16 +23,25 @@ const (
 	ProblemWrongMethod  = "method-not-allowed"
 )
 
+const (
+	problemContentType = "application/problem+json"
+	headerRetryAfter   = "Retry-After"
+)
+
 // Problem is an RFC 9457 answer. Type is stable and what clients branch on; Detail says what was wrong with this
 // request, Hint what to do about it, Pointer (RFC 6901) where in the body it is.
 type Problem struct {
-	Type      string `json:"type"` // a slug is completed with ProblemPrefix
-	Title     string `json:"title"`
-	Status    int    `json:"status"`
-	Detail    string `json:"detail,omitempty"`
-	Hint      string `json:"hint,omitempty"`
-	Pointer   string `json:"pointer,omitempty"`
-	RequestID string `json:"request_id,omitempty"` // filled by WriteProblem
+	// Type may be given as a slug, which is completed with ProblemPrefix.
+	Type      string `json:"type" doc:"The kind of problem: stable, and what to branch on. docs/problems.md lists them." example:"urn:millrace:problem:invalid-field"`
+	Title     string `json:"title" doc:"The kind in words." example:"Invalid value"`
+	Status    int    `json:"status" doc:"The HTTP status." example:"400" minimum:"400" maximum:"599"`
+	Detail    string `json:"detail,omitempty" doc:"What was wrong with this request." example:"limit is 0, it must be 1 to 100"`
+	Hint      string `json:"hint,omitempty" doc:"What to do about it." example:"leave limit out for the placement's own"`
+	Pointer   string `json:"pointer,omitempty" doc:"Where in the body (RFC 6901), or the parameter's name behind a slash." example:"/limit"`
+	RequestID string `json:"request_id,omitempty" doc:"The request's id, as the header X-Request-Id has it and the server's log." example:"5f2c9a0c1b7e4f6a8d3b2c1d0e9f8a7b"`
+
+	// Cause is what the log says of a fault that is ours. The edge that answers logs it.
+	Cause error `json:"-"`
 }
 
 // Error lets a problem travel as an error through the layers below a handler.
@@ -42,25 +52,43 @@ func (p *Problem) Error() string {
 	return p.Title + ": " + p.Detail
 }
 
-// WriteProblem answers with application/problem+json. An empty Title becomes the status text, an empty Status 500.
-func WriteProblem(w http.ResponseWriter, r *http.Request, p Problem) {
-	if p.Status == 0 {
-		p.Status = http.StatusInternalServerError
+// Unwrap is the cause, for errors.Is.
+func (p *Problem) Unwrap() error { return p.Cause }
+
+// GetStatus is the status to answer with, as huma asks for it.
+func (p *Problem) GetStatus() int { return cmp.Or(p.Status, http.StatusInternalServerError) }
+
+// ContentType is that of every problem, as huma asks for it.
+func (p *Problem) ContentType(string) string { return problemContentType }
+
+// Complete fills in what the code that found the problem need not know: the id of the request, the full type, an empty Title by
+// the status text, an empty Status by 500. It sets the headers that go with a problem, but not the content type.
+func (p *Problem) Complete(h http.Header, r *http.Request) *Problem {
+	full := *p
+	full.Status = p.GetStatus()
+	full.Title = cmp.Or(p.Title, http.StatusText(full.Status))
+	if !strings.Contains(full.Type, ":") {
+		full.Type = ProblemPrefix + full.Type
 	}
-	if p.Title == "" {
-		p.Title = http.StatusText(p.Status)
+	full.RequestID = r.Header.Get(HeaderRequestID)
+	h.Set("Cache-Control", "no-store")
+	if full.Status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", `Bearer realm="millrace"`)
 	}
-	if !strings.Contains(p.Type, ":") {
-		p.Type = ProblemPrefix + p.Type
+	if full.Status == http.StatusServiceUnavailable && h.Get(headerRetryAfter) == "" {
+		h.Set(headerRetryAfter, "1")
 	}
-	p.RequestID = r.Header.Get(HeaderRequestID)
+	return &full
+}
+
+// WriteProblem answers with a problem, completed.
+func WriteProblem(w http.ResponseWriter, r *http.Request, problem Problem) {
+	p := problem.Complete(w.Header(), r)
 	body, err := json.Marshal(p)
 	if err != nil { // a struct of strings and an int always encodes
 		body = []byte(`{"type":"` + ProblemPrefix + ProblemInternal + `","status":500}`)
 	}
-	h := w.Header()
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Type", problemContentType)
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(append(body, '\n')) // the client may be gone; there is nobody left to tell
 }

@@ -1,0 +1,91 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/millrace/millrace/internal/httpserver"
+)
+
+// Names of the ways to send a key.
+const (
+	schemeSecret = "secretKey"
+	schemeHeader = "keyHeader"
+	schemePublic = "publicKey"
+)
+
+// Paths of the document.
+const (
+	PathJSON = "/openapi.json"
+	PathYAML = "/openapi.yaml"
+)
+
+const about = `Millrace takes the events of a shop, learns from them, and recommends items.
+
+A server sends its secret key (` + "`sk_...`" + `) as a bearer token. A web page sends its public key (` + "`pk_...`" + `) as the parameter
+` + "`key`" + `. A key belongs to one site, and a request sees that site alone.
+
+Times are RFC 3339 in UTC. Ids are opaque strings of 1 to 128 bytes. Unknown fields and parameters are refused. Every error is a problem
+(RFC 9457) with a stable ` + "`type`" + `, a pointer to what was wrong, a hint and the request id.`
+
+// document is what the document says before any endpoint.
+func document(version string) *huma.OpenAPI {
+	return &huma.OpenAPI{
+		OpenAPI: "3.1.0",
+		Info: &huma.Info{
+			Title: "Millrace", Version: version, Description: about,
+			License: &huma.License{Name: "Apache-2.0", URL: "https://www.apache.org/licenses/LICENSE-2.0"},
+		},
+		Servers: []*huma.Server{{URL: "/", Description: "The server that this document came from"}},
+		Components: &huma.Components{
+			Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+			SecuritySchemes: map[string]*huma.SecurityScheme{
+				schemeSecret: {Type: "http", Scheme: "bearer", Description: "A secret key (sk_...), from a server. A scope says what a key must be allowed."},
+				schemeHeader: {Type: "apiKey", In: "header", Name: httpserver.HeaderKey, Description: "The same key in a header of its own."},
+				schemePublic: {Type: "apiKey", In: "query", Name: httpserver.KeyParameter, Description: "A public key (pk_...), from a web page of an allowed origin."},
+			},
+		},
+		Tags: []*huma.Tag{
+			{Name: TagRecommend, Description: "Lists for visitors."},
+			{Name: TagItems, Description: "The items that may be recommended. A write is in force at once on the node that answers, within a second on others."},
+			{Name: TagUsers, Description: "What is known of a person, and how to forget it."},
+			{Name: TagPlacements, Description: "Where lists are shown, and what merchandisers decide about them."},
+			{Name: TagKeys, Description: "Who may do what."},
+			{Name: TagModels, Description: "The trained versions of a site."},
+			{Name: TagStatus, Description: "How the server is."},
+			{Name: TagEvents, Description: "What visitors do."},
+		},
+	}
+}
+
+// JSON is the document, indented, in the order of its paths.
+func (a *API) JSON() ([]byte, error) {
+	body, err := json.MarshalIndent(a.huma.OpenAPI(), "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode the OpenAPI document: %w", err)
+	}
+	return append(body, '\n'), nil
+}
+
+// Mount serves the document. It is made at the first request, when all endpoints are registered.
+func (a *API) Mount() {
+	// Through huma's adapter, so that they are where the endpoints are.
+	a.page(PathJSON, "application/json", a.JSON)
+	a.page(PathYAML, "application/yaml", a.huma.OpenAPI().YAML)
+}
+
+func (a *API) page(path, contentType string, content func() ([]byte, error)) {
+	a.router.Get(path, func(w http.ResponseWriter, r *http.Request) {
+		body, err := content()
+		if err != nil {
+			a.log.ErrorContext(r.Context(), "the OpenAPI document is not readable", "error", err)
+			httpserver.WriteProblem(w, r, httpserver.Internal())
+			return
+		}
+		w.Header().Set("Content-Type", contentType)
+		_, _ = w.Write(body) // the client may be gone
+	})
+}

@@ -1,0 +1,56 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+)
+
+// Kind is one kind of problem in the catalogue.
+type Kind struct {
+	Slug    string // what stands behind httpserver.ProblemPrefix in type
+	Status  int    // the HTTP status that it comes with
+	Meaning string // what happened, for whoever reads the catalogue
+	Remedy  string // what to do about it
+}
+
+// Kinds is every problem that an endpoint may answer, by slug. docs/problems.md is made of it by `make generate`.
+var Kinds = []Kind{
+	{"admin-call-failed", http.StatusInternalServerError, "A call of the command line to the running process failed; the detail has the cause.", "Do what the detail says."},
+	{"admin-token", http.StatusUnauthorized, "A call to the admin listener came without the process's token.", "Use the command line with the same --data-dir; it reads the token."},
+	{"body-too-large", http.StatusRequestEntityTooLarge, "The body has more bytes than the path reads.", "Send fewer entries in one request."},
+	{"conflict", http.StatusConflict, "Other writers changed the same thing again and again meanwhile.", "Read it and send the change again."},
+	{"internal", http.StatusInternalServerError, "A fault in the server. Its log has the cause under the request id.", "Try again; if it persists, look for the request id in the log."},
+	{"invalid-field", http.StatusBadRequest, "A field or parameter has the wrong type, or a value beyond its limits.", "Correct what pointer names."},
+	{"invalid-item", http.StatusBadRequest, "An item was refused; the detail begins with the code that a bulk write would give.", "Correct what pointer names."},
+	{"invalid-json", http.StatusBadRequest, "The body is no JSON; the detail has line and column.", "Check the body with a JSON parser."},
+	{"method-not-allowed", http.StatusMethodNotAllowed, "The path exists, but not with this method.", "Look the path up in /docs."},
+	{"missing-key", http.StatusUnauthorized, "The request carries no key.", "Send `Authorization: Bearer sk_...`."},
+	{"no-erasure-key", http.StatusServiceUnavailable, "People cannot be erased, because no key for the hashes of erased ids is configured. Nothing was erased.", "Set erasure.key for all roles."},
+	{"no-lake", http.StatusNotImplemented, "This process does not read the lake.", "Run `millrace users export` where the stream's configuration is."},
+	{"not-found", http.StatusNotFound, "Nothing is served at this path.", "Check the path and its version prefix."},
+	{"not-supported", http.StatusBadRequest, "The request asks for what this version does not do.", "Leave out what pointer names."},
+	{"origin-not-allowed", http.StatusForbidden, "The public key does not read from pages of this origin.", "Create a key that lists the origin."},
+	{"placement-not-browser-readable", http.StatusForbidden, "The placement is not open to public keys.", "Ask from a server with a secret key, or mark the placement browser-readable."},
+	{"secret-key-in-url", http.StatusUnauthorized, "A secret key stands in the URL, where logs keep it.", "Send it in a header, and replace the key: it has been seen."},
+	{"secret-key-needed", http.StatusForbidden, "A public key may send events and read browser-readable placements, nothing else.", "Send a secret key from a server."},
+	{"too-many-rows", http.StatusRequestEntityTooLarge, "A bulk write has more rows than one request may have.", "Send the rows in several requests."},
+	{"trailing-data", http.StatusBadRequest, "The body goes on after its JSON value.", "Send one JSON value."},
+	{"unavailable", http.StatusServiceUnavailable, "A store or Kafka does not answer at this moment.", "Try again after Retry-After seconds."},
+	{"unknown-erasure", http.StatusNotFound, "No erasure of this site has this id.", "Use the id that DELETE /v1/users/{id} answered."},
+	{"unknown-field", http.StatusBadRequest, "The body or the URL has a field or parameter that the request does not know.", "Leave it out, or correct its name; the hint lists the known ones."},
+	{"unknown-item", http.StatusNotFound, "Neither the catalogue nor any event knows the item.", "Create it with PUT /v1/items/{id}."},
+	{"unknown-key", http.StatusUnauthorized, "The key is unknown or was revoked.", "`millrace keys list` shows the keys."},
+	{"unknown-placement", http.StatusNotFound, "The site has no placement of this name.", "Use one that the hint lists."},
+	{"unknown-visitor", http.StatusNotFound, "No event of this visitor has been applied.", "Name a user_id, or a browser as anonymous:ID; a refused consent leaves no profile."},
+	{"unreadable-body", http.StatusBadRequest, "The body broke off before it was complete.", "Send the request again."},
+	{"user-token-needed", http.StatusForbidden, "A page asked for a named user's list without proof that it is this user's page.", "Leave user_id out, or ask from a server with a secret key."},
+}
+
+// kindOf finds a kind in the catalogue.
+func kindOf(slug string) (Kind, bool) {
+	i := slices.IndexFunc(Kinds, func(k Kind) bool { return k.Slug == slug })
+	if i < 0 {
+		return Kind{}, false
+	}
+	return Kinds[i], true
+}
