@@ -45,6 +45,8 @@ type AnswerItem struct {
 	Score    float64        `json:"score" doc:"Falls along the list; compares within one answer only." example:"0.83"`
 	Reasons  []string       `json:"reasons" doc:"Why, in words, the strongest first." example:"[\"because you viewed Trail sock\"]"`
 	Fields   map[string]any `json:"fields" doc:"The catalogue fields that were asked for, as far as the item has them."`
+
+	view itemView // what Fields are written from
 }
 
 // respond turns a selection into the answer.
@@ -63,14 +65,14 @@ func (s *selection) respond(recID string, stale bool) *Answer {
 	if len(s.shown) > 0 {
 		a.ServedBy = s.shown[0].parts[0].family
 	}
-	fields := q.request.Fields
-	if fields == nil {
-		fields = DefaultFields
-	}
+	names := q.fieldNames()
 	for i, item := range s.shown {
 		a.Items[i] = AnswerItem{
 			ItemID: item.id, Position: i, Score: item.score, Reasons: q.reasons(item.candidate),
-			Fields: selectFields(fields, item.row, q.trends.items[item.id]),
+		}
+		a.Items[i].view = itemView{names: names, row: item.row}
+		if item.row == nil {
+			a.Items[i].view.said = q.trends.items[item.id]
 		}
 	}
 	return a
@@ -163,26 +165,6 @@ func (q *query) nameOf(id string) string {
 		return it.name
 	}
 	return id
-}
-
-// selectFields reads the named fields of an item: standard ones, else the shop's own. What the item does not have is
-// left out.
-func selectFields(names []string, row *Row, it *said) map[string]any {
-	selected := make(map[string]any, len(names))
-	if row != nil {
-		for _, name := range names {
-			if value, ok := row.field(name); ok {
-				selected[name] = value
-			}
-		}
-		return selected
-	}
-	for _, name := range names {
-		if value, ok := it.field(name); ok {
-			selected[name] = value
-		}
-	}
-	return selected
 }
 
 // exposure is the record of the list: what was asked, considered and shown.
