@@ -25,7 +25,7 @@ func (t *Tracker) visit(r *http.Request, key control.Key) visit {
 	v := visit{site: key.Site, receivedAt: t.deps.Now().UTC()}
 	if key.Kind != control.KeySecret {
 		v.agent = agent.Parse(r.UserAgent())
-		v.network = networkPrefix(r, t.cfg.TrustedProxies)
+		v.network = t.network(r)
 	}
 	return v
 }

@@ -19,6 +19,7 @@ const (
 	problemUnknownKey  = "unknown-key"
 	problemSecretKey   = "secret-key-in-browser"
 	problemOrigin      = "origin-not-allowed"
+	problemScope       = "scope-needed"
 	problemEncoding    = "unsupported-content-encoding"
 	problemUnavailable = "events-not-stored"
 )
@@ -140,7 +141,10 @@ func (t *Tracker) authenticate(w http.ResponseWriter, r *http.Request) (control.
 	if secret != "" {
 		key, err = t.deps.Keys.Authenticate(r.Context(), secret)
 	}
-	if err != nil {
+	if p == nil && t.deps.Limits != nil {
+		p = t.deps.Limits.Check(w, r, key)
+	}
+	if err != nil || p != nil {
 		// The page may read this refusal: it says nothing of a site, and a beacon that saw a mere network error would retry.
 		allowOrigin(h, origin)
 	}
@@ -154,7 +158,7 @@ func (t *Tracker) authenticate(w http.ResponseWriter, r *http.Request) (control.
 		})
 	case errors.Is(err, control.ErrUnknownKey):
 		t.refuse(w, r, httpserver.Problem{
-			Type: problemUnknownKey, Title: "Key unknown", Status: http.StatusUnauthorized, Detail: "the key is unknown or revoked",
+			Type: problemUnknownKey, Title: "Key unknown", Status: http.StatusUnauthorized, Detail: "the key is unknown, was revoked or has expired",
 			Hint: "`millrace keys list` shows the keys, `millrace keys create` makes one; the first ones stand in keys.json of the data directory",
 		})
 	case err != nil:
@@ -167,6 +171,12 @@ func (t *Tracker) authenticate(w http.ResponseWriter, r *http.Request) (control.
 			Type: problemSecretKey, Title: "Secret key in a browser", Status: http.StatusForbidden,
 			Detail: "this secret key was sent by a web page, where everybody can read it",
 			Hint:   "revoke it with `millrace keys revoke`, and put a pk_ key into the page",
+		})
+	case !key.Allows(control.ScopeEvents):
+		t.refuse(w, r, httpserver.Problem{
+			Type: problemScope, Title: "Key may not send events", Status: http.StatusForbidden,
+			Detail: "this key reads, or has other scopes; it may not send events",
+			Hint:   "make a public key with `millrace keys create`, or a secret one with --secret --scope events",
 		})
 	case !key.AllowsEvents(origin):
 		t.refuse(w, r, httpserver.Problem{

@@ -16,6 +16,7 @@ import (
 
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/erasure"
+	"github.com/millrace/millrace/internal/httpserver"
 	"github.com/millrace/millrace/internal/kafka"
 )
 
@@ -51,9 +52,15 @@ type Ledgers interface {
 	Erased(ctx context.Context) (*erasure.Ledger, error)
 }
 
+// Limits refuses a request of a key or a network that makes too many; *ratelimit.Guard does. The zero key is none.
+type Limits interface {
+	Check(w http.ResponseWriter, r *http.Request, key control.Key) *httpserver.Problem
+}
+
 // Deps is what the collector stands on. Now is the wall clock; nil means time.Now. Ledgers may be nil: the stream leaves out who
-// was erased in any case.
+// was erased in any case. Limits may be nil, for none.
 type Deps struct {
+	Limits   Limits
 	Ledgers  Ledgers
 	Keys     Keys
 	Producer Producer
