@@ -19,6 +19,7 @@ import (
 
 	"github.com/millrace/millrace/internal/erasure"
 	"github.com/millrace/millrace/internal/objstore"
+	"github.com/millrace/millrace/internal/ratelimit"
 	"github.com/millrace/millrace/stream"
 	"github.com/millrace/millrace/trainer"
 )
@@ -48,6 +49,7 @@ type Config struct {
 	Stream      StreamConfig  `koanf:"stream"`
 	Trainer     TrainerConfig `koanf:"trainer"`
 	Erasure     ErasureConfig `koanf:"erasure"`
+	Access      AccessConfig  `koanf:"access"`
 	Demo        DemoConfig    `koanf:"demo"`
 
 	values map[string]any    // dotted key -> value, as read
@@ -156,6 +158,10 @@ func defaults() map[string]any {
 		"stream.commit_bytes":      stream.DefaultCommitBytes,
 		"stream.session_timeout":   "30s",
 		"erasure.key":              "",
+		"access.seal_key":          "",
+		"access.trusted_proxies":   "",
+		"access.key_rate":          ratelimit.DefaultKeyRate,
+		"access.network_rate":      ratelimit.DefaultNetworkRate,
 		"trainer.at":               "03:00",
 		"trainer.zone":             "UTC",
 		"trainer.window":           "8760h",
@@ -322,6 +328,7 @@ func (c *Config) Validate() error {
 		_, err = erasure.ParseKey(c.Erasure.Key)
 		check(err == nil, "erasure.key: use 64 hexadecimal digits, as `openssl rand -hex 32` prints them")
 	}
+	c.Access.check(check)
 	check(c.Demo.EventsPerSecond >= 0 && c.Demo.EventsPerSecond <= 1000, "demo.events_per_second %g: use 0 to 1000", c.Demo.EventsPerSecond)
 	if len(errs) > 0 {
 		return usageError{fmt.Errorf("configuration: %w", errors.Join(errs...))}

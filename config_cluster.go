@@ -240,7 +240,7 @@ func (c *Config) shown(key string) any {
 	switch {
 	case !ok || text == "":
 		return value
-	case strings.HasSuffix(key, ".password"), strings.HasSuffix(key, ".secret_key"), key == "erasure.key", key == "lake.catalog_token":
+	case strings.HasSuffix(key, ".password"), strings.HasSuffix(key, ".secret_key"), key == "erasure.key", key == "access.seal_key", key == "lake.catalog_token":
 		return "(hidden)"
 	case key == "control.dsn" || key == "lake.catalog":
 		return withoutPassword(text)

@@ -85,7 +85,7 @@ func (s *storage) ensureDemoKeys(ctx context.Context, origins []string) (bootstr
 	}
 	for _, key := range old {
 		if key.RevokedAt.IsZero() {
-			if err := s.control.RevokeKey(ctx, key.ID); err != nil {
+			if err := s.control.RevokeKey(ctx, demoSite, key.ID); err != nil {
 				return keys, fmt.Errorf("revoke demo key: %w", err)
 			}
 		}

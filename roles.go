@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace/millrace/internal/httpserver"
 	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/ratelimit"
 	"github.com/millrace/millrace/internal/telemetry"
 	"github.com/millrace/millrace/serving"
 	"github.com/millrace/millrace/stream"
@@ -69,6 +70,7 @@ type system struct {
 	serving  *serving.Serving
 	public   *httpserver.Server
 	admin    *httpserver.Server
+	limits   *ratelimit.Guard // of the public listener
 	demo     *demo
 }
 
@@ -114,6 +116,9 @@ func newSystem(ctx context.Context, cfg *Config, log *slog.Logger, options syste
 
 // buildRoles makes each role over the stores that it may use.
 func (s *system) buildRoles(ctx context.Context) (err error) {
+	if s.limits, err = s.cfg.Access.limits(); err != nil {
+		return err
+	}
 	if s.kafka != nil {
 		s.producer = kafka.NewProducer(s.kafka, kafka.ProducerConfig{Linger: s.cfg.Tracker.Linger})
 		if err := s.metrics.Register(s.producer); err != nil {
@@ -139,8 +144,12 @@ func (s *system) buildRoles(ctx context.Context) (err error) {
 }
 
 func (s *system) newTracker() (*tracker.Tracker, error) {
-	return tracker.New(tracker.Config{}, tracker.Deps{
-		Keys: s.control, Ledgers: s.control, Producer: tracker.Gate{Producer: s.producer, Intake: s.control}, Metrics: s.metrics, Log: telemetry.Component(s.log, "tracker"),
+	proxies, err := s.cfg.Access.proxies()
+	if err != nil {
+		return nil, err
+	}
+	return tracker.New(tracker.Config{TrustedProxies: proxies}, tracker.Deps{
+		Limits: s.limits, Keys: s.control, Ledgers: s.control, Producer: tracker.Gate{Producer: s.producer, Intake: s.control}, Metrics: s.metrics, Log: telemetry.Component(s.log, "tracker"),
 	})
 }
 
@@ -230,6 +239,7 @@ func (s *system) layers() [][]*stage {
 		servings = append(servings, newStage("serving", s.serving.Run))
 	}
 	if s.public != nil {
+		servings = append(servings, newStage("use of keys", s.control.KeepKeyUse))
 		front = append(front, newStage("public listener", s.public.Run))
 	}
 	front = append(front, newStage("admin listener", s.admin.Run))

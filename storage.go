@@ -19,6 +19,7 @@ import (
 	"github.com/millrace/millrace/internal/objstore"
 	"github.com/millrace/millrace/internal/onlinestore"
 	"github.com/millrace/millrace/internal/registry"
+	"github.com/millrace/millrace/internal/seal"
 	"github.com/millrace/millrace/internal/state"
 	"github.com/millrace/millrace/internal/telemetry"
 	"github.com/millrace/millrace/lake"
@@ -46,7 +47,7 @@ const scratchDir = "scratch"
 // controlFile is the control store below the data directory; its presence marks an installation.
 const controlFile = "control.db"
 
-// openControl opens the control store, with the key of its ledger of erased people where one is configured.
+// openControl opens the control store, with the keys of its ledger of erased people and of its secrets where they are configured.
 func openControl(ctx context.Context, cfg *Config) (*control.Store, error) {
 	store, err := control.Open(ctx, cfg.controlPlace())
 	if err != nil {
@@ -55,6 +56,11 @@ func openControl(ctx context.Context, cfg *Config) (*control.Store, error) {
 	key, err := erasureKey(cfg)
 	if err == nil && key != nil {
 		err = store.UseErasureKey(ctx, key)
+	}
+	if err == nil {
+		var sealed *seal.Key
+		sealed, err = sealKey(cfg)
+		store.UseSealKey(sealed)
 	}
 	if err != nil {
 		return nil, errors.Join(err, store.Close())

@@ -141,7 +141,7 @@ func TestRevokedKeyStops(t *testing.T) {
 	if code := ask(); code != 200 {
 		t.Fatalf("before: %d", code)
 	}
-	h.must(h.control.RevokeKey(t.Context(), key.ID))
+	h.must(h.control.RevokeKey(t.Context(), testSite, key.ID))
 	if code := ask(); code != 401 {
 		t.Errorf("after: %d", code)
 	}

@@ -1,5 +1,6 @@
 // Package control is the control store: what operators and roles agree on besides events. It holds API keys (hashed),
-// placements, jobs, leases, topic epochs, the import ledger and that of erased people in one SQL schema, which SQLite and PostgreSQL read alike.
+// signing secrets (sealed), placements, what shops say of their users, jobs, leases, topic epochs, the import ledger, that of erased
+// people and the audit log in one SQL schema, which SQLite and PostgreSQL read alike.
 // Several processes have it open at once.
 package control
 
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/erasure"
+	"github.com/millrace/millrace/internal/seal"
 	"github.com/millrace/millrace/internal/sqldb"
 )
 
@@ -37,12 +39,16 @@ var schemaFiles embed.FS
 // Store is an open control store. It is safe for concurrent use, and several processes may have the same one open.
 type Store struct {
 	db         *sqldb.DB
-	keys       *cached[map[string]Key]
+	keys       *cached[map[string]secretOf]
+	use        keyUses
+	audited    atomic.Int64 // entries of the audit log that this process wrote
 	placements *cached[map[string]map[string]Placement]
 	intake     *cached[Intake]
+	signing    *cached[map[string][]openSigning]
 	erased     *cached[erasedPeople]
 	ledger     atomic.Pointer[erasure.Ledger] // as it was read last
 	erasureKey *erasure.Key                   // set before the store is shared; nil is none
+	sealKey    *seal.Key                      // likewise
 }
 
 // Open opens the control store at place, a file (created with mode 0600 when missing) or the URL of a PostgreSQL database,
@@ -61,8 +67,10 @@ func Open(ctx context.Context, place string) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("open control store: %w", err), db.Close())
 	}
 	s := &Store{db: db}
-	s.keys = &cached[map[string]Key]{load: s.loadKeys}
+	s.keys = &cached[map[string]secretOf]{load: s.loadKeys}
+	s.use.byID = map[string]*keyUse{}
 	s.placements = &cached[map[string]map[string]Placement]{load: s.loadPlacements}
+	s.signing = &cached[map[string][]openSigning]{load: s.loadSigning}
 	s.intake = &cached[Intake]{load: s.loadIntake}
 	s.erased = &cached[erasedPeople]{load: s.loadErased}
 	return s, nil

@@ -107,7 +107,13 @@ func (s *Store) RequestErasure(ctx context.Context, who erasure.Who) (Erasure, e
 			return err
 		}
 		first := erasure.Entry{Site: e.Site, Kind: who.Kind(), Hash: s.erasureKey.Hash(who.Kind(), who.Site, who.ID()), Until: now, Erasure: e.ID}
-		return s.addEntries(ctx, tx, []erasure.Entry{first})
+		if err := s.addEntries(ctx, tx, []erasure.Entry{first}); err != nil {
+			return err
+		}
+		if err := forgetAttributes(ctx, tx, who); err != nil {
+			return err
+		}
+		return s.audit(ctx, tx, AuditEntry{Site: e.Site, Action: "erasure.request", Target: e.ID})
 	})
 	s.erased.drop()
 	if err != nil {

@@ -68,6 +68,7 @@ type JobOutcome struct {
 
 // JobFilter selects jobs; empty fields select all. Limit 0 means DefaultJobs.
 type JobFilter struct {
+	ID    string
 	Kind  string
 	Site  string
 	State JobState
@@ -149,9 +150,9 @@ func (s *Store) Jobs(ctx context.Context, f JobFilter) ([]Job, error) {
 		`SELECT id, kind, site, shown, progress, stage, CASE WHEN shown = state THEN detail ELSE ? END,
 		        result, started_at, updated_at, CASE WHEN shown = state THEN ended_at ELSE expires_at END
 		 FROM (SELECT jobs.*, CASE WHEN state = 'running' AND expires_at <= ? THEN 'failed' ELSE state END AS shown FROM jobs) AS j
-		 WHERE (? = '' OR kind = ?) AND (? = '' OR site = ?) AND (? = '' OR shown = ?)
+		 WHERE (? = '' OR id = ?) AND (? = '' OR kind = ?) AND (? = '' OR site = ?) AND (? = '' OR shown = ?)
 		 ORDER BY started_at DESC, id DESC LIMIT ?`,
-		lostDetail, millis(now), f.Kind, f.Kind, f.Site, f.Site, string(f.State), string(f.State), f.Limit)
+		lostDetail, millis(now), f.ID, f.ID, f.Kind, f.Kind, f.Site, f.Site, string(f.State), string(f.State), f.Limit)
 	if err != nil {
 		return nil, fmt.Errorf("read jobs: %w", err)
 	}

@@ -4,28 +4,18 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/base32"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/millrace/millrace/internal/event"
-)
-
-// KeyKind says what a key may do.
-type KeyKind string
-
-const (
-	// KeyWrite (pk_...) may send events and, from its allowed origins, read browser-readable placements. It stands in
-	// the source of web pages and is no secret.
-	KeyWrite KeyKind = "write"
-	// KeySecret (sk_...) may do everything on its site.
-	KeySecret KeyKind = "secret"
+	"github.com/millrace/millrace/internal/sqldb"
 )
 
 const (
@@ -39,13 +29,15 @@ const (
 	MaxOrigins = 100
 	// maxLabelBytes bounds the operator's note on a key.
 	maxLabelBytes = 200
+	// MaxKeyRate bounds the limit of one key, in requests a second: more than a machine answers.
+	MaxKeyRate = 1_000_000
 	// maxSecretBytes is longer than any key; a longer credential is refused before it is hashed.
 	maxSecretBytes = 128
 )
 
 var (
 	// ErrUnknownKey means that no key in force has this secret, or this id.
-	ErrUnknownKey = errors.New("unknown or revoked key; `millrace keys list` shows the keys, `millrace keys create` makes one")
+	ErrUnknownKey = errors.New("unknown, revoked or expired key; `millrace keys list` shows the keys, `millrace keys create` makes one")
 
 	// ErrTooManyKeys means that MaxKeys is reached.
 	ErrTooManyKeys = errors.New("too many keys")
@@ -54,121 +46,165 @@ var (
 var keyEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // NewKey is what the creator of a key chooses. Origins are web origins like https://shop.example; see Key.AllowsEvents
-// and Key.AllowsReads for what they grant.
+// and Key.AllowsReads for what they grant. Scopes are those of a secret key, none for all. Rate is how many requests a
+// second the key may make, 0 for the default of the listener. The zero ExpiresAt is never.
 type NewKey struct {
-	Site    string
-	Kind    KeyKind
-	Label   string
-	Origins []string
+	Site      string
+	Kind      KeyKind
+	Label     string
+	Origins   []string
+	Scopes    []Scope
+	Rate      float64
+	ExpiresAt time.Time
 }
 
-// Key is an API key without its secret, which is stored nowhere. Hint is its first characters.
+// Key is an API key without its secret, which is stored nowhere. Hint is its first characters. After a rotation the secret
+// that starts with PreviousHint works until PreviousUntil. LastUsedAt is exact to a few minutes.
 type Key struct {
-	ID        string    `json:"id"`
-	Site      string    `json:"site"`
-	Kind      KeyKind   `json:"kind"`
-	Label     string    `json:"label,omitempty"`
-	Hint      string    `json:"hint"`
-	Origins   []string  `json:"origins,omitempty"`
-	CreatedAt time.Time `json:"created_at"`
-	RevokedAt time.Time `json:"revoked_at,omitzero"`
-}
-
-// AllowsEvents reports whether events may be sent with the key from a page of this origin. A key without a list takes
-// events from anywhere; so does any key when the caller is not a browser (no Origin header).
-func (k Key) AllowsEvents(origin string) bool {
-	return origin == "" || len(k.Origins) == 0 || k.lists(origin)
-}
-
-// AllowsReads reports whether a browser page of this origin may read with the key. A write key reads only from the
-// origins on its list; a secret key does not belong into a page, but is not bound to one either.
-func (k Key) AllowsReads(origin string) bool {
-	return k.Kind == KeySecret || k.lists(origin)
-}
-
-func (k Key) lists(origin string) bool {
-	o, err := normalOrigin(origin)
-	return err == nil && slices.Contains(k.Origins, o)
+	ID            string    `json:"id"`
+	Site          string    `json:"site"`
+	Kind          KeyKind   `json:"kind"`
+	Label         string    `json:"label,omitempty"`
+	Hint          string    `json:"hint"`
+	Origins       []string  `json:"origins,omitempty"`
+	Scopes        []Scope   `json:"scopes,omitempty"` // of a secret key; none is all
+	Rate          float64   `json:"rate,omitempty"`   // requests a second, 0 for the default
+	CreatedAt     time.Time `json:"created_at"`
+	ExpiresAt     time.Time `json:"expires_at,omitzero"`
+	RotatedAt     time.Time `json:"rotated_at,omitzero"`
+	PreviousHint  string    `json:"previous_hint,omitempty"`
+	PreviousUntil time.Time `json:"previous_until,omitzero"`
+	RevokedAt     time.Time `json:"revoked_at,omitzero"`
+	LastUsedAt    time.Time `json:"last_used_at,omitzero"`
 }
 
 // CreateKey makes a key and returns it with its secret, which is shown this once: the store keeps only its SHA-256.
 func (s *Store) CreateKey(ctx context.Context, n NewKey) (Key, string, error) {
-	prefix, err := checkNewKey(&n)
-	if err != nil {
+	if err := checkNewKey(&n); err != nil {
 		return Key{}, "", fmt.Errorf("create key: %w", err)
 	}
-	var count int
-	if err := s.db.QueryRowContext(ctx, `SELECT COUNT(*) FROM keys`).Scan(&count); err != nil {
-		return Key{}, "", fmt.Errorf("count keys: %w", err)
-	}
-	if count >= MaxKeys {
-		return Key{}, "", fmt.Errorf("create key: %w: %d exist", ErrTooManyKeys, count)
-	}
-	secret := prefix + randomText(keyBytes)
-	k := Key{
-		ID: newID("key"), Site: n.Site, Kind: n.Kind, Label: n.Label, Hint: secret[:len(prefix)+hintChars],
-		Origins: n.Origins, CreatedAt: storedNow(),
-	}
+	k, secret := n.key(), ""
+	secret, k.Hint = newSecret(k.Kind)
 	origins, err := json.Marshal(k.Origins)
 	if err != nil {
 		return Key{}, "", fmt.Errorf("encode origins: %w", err)
 	}
-	_, err = s.db.ExecContext(ctx,
-		`INSERT INTO keys (id, site, kind, label, hint, hash, origins, created_at, revoked_at) VALUES (?,?,?,?,?,?,?,?,0)`,
-		k.ID, k.Site, string(k.Kind), k.Label, k.Hint, hashSecret(secret), string(origins), millis(k.CreatedAt))
+	err = s.db.InTx(ctx, func(tx *sqldb.Tx) error {
+		var count int
+		if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM keys`).Scan(&count); err != nil {
+			return err
+		}
+		if count >= MaxKeys {
+			return fmt.Errorf("%w: %d exist", ErrTooManyKeys, count)
+		}
+		_, err := tx.ExecContext(ctx,
+			`INSERT INTO keys (id, site, kind, label, hint, hash, origins, scopes, rate, created_at, expires_at, revoked_at)
+			 VALUES (?,?,?,?,?,?,?,?,?,?,?,0)`,
+			k.ID, k.Site, string(k.Kind), k.Label, k.Hint, hashSecret(secret), string(origins), joinScopes(k.Scopes), k.Rate,
+			millis(k.CreatedAt), millis(k.ExpiresAt))
+		if err != nil {
+			return err
+		}
+		return s.audit(ctx, tx, AuditEntry{Site: k.Site, Action: "key.create", Target: k.ID, After: k})
+	})
 	if err != nil {
-		return Key{}, "", fmt.Errorf("store key: %w", err)
+		return Key{}, "", fmt.Errorf("create key: %w", err)
 	}
 	s.keys.drop()
 	return k, secret, nil
 }
 
-// checkNewKey validates n, brings its origins to their normal form and returns the prefix of the secret.
-func checkNewKey(n *NewKey) (prefix string, err error) {
+// key is the key that a creator chose, without its secret.
+func (n NewKey) key() Key {
+	return Key{
+		ID: newID("key"), Site: n.Site, Kind: n.Kind, Label: n.Label, Origins: n.Origins, Scopes: n.Scopes, Rate: n.Rate,
+		CreatedAt: storedNow(), ExpiresAt: fromMillis(millis(n.ExpiresAt)),
+	}
+}
+
+// Key is what would be made of the choice, for Key.Lacks.
+func (n NewKey) Key() (Key, error) {
+	err := checkNewKey(&n)
+	return n.key(), err
+}
+
+// newSecret makes the secret of a key and the hint by which it is told from others.
+func newSecret(kind KeyKind) (secret, hint string) {
+	prefix := "pk_"
+	if kind == KeySecret {
+		prefix = "sk_"
+	}
+	secret = prefix + randomText(keyBytes)
+	return secret, secret[:len(prefix)+hintChars]
+}
+
+// joinScopes is the stored form of scopes.
+func joinScopes(scopes []Scope) string {
+	names := make([]string, len(scopes))
+	for i, scope := range scopes {
+		names[i] = string(scope)
+	}
+	return strings.Join(names, ",")
+}
+
+// splitScopes is the inverse of joinScopes.
+func splitScopes(text string) (scopes []Scope) {
+	if text == "" {
+		return nil
+	}
+	for name := range strings.SplitSeq(text, ",") {
+		scopes = append(scopes, Scope(name))
+	}
+	return scopes
+}
+
+// checkNewKey validates n, and brings its origins and scopes to their normal form.
+func checkNewKey(n *NewKey) (err error) {
 	if err := event.CheckSite(n.Site); err != nil {
-		return "", err
+		return err
 	}
-	if len(n.Label) > maxLabelBytes {
-		return "", fmt.Errorf("label is longer than %d bytes", maxLabelBytes)
+	if n.Origins, err = checkOrigins(n.Origins); err != nil {
+		return err
 	}
-	if len(n.Origins) > MaxOrigins {
-		return "", fmt.Errorf("%d origins, at most %d are allowed", len(n.Origins), MaxOrigins)
+	if n.Scopes, err = checkScopes(n.Scopes); err != nil {
+		return err
 	}
-	origins := make([]string, 0, len(n.Origins))
-	for _, given := range n.Origins {
-		o, err := normalOrigin(given)
+	switch {
+	case len(n.Label) > maxLabelBytes:
+		return fmt.Errorf("label is longer than %d bytes", maxLabelBytes)
+	case !slices.Contains([]KeyKind{KeyWrite, KeyRead, KeySecret}, n.Kind):
+		return fmt.Errorf("kind %q is none of %q, %q and %q", clip(string(n.Kind)), KeyWrite, KeyRead, KeySecret)
+	case n.Kind == KeyRead && len(n.Origins) == 0:
+		return errors.New("a public read key without origins reads from nowhere: name the origins of the shop's pages")
+	case n.Kind != KeySecret && len(n.Scopes) > 0:
+		return errors.New("only secret keys have scopes; what a public key may do follows from its kind and its origins")
+	case !(n.Rate >= 0 && n.Rate <= MaxKeyRate):
+		return fmt.Errorf("rate %g is not within 0 to %d requests a second", n.Rate, MaxKeyRate)
+	case !n.ExpiresAt.IsZero() && !n.ExpiresAt.After(time.Now()):
+		return fmt.Errorf("expires_at %s has passed", n.ExpiresAt.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// checkOrigins brings origins to their normal form, each once.
+func checkOrigins(given []string) ([]string, error) {
+	if len(given) > MaxOrigins {
+		return nil, fmt.Errorf("%d origins, at most %d are allowed", len(given), MaxOrigins)
+	}
+	origins := make([]string, 0, len(given))
+	for _, text := range given {
+		o, err := normalOrigin(text)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		origins = append(origins, o)
 	}
 	slices.Sort(origins)
-	n.Origins = slices.Compact(origins)
-	switch n.Kind {
-	case KeyWrite:
-		return "pk_", nil
-	case KeySecret:
-		return "sk_", nil
-	default:
-		return "", fmt.Errorf("kind %q is neither %q nor %q", clip(string(n.Kind)), KeyWrite, KeySecret)
-	}
+	return slices.Compact(origins), nil
 }
 
-// normalOrigin brings a web origin to the form that browsers send: scheme and host in lower case, no default port.
-func normalOrigin(text string) (string, error) {
-	u, err := url.Parse(text)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil ||
-		(u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" {
-		return "", fmt.Errorf("origin %q is not of the form https://host or https://host:port", clip(text))
-	}
-	host := strings.ToLower(u.Host)
-	if port := u.Port(); (u.Scheme == "https" && port == "443") || (u.Scheme == "http" && port == "80") {
-		host = strings.TrimSuffix(host, ":"+port)
-	}
-	return u.Scheme + "://" + host, nil
-}
-
-// Authenticate returns the key in force that has this secret, or ErrUnknownKey. The answer is at most CacheAge old.
+// Authenticate returns the key in force that has this secret, or ErrUnknownKey. The answer is at most CacheAge old. It compares
+// hashes of secrets only, so the time that it takes tells nothing of a secret.
 func (s *Store) Authenticate(ctx context.Context, secret string) (Key, error) {
 	if len(secret) > maxSecretBytes {
 		return Key{}, ErrUnknownKey
@@ -178,62 +214,80 @@ func (s *Store) Authenticate(ctx context.Context, secret string) (Key, error) {
 		return Key{}, fmt.Errorf("authenticate: %w", err)
 	}
 	k, ok := keys[hashSecret(secret)]
-	if !ok {
+	now := time.Now()
+	if !ok || !k.until.IsZero() && !now.Before(k.until) {
 		return Key{}, ErrUnknownKey
 	}
-	return k, nil
+	k.use.note(now)
+	return k.Key, nil
 }
 
 // Keys lists the keys of a site, or of all sites when site is empty, oldest first and revoked ones included.
 func (s *Store) Keys(ctx context.Context, site string) ([]Key, error) {
 	var keys []Key
-	err := s.eachKey(ctx, `(? = '' OR site = ?) ORDER BY created_at, id`, func(_ string, k Key) {
+	err := s.eachKey(ctx, `(? = '' OR site = ?) ORDER BY created_at, id`, func(_, _ string, k Key) {
 		keys = append(keys, k)
 	}, site, site)
 	return keys, err
 }
 
-// RevokeKey ends a key by its id: at once in this process, within CacheAge in others. Revoking twice keeps the first
-// time; an unknown id is ErrUnknownKey.
-func (s *Store) RevokeKey(ctx context.Context, id string) error {
-	res, err := s.db.ExecContext(ctx,
-		`UPDATE keys SET revoked_at = CASE WHEN revoked_at = 0 THEN ? ELSE revoked_at END WHERE id = ?`, millis(time.Now()), id)
-	if err != nil {
-		return fmt.Errorf("revoke key: %w", err)
-	}
-	if n, err := res.RowsAffected(); err != nil || n == 0 {
-		return errors.Join(fmt.Errorf("revoke key %q: %w", clip(id), ErrUnknownKey), err)
-	}
-	s.keys.drop()
-	return nil
+// secretOf is a key as one of its secrets opens it.
+type secretOf struct {
+	Key
+	until time.Time // the secret's end, zero for never
+	use   *keyUse
 }
 
-// loadKeys reads the keys in force by the hash of their secret.
-func (s *Store) loadKeys(ctx context.Context) (map[string]Key, error) {
-	byHash := map[string]Key{}
-	err := s.eachKey(ctx, `revoked_at = 0`, func(hash string, k Key) { byHash[hash] = k })
+// loadKeys reads the keys in force by the hashes of their secrets.
+func (s *Store) loadKeys(ctx context.Context) (map[string]secretOf, error) {
+	byHash := map[string]secretOf{}
+	err := s.eachKey(ctx, `revoked_at = 0`, func(hash, previous string, k Key) {
+		use := s.use.of(k.ID)
+		byHash[hash] = secretOf{k, k.ExpiresAt, use}
+		if previous != "" {
+			until := k.PreviousUntil
+			if !k.ExpiresAt.IsZero() && k.ExpiresAt.Before(until) {
+				until = k.ExpiresAt
+			}
+			byHash[previous] = secretOf{k, until, use}
+		}
+	})
 	return byHash, err
 }
 
-func (s *Store) eachKey(ctx context.Context, where string, visit func(hash string, k Key), args ...any) error {
-	rows, err := s.db.QueryContext(ctx,
-		`SELECT hash, id, site, kind, label, hint, origins, created_at, revoked_at FROM keys WHERE `+where, args...)
+// rowsOf is a database or a transaction of it, for more rows than one.
+type rowsOf interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func (s *Store) eachKey(ctx context.Context, where string, visit func(hash, previous string, k Key), args ...any) error {
+	return eachKey(ctx, s.db, where, visit, args...)
+}
+
+func eachKey(ctx context.Context, from rowsOf, where string, visit func(hash, previous string, k Key), args ...any) error {
+	rows, err := from.QueryContext(ctx,
+		`SELECT hash, id, site, kind, label, hint, origins, scopes, rate, created_at, expires_at, rotated_at, previous_hint, previous_hash,
+		        previous_until, revoked_at, last_used_at FROM keys WHERE `+where, args...)
 	if err != nil {
 		return fmt.Errorf("read keys: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var k Key
-		var hash, origins string
-		var created, revoked int64
-		if err := rows.Scan(&hash, &k.ID, &k.Site, &k.Kind, &k.Label, &k.Hint, &origins, &created, &revoked); err != nil {
+		var hash, previous, origins, scopes string
+		var created, expires, rotated, until, revoked, used int64
+		err := rows.Scan(&hash, &k.ID, &k.Site, &k.Kind, &k.Label, &k.Hint, &origins, &scopes, &k.Rate, &created, &expires, &rotated,
+			&k.PreviousHint, &previous, &until, &revoked, &used)
+		if err != nil {
 			return fmt.Errorf("read key: %w", err)
 		}
 		if err := json.Unmarshal([]byte(origins), &k.Origins); err != nil {
 			return fmt.Errorf("read origins of key %s: %w", k.ID, err)
 		}
-		k.CreatedAt, k.RevokedAt = fromMillis(created), fromMillis(revoked)
-		visit(hash, k)
+		k.Scopes = splitScopes(scopes)
+		k.CreatedAt, k.ExpiresAt, k.RotatedAt = fromMillis(created), fromMillis(expires), fromMillis(rotated)
+		k.PreviousUntil, k.RevokedAt, k.LastUsedAt = fromMillis(until), fromMillis(revoked), fromMillis(used)
+		visit(hash, previous, k)
 	}
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("read keys: %w", err)

@@ -32,6 +32,8 @@ const (
 	DefaultPlacementLimit = 12
 	// MaxPlacementLimit bounds a list; longer ones are pages of a catalogue, not recommendations.
 	MaxPlacementLimit = 100
+	// NoETag stands for a row that is not there.
+	NoETag = "none"
 	// maxSettingsBytes bounds the JSON settings of one placement.
 	maxSettingsBytes = 64 << 10
 	// maxPlacements bounds the placements of all sites, and with them the cache.
@@ -41,6 +43,9 @@ const (
 var (
 	// ErrUnknownPlacement is what an *UnknownPlacementError is.
 	ErrUnknownPlacement = errors.New("unknown placement")
+
+	// ErrChanged means that a row is not as the caller knows it, by its ETag.
+	ErrChanged = errors.New("it was changed since it was read; read it again")
 
 	placementName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 )
@@ -111,37 +116,14 @@ func (s *Store) sitePlacements(ctx context.Context, site string) (map[string]Pla
 	}
 	all := make(map[string]Placement, len(stored[site])+8)
 	for _, kind := range Kinds() {
-		all[kind] = Placement{Site: site, Name: kind, Kind: kind, Limit: DefaultPlacementLimit}
+		all[kind] = standardPlacement(site, kind)
 	}
 	maps.Copy(all, stored[site])
 	return all, nil
 }
 
-// PutPlacement stores a placement; one with the name of a standard placement overrides it. It is in force at once in
-// this process and within CacheAge in others.
-func (s *Store) PutPlacement(ctx context.Context, p Placement) error {
-	if err := checkPlacement(p); err != nil {
-		return fmt.Errorf("put placement: %w", err)
-	}
-	var others int
-	err := s.db.QueryRowContext(ctx,
-		`SELECT COUNT(*) FROM placements WHERE NOT (site = ? AND name = ?)`, p.Site, p.Name).Scan(&others)
-	if err != nil {
-		return fmt.Errorf("count placements: %w", err)
-	}
-	if others >= maxPlacements {
-		return fmt.Errorf("put placement: %d exist, which is the limit", others)
-	}
-	_, err = s.db.ExecContext(ctx,
-		`INSERT INTO placements (site, name, kind, list_limit, browser_readable, settings, updated_at) VALUES (?,?,?,?,?,?,?)
-		 ON CONFLICT (site, name) DO UPDATE SET kind = excluded.kind, list_limit = excluded.list_limit,
-		 browser_readable = excluded.browser_readable, settings = excluded.settings, updated_at = excluded.updated_at`,
-		p.Site, p.Name, p.Kind, p.Limit, toInt(p.BrowserReadable), string(p.Settings), millis(time.Now()))
-	if err != nil {
-		return fmt.Errorf("put placement %s: %w", p.Name, err)
-	}
-	s.placements.drop()
-	return nil
+func standardPlacement(site, kind string) Placement {
+	return Placement{Site: site, Name: kind, Kind: kind, Limit: DefaultPlacementLimit}
 }
 
 func checkPlacement(p Placement) error {
@@ -169,8 +151,12 @@ func checkPlacement(p Placement) error {
 
 // loadPlacements reads the stored placements by site and name.
 func (s *Store) loadPlacements(ctx context.Context) (map[string]map[string]Placement, error) {
-	rows, err := s.db.QueryContext(ctx,
-		`SELECT site, name, kind, list_limit, browser_readable, settings, updated_at FROM placements`)
+	return readPlacements(ctx, s.db, "")
+}
+
+func readPlacements(ctx context.Context, from rowsOf, where string, args ...any) (map[string]map[string]Placement, error) {
+	rows, err := from.QueryContext(ctx,
+		`SELECT site, name, kind, list_limit, browser_readable, settings, updated_at FROM placements `+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read placements: %w", err)
 	}

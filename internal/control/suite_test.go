@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,13 @@ import (
 func testStore(t *testing.T, open func(t *testing.T) *Store) {
 	t.Run("keys", func(t *testing.T) { testKeys(t, open(t), open(t)) })
 	t.Run("bad keys", func(t *testing.T) { testBadKeys(t, open(t)) })
+	t.Run("key rights", func(t *testing.T) { testKeyRights(t, open(t), open(t)) })
+	t.Run("key rotation", func(t *testing.T) { testKeyRotation(t, open(t), open(t)) })
+	t.Run("key use", func(t *testing.T) { testKeyUse(t, open(t), open(t)) })
+	t.Run("signing secrets", func(t *testing.T) { testSigningSecrets(t, open(t), open(t)) })
+	t.Run("audit", func(t *testing.T) { testAudit(t, open(t), open(t)) })
+	t.Run("user attributes", func(t *testing.T) { testUserAttributes(t, open(t), open(t)) })
+	t.Run("placement changes", func(t *testing.T) { testPlacementChanges(t, open(t), open(t)) })
 	t.Run("placements", func(t *testing.T) { testPlacements(t, open(t), open(t)) })
 	t.Run("bad placements", func(t *testing.T) { testBadPlacements(t, open(t)) })
 	t.Run("jobs", func(t *testing.T) { testJobs(t, open(t), open(t)) })
@@ -68,7 +76,7 @@ func testKeys(t *testing.T, a, b *Store) {
 	if _, err := a.Authenticate(ctx, hashSecret(secret)); !errors.Is(err, ErrUnknownKey) {
 		t.Fatalf("the stored hash opens the door: %v", err)
 	}
-	if err := a.RevokeKey(ctx, k.ID); err != nil {
+	if err := a.RevokeKey(ctx, "shop", k.ID); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := a.Authenticate(ctx, secret); !errors.Is(err, ErrUnknownKey) {
@@ -83,13 +91,13 @@ func testKeys(t *testing.T, a, b *Store) {
 		t.Fatalf("listed %+v", listed)
 	}
 	first := listed[0].RevokedAt
-	if err := b.RevokeKey(ctx, k.ID); err != nil {
+	if err := b.RevokeKey(ctx, "shop", k.ID); err != nil {
 		t.Fatal(err)
 	}
 	if again := must[[]Key](t)(b.Keys(ctx, "")); !again[0].RevokedAt.Equal(first) {
 		t.Fatal("revoking again changed the time")
 	}
-	if err := a.RevokeKey(ctx, "key_none"); !errors.Is(err, ErrUnknownKey) {
+	if err := a.RevokeKey(ctx, "", "key_none"); !errors.Is(err, ErrUnknownKey) {
 		t.Fatalf("revoking an unknown key gave %v", err)
 	}
 	if other := must[[]Key](t)(a.Keys(ctx, "other")); len(other) != 0 {
@@ -99,13 +107,19 @@ func testKeys(t *testing.T, a, b *Store) {
 
 func testBadKeys(t *testing.T, s *Store) {
 	for name, n := range map[string]NewKey{
-		"site with capitals":   {Site: "Shop", Kind: KeyWrite},
-		"empty site":           {Kind: KeyWrite},
-		"no kind":              {Site: "shop"},
-		"origin with a path":   {Site: "shop", Kind: KeyWrite, Origins: []string{"https://shop.example/a"}},
-		"origin without https": {Site: "shop", Kind: KeyWrite, Origins: []string{"shop.example"}},
-		"star":                 {Site: "shop", Kind: KeyWrite, Origins: []string{"*"}},
-		"long label":           {Site: "shop", Kind: KeyWrite, Label: strings.Repeat("x", maxLabelBytes+1)},
+		"site with capitals":       {Site: "Shop", Kind: KeyWrite},
+		"empty site":               {Kind: KeyWrite},
+		"no kind":                  {Site: "shop"},
+		"origin with a path":       {Site: "shop", Kind: KeyWrite, Origins: []string{"https://shop.example/a"}},
+		"origin without https":     {Site: "shop", Kind: KeyWrite, Origins: []string{"shop.example"}},
+		"star":                     {Site: "shop", Kind: KeyWrite, Origins: []string{"*"}},
+		"scope of a later day":     {Site: "shop", Kind: KeySecret, Scopes: []Scope{"fly"}},
+		"public key with scopes":   {Site: "shop", Kind: KeyWrite, Scopes: []Scope{ScopeEvents}},
+		"read key without origins": {Site: "shop", Kind: KeyRead},
+		"negative rate":            {Site: "shop", Kind: KeySecret, Rate: -1},
+		"no rate":                  {Site: "shop", Kind: KeySecret, Rate: math.NaN()},
+		"end in the past":          {Site: "shop", Kind: KeySecret, ExpiresAt: time.Now().Add(-time.Second)},
+		"long label":               {Site: "shop", Kind: KeyWrite, Label: strings.Repeat("x", maxLabelBytes+1)},
 	} {
 		if _, _, err := s.CreateKey(t.Context(), n); err == nil {
 			t.Errorf("%s was accepted", name)
@@ -194,6 +208,12 @@ func testJobs(t *testing.T, a, b *Store) {
 	}
 	if still := must[[]Job](t)(b.Jobs(ctx, JobFilter{State: JobRunning})); len(still) != 0 {
 		t.Fatalf("a lost job still runs: %+v", still)
+	}
+	if one := must[[]Job](t)(b.Jobs(ctx, JobFilter{ID: j.ID, Site: "shop"})); len(one) != 1 || one[0].ID != j.ID {
+		t.Fatalf("by its id: %+v", one)
+	}
+	if one := must[[]Job](t)(b.Jobs(ctx, JobFilter{ID: j.ID, Site: "other"})); len(one) != 0 {
+		t.Fatalf("another site found %+v", one)
 	}
 	if newest := must[[]Job](t)(b.Jobs(ctx, JobFilter{Limit: 2})); len(newest) != 2 {
 		t.Fatalf("limit 2 gave %d jobs", len(newest))

@@ -1,0 +1,118 @@
+package control
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/millrace/millrace/internal/sqldb"
+)
+
+// PutPlacement stores a placement; one with the name of a standard placement overrides it. It is in force at once in
+// this process and within CacheAge in others.
+func (s *Store) PutPlacement(ctx context.Context, p Placement) error {
+	return s.PutPlacementIf(ctx, p, "")
+}
+
+// PutPlacementIf stores a placement if it stands as the caller knows it, by its ETag, or is none and ifMatch is NoETag; else it is
+// ErrChanged. An empty ifMatch is whatever stands.
+func (s *Store) PutPlacementIf(ctx context.Context, p Placement, ifMatch string) error {
+	if err := checkPlacement(p); err != nil {
+		return fmt.Errorf("put placement: %w", err)
+	}
+	err := s.changePlacement(ctx, p.Site, p.Name, ifMatch, func(tx *sqldb.Tx, before *Placement) error {
+		var others int
+		if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM placements WHERE NOT (site = ? AND name = ?)`, p.Site, p.Name).Scan(&others); err != nil {
+			return err
+		}
+		if others >= maxPlacements {
+			return fmt.Errorf("%d exist, which is the limit", others)
+		}
+		_, err := tx.ExecContext(ctx,
+			`INSERT INTO placements (site, name, kind, list_limit, browser_readable, settings, updated_at) VALUES (?,?,?,?,?,?,?)
+			 ON CONFLICT (site, name) DO UPDATE SET kind = excluded.kind, list_limit = excluded.list_limit,
+			 browser_readable = excluded.browser_readable, settings = excluded.settings, updated_at = excluded.updated_at`,
+			p.Site, p.Name, p.Kind, p.Limit, toInt(p.BrowserReadable), string(p.Settings), millis(time.Now()))
+		if err != nil {
+			return err
+		}
+		return s.audit(ctx, tx, AuditEntry{Site: p.Site, Action: "placement.put", Target: p.Name, Before: stateOf(before), After: stateOf(&p)})
+	})
+	if err != nil {
+		return fmt.Errorf("put placement %s: %w", p.Name, err)
+	}
+	return nil
+}
+
+// DeletePlacement removes what is stored of a placement: a standard one is as it comes, another one is gone. It answers ErrChanged
+// as PutPlacementIf does, and an *UnknownPlacementError where there is none.
+func (s *Store) DeletePlacement(ctx context.Context, site, name, ifMatch string) error {
+	err := s.changePlacement(ctx, site, name, ifMatch, func(tx *sqldb.Tx, before *Placement) error {
+		if before == nil {
+			return &UnknownPlacementError{Site: site, Name: name, Known: Kinds()}
+		}
+		if before.UpdatedAt.IsZero() {
+			return nil // a standard one, as it comes
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM placements WHERE site = ? AND name = ?`, site, name); err != nil {
+			return err
+		}
+		return s.audit(ctx, tx, AuditEntry{Site: site, Action: "placement.delete", Target: name, Before: stateOf(before)})
+	})
+	if err != nil {
+		return fmt.Errorf("delete placement %s: %w", clip(name), err)
+	}
+	return nil
+}
+
+// changePlacement runs a change in one transaction with the check of what stands before it, which is nil for none.
+func (s *Store) changePlacement(ctx context.Context, site, name, ifMatch string, change func(tx *sqldb.Tx, before *Placement) error) error {
+	err := s.db.InTx(ctx, func(tx *sqldb.Tx) error {
+		stored, err := readPlacements(ctx, tx, `WHERE site = ? AND name = ?`, site, name)
+		if err != nil {
+			return err
+		}
+		var before *Placement
+		if p, ok := stored[site][name]; ok {
+			before = &p
+		} else if slices.Contains(Kinds(), name) {
+			p := standardPlacement(site, name)
+			before = &p
+		}
+		tag := NoETag
+		if before != nil {
+			tag = before.ETag()
+		}
+		if ifMatch != "" && ifMatch != tag {
+			return ErrChanged
+		}
+		return change(tx, before)
+	})
+	s.placements.drop()
+	return err
+}
+
+// ETag identifies the content of a placement: equal placements have equal ones.
+func (p Placement) ETag() string {
+	p.UpdatedAt = time.Time{}
+	text, err := json.Marshal(p)
+	if err != nil {
+		return NoETag // settings that are no JSON are never stored
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:12])
+}
+
+// stateOf is a placement as the audit log has it.
+func stateOf(p *Placement) any {
+	if p == nil {
+		return nil
+	}
+	state := *p
+	state.UpdatedAt = time.Time{}
+	return state
+}
