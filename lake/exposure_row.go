@@ -1,8 +1,12 @@
 package lake
 
-import "github.com/millrace/millrace/internal/event"
+import (
+	"encoding/json"
 
-// exposureRow is one row of the exposures table, version 1; the rules of eventRow hold.
+	"github.com/millrace/millrace/internal/event"
+)
+
+// exposureRow is one row of the exposures table, version 2; the rules of eventRow hold.
 type exposureRow struct {
 	RecID          string             `parquet:"rec_id,id(1)"`
 	Site           string             `parquet:"site,dict,id(2)"`
@@ -27,6 +31,8 @@ type exposureRow struct {
 	KafkaEpoch     int64              `parquet:"kafka_epoch,id(21)"`
 	KafkaPartition int32              `parquet:"kafka_partition,id(22)"`
 	KafkaOffset    int64              `parquet:"kafka_offset,id(23)"`
+	Detail         *string            `parquet:"detail,optional,dict,id(24)"`
+	Inputs         *string            `parquet:"inputs,optional,id(25)"`
 }
 
 type requestRow struct {
@@ -54,6 +60,7 @@ type candidateRow struct {
 	Scores   map[string]float64 `parquet:"scores,id(133)" parquet-key:",id(134)" parquet-value:",id(135)"`
 	Features map[string]float64 `parquet:"features,id(136)" parquet-key:",id(137)" parquet-value:",id(138)"`
 	Dropped  *string            `parquet:"dropped,optional,dict,id(139)"`
+	Score    *float64           `parquet:"score,optional,id(140)"`
 }
 
 // fill makes the row say what the exposure says. It points into the exposure and never changes it.
@@ -70,6 +77,11 @@ func (r *exposureRow) fill(in ExposureRow) error {
 		},
 		Features: x.Features, FeatureVersion: x.FeatureVersion, DurationMicros: x.DurationMicros,
 		KafkaTopic: in.At.Topic, KafkaEpoch: in.At.Epoch, KafkaPartition: in.At.Partition, KafkaOffset: in.At.Offset,
+		Detail: present(&x.Detail),
+	}
+	if len(x.Inputs) > 0 {
+		inputs := string(x.Inputs)
+		r.Inputs = &inputs
 	}
 	if len(x.Items) > 0 {
 		r.Items = make([]shownRow, len(x.Items))
@@ -84,7 +96,7 @@ func (r *exposureRow) fill(in ExposureRow) error {
 		r.Candidates = make([]candidateRow, len(x.Candidates))
 		for i := range x.Candidates {
 			c := &x.Candidates[i]
-			r.Candidates[i] = candidateRow{ItemID: c.ItemID, Scores: c.Scores, Features: c.Features, Dropped: present(&c.Dropped)}
+			r.Candidates[i] = candidateRow{ItemID: c.ItemID, Scores: c.Scores, Features: c.Features, Dropped: present(&c.Dropped), Score: c.Score}
 		}
 	}
 	return nil
@@ -102,6 +114,10 @@ func (r *exposureRow) value() (ExposureRow, error) {
 			Diversity: q.Diversity, Context: orNil(q.Context), AfterEvent: orEmpty(q.AfterEvent),
 		},
 		Features: orNil(r.Features), FeatureVersion: r.FeatureVersion, DurationMicros: r.DurationMicros,
+		Detail: orEmpty(r.Detail),
+	}
+	if r.Inputs != nil {
+		x.Inputs = json.RawMessage(*r.Inputs)
 	}
 	if len(r.Items) > 0 {
 		x.Items = make([]event.ExposureItem, len(r.Items))
@@ -116,7 +132,7 @@ func (r *exposureRow) value() (ExposureRow, error) {
 		x.Candidates = make([]event.ExposureCandidate, len(r.Candidates))
 		for i := range r.Candidates {
 			c := &r.Candidates[i]
-			x.Candidates[i] = event.ExposureCandidate{ItemID: c.ItemID, Scores: orNil(c.Scores), Features: orNil(c.Features), Dropped: orEmpty(c.Dropped)}
+			x.Candidates[i] = event.ExposureCandidate{ItemID: c.ItemID, Scores: orNil(c.Scores), Features: orNil(c.Features), Dropped: orEmpty(c.Dropped), Score: c.Score}
 		}
 	}
 	return ExposureRow{Exposure: x, At: Position{Topic: r.KafkaTopic, Epoch: r.KafkaEpoch, Partition: r.KafkaPartition, Offset: r.KafkaOffset}}, nil

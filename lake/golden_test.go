@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write the golden files of the current v
 
 const goldenRows = 20
 
-// Files of version 1 must stay readable for ever: the rows of the committed Parquet files are the committed JSON.
+// Files of every version must stay readable for ever: the rows of the committed Parquet files are the committed JSON.
 func TestGoldenFiles(t *testing.T) {
 	if *update {
 		writeGolden(t)
@@ -28,9 +28,11 @@ func TestGoldenFiles(t *testing.T) {
 	var events []EventRow
 	readGolden(t, "events.v1", (*eventRow).value, func(r EventRow) { events = append(events, r) })
 	compareGolden(t, "events.v1", events)
-	var exposures []ExposureRow
-	readGolden(t, "exposures.v1", (*exposureRow).value, func(r ExposureRow) { exposures = append(exposures, r) })
-	compareGolden(t, "exposures.v1", exposures)
+	for _, version := range []string{"exposures.v1", "exposures.v2"} {
+		var exposures []ExposureRow
+		readGolden(t, version, (*exposureRow).value, func(r ExposureRow) { exposures = append(exposures, r) })
+		compareGolden(t, version, exposures)
+	}
 	var items []ItemRow
 	readGolden(t, "items.v1", (*catalogueRow).value, func(r ItemRow) { items = append(items, r) })
 	got, err := json.Marshal(items)
@@ -122,8 +124,8 @@ func writeGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, content := range map[string]any{
-		"events.v1.schema.json": eventsSchema, "exposures.v1.schema.json": exposuresSchema, "items.v1.schema.json": itemsSchema,
-		"events.v1.parquet": events.Bytes(), "exposures.v1.parquet": exposures.Bytes(), "events.v1.json": eventRows, "exposures.v1.json": exposureRows,
+		"events.v1.schema.json": eventsSchema, "exposures.v2.schema.json": exposuresSchema, "items.v1.schema.json": itemsSchema,
+		"events.v1.parquet": events.Bytes(), "exposures.v2.parquet": exposures.Bytes(), "events.v1.json": eventRows, "exposures.v2.json": exposureRows,
 		"items.v1.parquet": items.Bytes(), "items.v1.json": itemRows,
 	} {
 		data, isFile := content.([]byte)

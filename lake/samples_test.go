@@ -109,6 +109,7 @@ func (s sampler) event(id int) *event.Event {
 }
 
 func (s sampler) exposure(id int) *event.Exposure {
+	newer := newSampler(uint64(id)) // what version 2 added: the draws of version 1 stay what they were
 	x := &event.Exposure{
 		RecID: fmt.Sprintf("rec-%d", id), Site: "default", Placement: "home", Variant: s.text(), ModelVersion: s.text(), ServedBy: s.text(),
 		Degraded: s.text(), Stale: s.yes(), ServedAt: s.time(), ProfileID: s.text(), AnonymousID: s.text(), UserID: s.text(), SessionID: s.text(),
@@ -127,7 +128,10 @@ func (s sampler) exposure(id int) *event.Exposure {
 		})
 	}
 	for range s.IntN(4) {
-		x.Candidates = append(x.Candidates, event.ExposureCandidate{ItemID: s.word(), Scores: s.numbers(), Features: s.numbers(), Dropped: s.text()})
+		x.Candidates = append(x.Candidates, event.ExposureCandidate{ItemID: s.word(), Scores: s.numbers(), Features: s.numbers(), Dropped: s.text(), Score: optional(newer, newer.number)})
+	}
+	if x.Detail = newer.text(); newer.often() {
+		x.Inputs = json.RawMessage(`{"score":1.50,"text":"größe"}`)
 	}
 	return x
 }

@@ -1,12 +1,22 @@
 package event
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
-// ExposureSchema is the schema header of the exposures topic.
-const ExposureSchema = "exposure/1"
+// ExposureSchema is the schema header of the exposures topic. Version 2 says in Detail what a record holds; in version 1 every
+// record had its candidates, and none what the list was made from.
+const ExposureSchema = "exposure/2"
+
+// How much an exposure holds.
+const (
+	DetailCompact = "compact" // what was asked and shown
+	DetailFull    = "full"    // also what was considered, and what the list was made from
+)
 
 // Exposure is one list that was served: what was asked, what was considered, what was shown and why. It is the training
-// material of rankers and the evidence behind "explain"; it cannot be back-filled, so it is complete from version 1.
+// material of rankers and the evidence behind "explain"; it cannot be back-filled.
 type Exposure struct {
 	RecID          string              `json:"rec_id"`
 	Site           string              `json:"site"`
@@ -27,6 +37,10 @@ type Exposure struct {
 	Features       map[string]float64  `json:"features,omitempty"` // request-level features by name
 	FeatureVersion int32               `json:"feature_version,omitempty"`
 	DurationMicros int64               `json:"duration_us,omitempty"`
+	Detail         string              `json:"detail,omitempty"` // DetailCompact or DetailFull, "" in version 1
+	// Inputs are what the list was made from, as the version of serving that made it writes them: whoever else reads them finds a
+	// JSON object. Only a full record has them.
+	Inputs json.RawMessage `json:"inputs,omitempty"`
 }
 
 // ExposureRequest is the caller's question.
@@ -52,9 +66,10 @@ type ExposureItem struct {
 	Reasons    []string `json:"reasons,omitempty"`
 }
 
-// ExposureCandidate is one item that was considered, with its score by family and features by name.
+// ExposureCandidate is one item that was considered, with its score as it was ranked, its score by family and features by name.
 type ExposureCandidate struct {
 	ItemID   string             `json:"item_id"`
+	Score    *float64           `json:"score,omitempty"` // nil in version 1
 	Scores   map[string]float64 `json:"scores,omitempty"`
 	Features map[string]float64 `json:"features,omitempty"`
 	Dropped  string             `json:"dropped,omitempty"` // why it was not shown: unavailable, excluded, seen, ...
