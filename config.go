@@ -20,6 +20,7 @@ import (
 	"github.com/millrace/millrace/internal/erasure"
 	"github.com/millrace/millrace/internal/objstore"
 	"github.com/millrace/millrace/internal/ratelimit"
+	"github.com/millrace/millrace/serving"
 	"github.com/millrace/millrace/stream"
 	"github.com/millrace/millrace/trainer"
 )
@@ -50,6 +51,7 @@ type Config struct {
 	Trainer     TrainerConfig `koanf:"trainer"`
 	Erasure     ErasureConfig `koanf:"erasure"`
 	Access      AccessConfig  `koanf:"access"`
+	Serving     ServingConfig `koanf:"serving"`
 	Demo        DemoConfig    `koanf:"demo"`
 
 	values map[string]any    // dotted key -> value, as read
@@ -107,6 +109,12 @@ type ErasureConfig struct {
 	// Key makes the hashes of the ledger of erased people: 64 hexadecimal digits, the same for all roles, for ever. Without one
 	// `up` makes its own, in erasure.key of the data directory.
 	Key string `koanf:"key"`
+}
+
+// ServingConfig is the recommendation API.
+type ServingConfig struct {
+	// FullExposures is the share of lists of which everything is recorded that they were made from.
+	FullExposures float64 `koanf:"full_exposures"`
 }
 
 // DemoConfig is the demo shop of `up --demo`.
@@ -170,6 +178,7 @@ func defaults() map[string]any {
 		"trainer.skip":             "",
 		"trainer.weights":          trainer.FormatWeights(trainer.DefaultWeights()),
 		"trainer.seed":             1,
+		"serving.full_exposures":   serving.DefaultFullShare,
 		"demo.events_per_second":   2.0,
 	}
 }
@@ -329,6 +338,7 @@ func (c *Config) Validate() error {
 		check(err == nil, "erasure.key: use 64 hexadecimal digits, as `openssl rand -hex 32` prints them")
 	}
 	c.Access.check(check)
+	check(c.Serving.FullExposures >= 0 && c.Serving.FullExposures <= 1, "serving.full_exposures %g: use a share from 0 to 1", c.Serving.FullExposures)
 	check(c.Demo.EventsPerSecond >= 0 && c.Demo.EventsPerSecond <= 1000, "demo.events_per_second %g: use 0 to 1000", c.Demo.EventsPerSecond)
 	if len(errs) > 0 {
 		return usageError{fmt.Errorf("configuration: %w", errors.Join(errs...))}

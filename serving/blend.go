@@ -44,7 +44,7 @@ func (q *query) askBlend(weight float64) bool {
 	}
 	scale := weight / float64(list[0].Score)
 	for member, family := range q.model.blend.Config().Members {
-		s := source{family: family, weight: scale, scale: 1, items: q.mem.proposals.take(len(list))}
+		s := source{family: family, weight: scale, scale: 1, model: true, items: q.mem.proposals.take(len(list))}
 		if q.profileLost && q.placement.Kind == control.KindHome {
 			s.rung = rungSession
 		}

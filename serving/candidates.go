@@ -36,6 +36,7 @@ type source struct {
 	weight float64
 	scale  float64 // the score that counts as 1; 0 for that of the first item
 	items  []proposal
+	model  bool // the version in force made it, and makes the same again
 }
 
 // fromSession asks the session model.
@@ -63,7 +64,7 @@ func (q *query) fromBaskets(weight float64) source {
 }
 
 func (q *query) fromModel(scorer model.Scorer, weight float64) source {
-	s := source{family: scorer.Name(), weight: weight}
+	s := source{family: scorer.Name(), weight: weight, model: true}
 	if q.profileLost && q.placement.Kind == control.KindHome {
 		s.rung = rungSession // a personal list was asked for, and only the request's own session is there
 	}
@@ -94,6 +95,7 @@ func (q *query) fromTrends(weight float64) source {
 		s.items = append(s.items, proposal{id: it.id, score: it.trend})
 	}
 	if len(s.items) == 0 && q.model != nil {
+		s.model = true
 		s.items = q.ranking(q.model.Popularity.Trending())
 	}
 	return s
@@ -110,6 +112,7 @@ func (q *query) fromPopularity(weight float64) source {
 		}
 	}
 	if len(s.items) == 0 && q.model != nil {
+		s.model = true
 		s.items = q.ranking(q.model.Popularity)
 	}
 	return s

@@ -3,19 +3,29 @@ package serving
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
 )
 
 const (
-	// maxExposureQueue bounds the lists that wait for Kafka: some 10 KiB each, and seconds of a busy shop.
-	maxExposureQueue = 4_096
-	// exposureBatch is how many are sent together.
-	exposureBatch = 256
+	// maxExposureQueue and maxExposureBytes bound the lists that wait for Kafka: a second and a half of a shop that asks for ten
+	// thousand a second, whose compact records have some 2 KiB.
+	maxExposureQueue = 16_384
+	maxExposureBytes = 64 << 20
+	// exposureBatch and exposureBatchBytes bound what is sent together. The producer has the same buffer for events, which must
+	// not find it full of exposures.
+	exposureBatch      = 1_024
+	exposureBatchBytes = 1 << 20
+	// exposureSenders is how many batches are on their way at once: while one waits for its fsync the next is gathered.
+	exposureSenders = 4
+	// maxExposureRecord bounds one record, below what a batch of the producer takes.
+	maxExposureRecord = 384 << 10
 	// exposureTimeout bounds one batch; a Kafka that is away longer costs exposures, never answers.
 	exposureTimeout = 30 * time.Second
 	// exposureDrain bounds the last batches when serving stops, the one under way included: shorter than the 10 s that
@@ -23,10 +33,18 @@ const (
 	exposureDrain = 3 * time.Second
 )
 
+// listed is the record of a list as it goes to Kafka.
+type listed struct {
+	key   string // <site>:<rec_id>
+	at    time.Time
+	value []byte // JSON of an event.Exposure, which nobody changes any more
+}
+
 // exposures sends the record of every list to Kafka behind the request path's back. When the queue is full a record is
 // dropped and counted: an answer never waits for its log.
 type exposures struct {
-	queue   chan *event.Exposure
+	queue   chan listed
+	bytes   atomic.Int64 // of the queue
 	produce Producer
 	dropped prometheus.Counter
 	log     *slog.Logger
@@ -34,69 +52,82 @@ type exposures struct {
 }
 
 func newExposures(produce Producer, dropped prometheus.Counter, log *slog.Logger) *exposures {
-	return &exposures{queue: make(chan *event.Exposure, maxExposureQueue), produce: produce, dropped: dropped, log: log}
+	return &exposures{queue: make(chan listed, maxExposureQueue), produce: produce, dropped: dropped, log: log}
 }
 
-// record takes an exposure or drops it.
-func (x *exposures) record(e *event.Exposure) {
-	select {
-	case x.queue <- e:
-	default:
-		x.dropped.Inc()
+// record takes a list or drops it.
+func (x *exposures) record(l listed) {
+	size := int64(len(l.value))
+	if x.bytes.Add(size) <= maxExposureBytes {
+		select {
+		case x.queue <- l:
+			return
+		default:
+		}
 	}
+	x.bytes.Add(-size)
+	x.dropped.Inc()
 }
 
-// run sends until ctx ends, and then what is under way and what is queued, for at most exposureDrain.
+// run sends what is recorded until ctx ends, and then what is left.
 func (x *exposures) run(ctx context.Context) {
 	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(exposureDrain, stop) })()
-	batch := make([]*event.Exposure, 0, exposureBatch)
+	var senders errgroup.Group
+	for range exposureSenders {
+		senders.Go(func() error {
+			x.sendAll(ctx, sending)
+			return nil
+		})
+	}
+	_ = senders.Wait() // none of them fails
+}
+
+// sendAll is one sender: it takes what has gathered since its last batch.
+func (x *exposures) sendAll(ctx, sending context.Context) {
+	var batch []kafka.Record
 	for {
 		select {
-		case e := <-x.queue:
-			batch = x.fill(append(batch[:0], e))
-			x.send(sending, batch)
+		case l := <-x.queue:
+			batch = x.fill(batch[:0], l)
 		case <-ctx.Done():
-			for batch = x.fill(batch[:0]); len(batch) > 0; batch = x.fill(batch[:0]) {
-				x.send(sending, batch)
+			select {
+			case l := <-x.queue:
+				batch = x.fill(batch[:0], l)
+			default:
+				return
 			}
-			return
 		}
+		x.send(sending, batch)
+		clear(batch)
 	}
 }
 
-// fill adds what is queued already.
-func (x *exposures) fill(batch []*event.Exposure) []*event.Exposure {
-	for len(batch) < exposureBatch {
+// fill makes a batch of a list and what else is queued already.
+func (x *exposures) fill(batch []kafka.Record, l listed) []kafka.Record {
+	for size := 0; ; {
+		x.bytes.Add(-int64(len(l.value)))
+		batch = append(batch, kafka.Record{
+			Topic: event.TopicExposures, Partition: -1, Time: l.at, Key: []byte(l.key), Value: l.value,
+			Headers: []kafka.Header{{Key: event.HeaderSchema, Value: []byte(event.ExposureSchema)}},
+		})
+		if size += len(l.value); len(batch) == exposureBatch || size >= exposureBatchBytes {
+			return batch
+		}
 		select {
-		case e := <-x.queue:
-			batch = append(batch, e)
+		case l = <-x.queue:
 		default:
 			return batch
 		}
 	}
-	return batch
 }
 
-func (x *exposures) send(ctx context.Context, batch []*event.Exposure) {
-	records := make([]kafka.Record, 0, len(batch))
-	for _, e := range batch {
-		value, err := event.MarshalExposure(e)
-		if err != nil {
-			x.dropped.Inc()
-			x.failed.warn(ctx, x.log, "an exposure was dropped", err)
-			continue
-		}
-		records = append(records, kafka.Record{
-			Topic: event.TopicExposures, Partition: -1, Time: e.ServedAt, Key: []byte(e.Site + ":" + e.RecID), Value: value,
-			Headers: []kafka.Header{{Key: event.HeaderSchema, Value: []byte(event.ExposureSchema)}},
-		})
-	}
+func (x *exposures) send(ctx context.Context, batch []kafka.Record) {
 	ctx, cancel := context.WithTimeout(ctx, exposureTimeout)
 	defer cancel()
-	if err := x.produce.Produce(ctx, records); err != nil {
-		x.dropped.Add(float64(len(records)))
+	if err := x.produce.Produce(ctx, batch); err != nil {
+		x.dropped.Add(float64(len(batch)))
 		x.failed.warn(ctx, x.log, "exposures were dropped", err)
 	}
 }

@@ -54,7 +54,11 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
+// stage counts what a stage took, unless m is nil: a list that is made again is not counted again.
 func (m *metrics) stage(placement, stage string, took time.Duration) {
+	if m == nil {
+		return
+	}
 	m.seconds.WithLabelValues(placement, stage).Observe(took.Seconds())
 }
 

@@ -103,39 +103,55 @@ func (s *Serving) recommend(ctx context.Context, site string, placement control.
 	q, stale := s.prepare(ctx, mem, site, placement, request)
 	s.metrics.stage(placement.Name, stageVisitor, time.Since(start))
 
-	selected := &mem.selection
-	selected.begin(q)
-	for _, stage := range q.stages() {
-		if selected.full() || stage.lastResort && len(selected.shown) > 0 {
-			continue
-		}
-		s.fill(q, stage, selected)
+	recID := event.NewID(q.now)
+	if request.Explain || !request.DryRun && sampled(recID, s.fullShare) {
+		mem.trace.begin(q)
 	}
-	selected.relax()
+	mem.trace.took(stageVisitor, time.Since(start), 0)
+	selected := q.choose(s.metrics, q.stages())
 
-	answer := selected.respond(event.NewID(q.now), stale)
+	answer := selected.respond(recID, stale)
 	took := time.Since(start)
 	if !request.DryRun {
-		s.exposures.record(selected.exposure(answer, took))
+		s.record(ctx, selected, answer, took)
 	}
 	s.metrics.answered(placement.Name, answer, took)
 	return answer
 }
 
+// choose makes the list: it asks one stage after the other until the list is full.
+func (q *query) choose(m *metrics, stages []stage) *selection {
+	selected := &q.mem.selection
+	selected.begin(q)
+	for _, stage := range stages {
+		if selected.full() || stage.lastResort && len(selected.shown) > 0 {
+			continue
+		}
+		q.fill(m, stage, selected)
+	}
+	selected.relax()
+	return selected
+}
+
 // fill takes the list one stage further.
-func (s *Serving) fill(q *query, stage stage, selected *selection) {
+func (q *query) fill(m *metrics, stage stage, selected *selection) {
+	observe := func(name string, took time.Duration, items int) {
+		m.stage(q.placement.Name, name, took)
+		q.mem.trace.took(name, took, items)
+	}
 	began := time.Now()
 	q.mem.sources = q.mem.sources[:0]
 	stage.ask(q)
 	proposed := time.Now()
-	s.metrics.stage(q.placement.Name, stageCandidates, proposed.Sub(began))
+	q.mem.trace.asked(stage, q.mem.sources)
 	ranked := &q.mem.ranking
 	ranked.join(q.mem.sources, &q.mem.seen)
 	joined := time.Now()
-	s.metrics.stage(q.placement.Name, stageRank, joined.Sub(proposed))
 	selected.add(ranked)
 	ranked.attribute(q.mem.sources)
-	s.metrics.stage(q.placement.Name, stageRerank, time.Since(joined))
+	observe(stageCandidates, proposed.Sub(began), len(q.mem.sources))
+	observe(stageRank, joined.Sub(proposed), len(ranked.all)-ranked.first)
+	observe(stageRerank, time.Since(joined), len(selected.shown))
 }
 
 // prepare gathers what answering needs: the visitor as of now or after its event, the model, the trends.

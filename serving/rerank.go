@@ -52,7 +52,7 @@ type selection struct {
 
 	shown    []shownItem
 	second   []*candidate // held back by the policy alone: shown when nothing else can be
-	consider int          // how many candidates the record tells of, the best of each stage
+	consider int          // how many candidates a full record tells of, the best of each stage
 	seen     []*candidate // those
 }
 
@@ -74,7 +74,7 @@ func (s *selection) begin(q *query) {
 			s.bought.put(q.visitor.profile.Bought[i].ItemID)
 		}
 	}
-	if !q.request.DryRun {
+	if q.mem.trace.on {
 		s.consider = maxConsidered
 	}
 }
@@ -105,7 +105,9 @@ func (s *selection) add(ranked *ranking) {
 				return
 			}
 			if !s.full() {
-				s.admit(c, row(c.id))
+				r := row(c.id)
+				s.query.mem.trace.sawRow(s.query, c.id, r)
+				s.admit(c, r)
 			}
 			if len(s.seen) < s.consider {
 				c.told = true

@@ -3,7 +3,6 @@ package serving
 import (
 	"encoding/base64"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -165,35 +164,4 @@ func (q *query) nameOf(id string) string {
 		return it.name
 	}
 	return id
-}
-
-// exposure is the record of the list: what was asked, considered and shown.
-func (s *selection) exposure(a *Answer, took time.Duration) *event.Exposure {
-	q := s.query
-	x := &event.Exposure{
-		RecID: a.RecID, Site: q.site, Placement: a.Placement, Variant: a.Variant, ModelVersion: a.ModelVersion,
-		ServedBy: a.ServedBy, Degraded: a.Degraded, Stale: a.Stale, ServedAt: q.now, ProfileID: q.visitor.profileID,
-		AnonymousID: q.request.AnonymousID, UserID: q.request.UserID, SessionID: q.request.SessionID,
-		Request: event.ExposureRequest{
-			ItemIDs: q.request.ItemIDs, Limit: int32(q.limit), ExcludeIDs: q.request.ExcludeIDs,
-			Context: q.request.Context, AfterEvent: q.request.AfterEvent,
-		},
-		Items:          make([]event.ExposureItem, len(s.shown)),
-		Candidates:     make([]event.ExposureCandidate, len(s.seen)),
-		FeatureVersion: feature.Version,
-		DurationMicros: took.Microseconds(),
-	}
-	for i, item := range s.shown {
-		x.Items[i] = event.ExposureItem{
-			ItemID: item.id, Position: int32(i), Score: item.score, Source: item.parts[0].family, Reasons: a.Items[i].Reasons,
-		}
-	}
-	for i, c := range s.seen {
-		scores := make(map[string]float64, len(c.parts))
-		for _, part := range c.parts {
-			scores[part.family] = part.score
-		}
-		x.Candidates[i] = event.ExposureCandidate{ItemID: c.id, Scores: scores, Dropped: c.dropped}
-	}
-	return x
 }

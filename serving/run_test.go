@@ -16,7 +16,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/kafka/kafkatest"
 	"github.com/millrace/millrace/internal/onlinestore"
@@ -63,43 +62,6 @@ func TestHotSwapUnderLoad(t *testing.T) {
 	}
 }
 
-// TestExposures: every list that was served is in the topic under its key, with what was asked, considered and shown.
-func TestExposures(t *testing.T) {
-	h := start(t)
-	h.train([][]string{{"tent", "mat", "stove"}, {"tent", "mat"}})
-	h.serving.models.poll(t.Context(), testSite)
-	h.put(`{"item_id":"stove","available":false}`)
-	served := h.ask(`{"placement":"session","anonymous_id":"b1","session_id":"s1","item_ids":["tent"],"exclude_ids":["x"],"context":{"page":"home"}}`)
-	h.ask(`{"placement":"session","item_ids":["tent"],"dry_run":true}`)
-
-	var got []kafka.Record
-	waitFor(t, "the exposure", func() bool {
-		got = got[:0]
-		for p := range int32(2) {
-			result, err := h.client.Fetch(t.Context(), kafka.FetchRequest{Topic: event.TopicExposures, Partition: p, MaxWait: time.Millisecond})
-			h.must(err)
-			got = append(got, result.Records...)
-		}
-		return len(got) > 0
-	})
-	if len(got) != 1 || string(got[0].Key) != testSite+":"+served.RecID || string(got[0].Headers[0].Value) != event.ExposureSchema {
-		t.Fatalf("%d records, first %+v", len(got), got[0])
-	}
-	var x event.Exposure
-	h.must(event.UnmarshalExposure(got[0].Value, &x))
-	if x.Placement != "session" || x.ModelVersion != served.ModelVersion || x.ServedBy != served.ServedBy || x.AnonymousID != "b1" ||
-		x.SessionID != "s1" || !slices.Equal(x.Request.ItemIDs, []string{"tent"}) || x.Request.Context["page"] != "home" || !x.ServedAt.Equal(noon) {
-		t.Errorf("exposure %+v", x)
-	}
-	if len(x.Items) != len(served.Items) || x.Items[0].ItemID != served.Items[0].ItemID || x.Items[0].Source != "vstan" {
-		t.Errorf("items %+v", x.Items)
-	}
-	i := slices.IndexFunc(x.Candidates, func(c event.ExposureCandidate) bool { return c.ItemID == "stove" })
-	if i < 0 || x.Candidates[i].Dropped != droppedUnavailable || x.Candidates[i].Scores["vstan"] == 0 {
-		t.Errorf("candidates %+v", x.Candidates)
-	}
-}
-
 // refusing is a Kafka that takes nothing.
 type refusing struct{}
 
@@ -112,7 +74,7 @@ func TestExposuresNeverHoldAnswersUp(t *testing.T) {
 	h.open()
 	h.must(h.serving.loadCatalogue(t.Context()))
 	for range maxExposureQueue {
-		h.serving.exposures.record(&event.Exposure{})
+		h.serving.exposures.record(listed{})
 	}
 	h.ask(`{"placement":"home"}`)
 	if n, _ := metric(t, h.metrics, "millrace_exposures_dropped_total"); n != 1 {
@@ -149,10 +111,10 @@ func TestExposuresStopInTime(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { x.run(ctx); close(ended) }()
-		x.record(&event.Exposure{})
+		x.record(listed{})
 		<-away.asked
 		for range 3 * exposureBatch {
-			x.record(&event.Exposure{})
+			x.record(listed{})
 		}
 		cancel()
 		stopped := time.Now()

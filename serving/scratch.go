@@ -3,6 +3,7 @@ package serving
 import (
 	"sync"
 
+	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/model"
 	"github.com/millrace/millrace/internal/model/blend"
 	"github.com/millrace/millrace/internal/model/content"
@@ -32,6 +33,10 @@ type scratch struct {
 	similar    []content.Similar
 	shares     shares
 	affinities []affinity
+
+	trace    trace
+	exposure event.Exposure
+	encoded  []byte
 }
 
 func newScratch() *scratch {
@@ -66,6 +71,7 @@ func (s *scratches) put(m *scratch) {
 	clear(m.items[:cap(m.items)])
 	clear(m.similar[:cap(m.similar)])
 	clear(m.affinities[:cap(m.affinities)])
+	m.trace.reset()
 	s.pool.Put(m)
 }
 

@@ -27,12 +27,18 @@ import (
 type Config struct {
 	// Dir is where the last list of each site is kept, a few kilobytes each.
 	Dir string
+	// FullShare is the share of lists, 0 to 1, of which everything is recorded that they were made from: evidence for `millrace
+	// replay`. Lists that were asked to be explained are always recorded so.
+	FullShare float64
 }
 
 // Validate reports the first setting that makes no sense.
 func (c Config) Validate() error {
 	if c.Dir == "" {
 		return errors.New("serving: no directory configured")
+	}
+	if !(c.FullShare >= 0 && c.FullShare <= 1) {
+		return fmt.Errorf("serving: the share of full exposures is %v; it is 0 to 1", c.FullShare)
 	}
 	return nil
 }
@@ -69,6 +75,8 @@ type Serving struct {
 	visitors     *visitors
 	static       *staticLists
 	exposures    *exposures
+	recent       *recentLists
+	fullShare    float64
 	scratches    *scratches
 	lostProfiles rarely
 	lostSites    rarely
@@ -102,7 +110,7 @@ func New(cfg Config, deps Deps) (*Serving, error) {
 		static: &staticLists{
 			dir: filepath.Join(cfg.Dir, "static"), log: deps.Log, lists: map[string][]string{}, written: map[string]time.Time{},
 		},
-		exposures: newExposures(deps.Producer, m.dropped, deps.Log), scratches: newScratches(),
+		exposures: newExposures(deps.Producer, m.dropped, deps.Log), recent: newRecentLists(), fullShare: cfg.FullShare, scratches: newScratches(),
 	}
 	s.overlay = &overlay{log: deps.Log, topic: deps.Items, models: s.models, sites: map[string]*freshSessions{}}
 	s.models.over = s.overlay.over

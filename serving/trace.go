@@ -1,0 +1,136 @@
+package serving
+
+import (
+	"time"
+
+	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/event"
+)
+
+// trace keeps what a list is made from while it is made, where its record is to tell of it: a list is made again from that alone
+// (replay.go). It holds no working memory of the request. Of other lists it keeps nothing.
+type trace struct {
+	on     bool
+	inputs inputs
+	times  []stageTime
+	looked map[string]bool // items whose rows are among the inputs
+}
+
+// inputs are what a list was made from: the column of that name in the log of exposures. What is not here (the request's moment, its
+// id, the version of the model) is in the record itself.
+type inputs struct {
+	Request     *Request          `json:"request"`
+	Placement   control.Placement `json:"placement"` // as it was set up then
+	Profile     []byte            `json:"profile,omitempty"`
+	Known       bool              `json:"known"`                  // whether the visitor was
+	ProfileLost bool              `json:"profile_lost,omitempty"` // it could not be read
+	// FreshSessions are how many closed sessions lay over the version, which is trained without them.
+	FreshSessions int                   `json:"fresh_sessions,omitempty"`
+	Stages        []tracedStage         `json:"stages"`
+	Rows          []*event.CatalogueRow `json:"rows,omitempty"` // of the items that were looked at, where they have one
+	Said          []tracedSaid          `json:"said,omitempty"` // of the others, what events said
+}
+
+// tracedStage is a stage that was asked.
+type tracedStage struct {
+	LastResort bool           `json:"last_resort,omitempty"`
+	Sources    []tracedSource `json:"sources"`
+}
+
+// tracedSource is what a source proposed.
+type tracedSource struct {
+	Family  string    `json:"family"`
+	Model   bool      `json:"model,omitempty"` // the version in force made it
+	Rung    rung      `json:"rung,omitempty"`
+	Weight  float64   `json:"weight"`
+	Scale   float64   `json:"scale,omitempty"`
+	IDs     []string  `json:"ids"`
+	Scores  []float64 `json:"scores"`
+	Origins []string  `json:"origins,omitempty"` // "" where it follows from nothing; none where all do
+}
+
+// tracedSaid is what events said of an item.
+type tracedSaid struct {
+	ItemID   string   `json:"item_id"`
+	Name     string   `json:"name,omitempty"`
+	Category string   `json:"category,omitempty"`
+	Brand    string   `json:"brand,omitempty"`
+	Price    *float64 `json:"price,omitempty"`
+	Interest float64  `json:"interest,omitempty"`
+	Events   int64    `json:"events,omitempty"`
+	FirstAt  int64    `json:"first_at,omitempty"`
+}
+
+// stageTime is what one step of making a list took.
+type stageTime struct {
+	Stage  string `json:"stage"`
+	Micros int64  `json:"us"`
+	Items  int    `json:"items,omitempty"` // proposed, or looked at
+}
+
+// begin starts to keep what the list of a query is made from.
+func (t *trace) begin(q *query) {
+	t.on, t.looked = true, map[string]bool{}
+	t.inputs = inputs{Request: q.request, Placement: q.placement, Known: q.visitor.known, ProfileLost: q.profileLost}
+	if q.visitor.known {
+		t.inputs.Profile = q.visitor.profile.Encode(nil)
+	}
+	if q.model != nil {
+		t.inputs.FreshSessions = q.model.fresh
+	}
+}
+
+func (t *trace) reset() { *t = trace{} }
+
+// asked keeps what a stage proposed.
+func (t *trace) asked(s stage, sources []source) {
+	if !t.on {
+		return
+	}
+	kept := tracedStage{LastResort: s.lastResort, Sources: make([]tracedSource, len(sources))}
+	for i := range sources {
+		kept.Sources[i] = traced(&sources[i])
+	}
+	t.inputs.Stages = append(t.inputs.Stages, kept)
+}
+
+func traced(s *source) tracedSource {
+	kept := tracedSource{
+		Family: s.family, Model: s.model, Rung: s.rung, Weight: s.weight, Scale: s.scale,
+		IDs: make([]string, len(s.items)), Scores: make([]float64, len(s.items)), Origins: make([]string, len(s.items)),
+	}
+	follows := false
+	for i, p := range s.items {
+		kept.IDs[i], kept.Scores[i], kept.Origins[i] = p.id, p.score, p.origin
+		follows = follows || p.origin != ""
+	}
+	if !follows {
+		kept.Origins = nil
+	}
+	return kept
+}
+
+// sawRow keeps what an item was decided on: its row, or without one what events say of it.
+func (t *trace) sawRow(q *query, id string, row *Row) {
+	if !t.on || t.looked[id] {
+		return
+	}
+	t.looked[id] = true
+	if row != nil {
+		t.inputs.Rows = append(t.inputs.Rows, row.whole())
+		return
+	}
+	if it := q.trends.items[id]; it != nil {
+		t.inputs.Said = append(t.inputs.Said, tracedSaid{
+			ItemID: id, Name: it.name, Category: it.category, Brand: it.brand, Price: it.price, Interest: it.interest,
+			Events: it.events, FirstAt: it.firstAt,
+		})
+	}
+}
+
+// took keeps what a step took.
+func (t *trace) took(stage string, took time.Duration, items int) {
+	if t.on {
+		t.times = append(t.times, stageTime{stage, took.Microseconds(), items})
+	}
+}
