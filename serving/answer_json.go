@@ -146,8 +146,11 @@ func appendValue(b []byte, value any, has bool) ([]byte, error) {
 
 // fieldNames are the fields that the answer shows, each once.
 func (q *query) fieldNames() []string {
-	if q.request.Fields == nil {
-		return DefaultFields
+	switch {
+	case q.request.Fields != nil:
+		return slices.Compact(slices.Sorted(slices.Values(q.request.Fields)))
+	case q.settings.Fields != nil:
+		return slices.Compact(slices.Sorted(slices.Values(q.settings.Fields)))
 	}
-	return slices.Compact(slices.Sorted(slices.Values(q.request.Fields)))
+	return DefaultFields
 }

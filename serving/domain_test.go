@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
 )
 
@@ -21,6 +22,7 @@ import (
 //	session ID ID ...      a session of the training data
 //	order ID ID ...        what was bought together in the training data
 //	train                  fit and promote a version of the sessions so far
+//	placement NAME KIND JSON  a placement of the shop's own with its settings
 //	trends                 read the item aggregates, as serving does every few seconds
 //	ask JSON               a request; the lines below it say what the answer is:
 //	  list ID ID ...       exactly these items in this order
@@ -65,6 +67,8 @@ func runDomain(t *testing.T, file string) {
 		case "train":
 			h.train(h.sessions)
 			h.serving.models.poll(t.Context(), testSite)
+		case "placement":
+			h.place(rest)
 		case "trends":
 			h.refresh()
 		case "ask":
@@ -75,6 +79,19 @@ func runDomain(t *testing.T, file string) {
 			}
 		}
 	}
+}
+
+// place sets a placement up: its name, its kind and its settings.
+func (h *house) place(text string) {
+	h.tb.Helper()
+	name, rest, _ := strings.Cut(text, " ")
+	kind, settings, _ := strings.Cut(rest, " ")
+	if _, p := ParseSettings(kind, json.RawMessage(settings)); p != nil {
+		h.tb.Fatal(p)
+	}
+	h.must(h.control.PutPlacement(h.tb.Context(), control.Placement{
+		Site: testSite, Name: name, Kind: kind, Limit: control.DefaultPlacementLimit, Settings: json.RawMessage(settings),
+	}))
 }
 
 func expect(t *testing.T, a Answer, what, want string) bool {

@@ -59,13 +59,19 @@ func (t *idTable) put(id string) (number int32, added bool) {
 	return number, true
 }
 
+// number returns the number of an id; ok is false where it is not there.
+func (t *idTable) number(id string) (number int32, ok bool) {
+	if len(t.ids) == 0 {
+		return -1, false
+	}
+	_, number = t.find(id, maphash.String(t.seed, id))
+	return number, number >= 0
+}
+
 // has reports whether an id is there.
 func (t *idTable) has(id string) bool {
-	if len(t.ids) == 0 {
-		return false
-	}
-	_, number := t.find(id, maphash.String(t.seed, id))
-	return number >= 0
+	_, ok := t.number(id)
+	return ok
 }
 
 // find returns the slot of an id and its number, or the slot where it would be and -1.

@@ -47,10 +47,27 @@ type query struct {
 	items     []string // what the list follows from, oldest first
 	set       bool     // items are a set: a product page or a cart
 	expected  rung     // the rung that an undisturbed answer comes from
+	settings  *Settings
 	policy    policy
+	diversity float64
+	strict    bool // the list is left short rather than filled from the ladder
 	mem       *scratch
 
 	profileLost bool // the visitor's profile could not be read
+}
+
+// decide settles what the request, the settings and the kind of the placement choose, in this order.
+func (q *query) decide() {
+	q.policy, q.diversity, q.strict = policyOf(q.placement.Kind, q.settings), q.settings.Diversity, q.settings.Strict
+	if q.request.Limit != nil {
+		q.limit = *q.request.Limit
+	}
+	if q.request.Diversity != nil {
+		q.diversity = *q.request.Diversity
+	}
+	if q.request.Strict != nil {
+		q.strict = *q.request.Strict
+	}
 }
 
 // follow decides what the list follows from: a product, a cart, or the visitor's running session; without a profile
@@ -100,107 +117,3 @@ func (q *query) sessionItems() []string {
 
 // reach is how many candidates a source brings.
 func (q *query) reach() int { return minPerSource + q.limit + len(q.request.ExcludeIDs) }
-
-// stage is one step of candidate generation, which puts sources before the ranking. Later stages are asked only while the list is
-// not full, those of last resort only while it is empty.
-type stage struct {
-	lastResort bool
-	ask        func(*query)
-}
-
-// propose puts a source before the ranking.
-func (q *query) propose(s source) {
-	if len(s.items) > 0 {
-		q.mem.sources = append(q.mem.sources, s)
-	}
-}
-
-// stages lists where a placement's candidates come from, in the order in which they are asked: what the placement is for, and the
-// ladder below it.
-func (q *query) stages() []stage {
-	list := q.mem.stages[:0]
-	then := func(asked ...func(*query)) {
-		for _, ask := range asked {
-			list = append(list, stage{ask: ask})
-		}
-	}
-	ladder, shy := ladderWhole, false
-	switch q.placement.Kind {
-	case control.KindTrending:
-		q.expected, ladder = rungTrending, ladderAnything
-		then((*query).askTrends, (*query).askPopularity)
-	case control.KindPopular:
-		q.expected, ladder = rungTrending, ladderAnything
-		then((*query).askPopularity)
-	case control.KindRecent, control.KindAgain:
-		shy = true // two items that were viewed are a better answer than two and ten others
-		then(func(q *query) { q.propose(q.fromHistory()) })
-	case control.KindHome:
-		then((*query).askHome)
-	case control.KindCart:
-		then(func(q *query) { q.propose(q.fromBaskets(1)) }, (*query).askTransitions, func(q *query) { q.propose(q.fromSession(1)) },
-			(*query).askContent)
-	case control.KindItem:
-		then((*query).askItem)
-	case control.KindExplore:
-		q.expected = rungTrending
-		then(func(q *query) { q.propose(q.fromUnmet()) })
-	default:
-		then((*query).askNext, (*query).askTransitions, (*query).askContent)
-	}
-	for i, ask := range fallbacks() {
-		if i >= ladder {
-			list = append(list, stage{ask: ask, lastResort: shy || i >= ladderAnything})
-		}
-	}
-	q.mem.stages = list
-	return list
-}
-
-// Where a placement steps on the ladder.
-const (
-	ladderWhole    = 0
-	ladderAnything = 2 // of last resort
-)
-
-// fallbacks is the ladder.
-func fallbacks() [4]func(*query) {
-	return [...]func(*query){
-		func(q *query) { q.propose(q.fromCategories(1)) },
-		func(q *query) {
-			q.propose(q.fromTrends(1))
-			q.propose(q.fromPopularity(0.5))
-		},
-		func(q *query) { q.propose(q.fromStatic()) },
-		func(q *query) { q.propose(q.fromCatalogue()) },
-	}
-}
-
-func (q *query) askTrends()      { q.propose(q.fromTrends(1)) }
-func (q *query) askPopularity()  { q.propose(q.fromPopularity(1)) }
-func (q *query) askTransitions() { q.propose(q.fromTransitions(1)) }
-func (q *query) askContent()     { q.propose(q.fromContent(1)) }
-
-// askHome asks everything that is known of a visitor, and a little of what everybody wants.
-func (q *query) askHome() {
-	q.askPersonal(0.4)
-	q.propose(q.fromTransitions(0.3))
-	personal := len(q.mem.sources)
-	q.propose(q.fromCategories(0.7))
-	q.besideThin(personal, 0.05)
-	q.propose(q.fromTrends(0.1))
-	q.propose(q.fromPopularity(0.05))
-}
-
-// askItem asks what goes with a product.
-func (q *query) askItem() {
-	q.propose(q.fromTransitions(1))
-	q.propose(q.fromSession(0.3))
-	q.propose(q.fromContent(0.35))
-}
-
-// askNext asks what comes next.
-func (q *query) askNext() {
-	q.askPersonal(1)
-	q.besideThin(len(q.mem.sources), 0.1)
-}

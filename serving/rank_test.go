@@ -12,7 +12,7 @@ import (
 // rankedBy ranks the sources of a query and tells of all candidates, best first.
 func rankedBy(q *query) (list []*candidate) {
 	r := &q.mem.ranking
-	r.join(q.mem.sources, &q.mem.seen)
+	r.join(q.mem.sources, &q.mem.demoted)
 	for c := r.next(); c != nil; c = r.next() {
 		c.told = true
 		list = append(list, c)
@@ -95,7 +95,7 @@ func TestRankingIsThatOfMaps(t *testing.T) {
 		for range rng.IntN(10) {
 			id := itemName(rng.IntN(30))
 			seen[id] = true
-			mem.seen.put(id)
+			mem.demoted.put(id)
 		}
 		for stage := range 1 + rng.IntN(3) {
 			mem.sources = randomSources(rng)

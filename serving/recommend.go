@@ -145,7 +145,7 @@ func (q *query) fill(m *metrics, stage stage, selected *selection) {
 	proposed := time.Now()
 	q.mem.trace.asked(stage, q.mem.sources)
 	ranked := &q.mem.ranking
-	ranked.join(q.mem.sources, &q.mem.seen)
+	ranked.join(q.mem.sources, &q.mem.demoted)
 	joined := time.Now()
 	selected.add(ranked)
 	ranked.attribute(q.mem.sources)
@@ -160,11 +160,9 @@ func (s *Serving) prepare(ctx context.Context, mem *scratch, site string, placem
 	*q = query{
 		site: site, placement: placement, request: request, limit: placement.Limit, now: s.now().UTC(), mem: mem,
 		model: s.models.of(site), trends: s.trends.of(site), catalogue: s.catalogue, static: s.static.of(site),
-		similar: s.similar.of(site), visitor: &mem.visitor, policy: policyOf(placement.Kind),
+		similar: s.similar.of(site), visitor: &mem.visitor, settings: s.settings.of(ctx, &placement),
 	}
-	if request.Limit != nil {
-		q.limit = *request.Limit
-	}
+	q.decide()
 	who := identity{anonymous: request.AnonymousID, user: request.UserID}
 	stale, err := s.visitors.loadAfter(ctx, q.visitor, site, who, request.AfterEvent)
 	if err != nil {
@@ -175,11 +173,7 @@ func (s *Serving) prepare(ctx context.Context, mem *scratch, site string, placem
 	if !q.visitor.known && who != (identity{}) && !s.base.whole.Load() {
 		q.profileLost = true // the store was lost, and this visitor may be among those whom it has not got back yet
 	}
-	if q.policy.demoteSeen {
-		for i := range q.visitor.profile.Seen {
-			mem.seen.put(q.visitor.profile.Seen[i].ItemID)
-		}
-	}
+	q.remember()
 	q.follow()
 	return q, stale
 }

@@ -23,6 +23,7 @@ type recommendQuery struct {
 	Boost       []string `query:"boost,explode" doc:"Which items rise."`
 	ExcludeIDs  []string `query:"exclude_ids" maxItems:"1000" doc:"Items that must not be shown."`
 	Diversity   float64  `query:"diversity" doc:"How much the items should differ."`
+	Strict      bool     `query:"strict" doc:"Leave the list short rather than fill it with what is popular."`
 	Fields      []string `query:"fields" maxItems:"50" doc:"Catalogue fields in the answer; without it those of a product tile."`
 	Explain     bool     `query:"explain" doc:"Say how the list came about."`
 	AfterEvent  string   `query:"after_event" maxLength:"128" doc:"Wait up to 250 ms until this event is applied."`

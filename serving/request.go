@@ -36,6 +36,7 @@ type Request struct {
 	Boost       []json.RawMessage `json:"boost,omitempty" doc:"Which items rise."`
 	ExcludeIDs  []string          `json:"exclude_ids,omitempty" maxItems:"1000" doc:"Items that must not be shown, such as those on the page."`
 	Diversity   *float64          `json:"diversity,omitempty" doc:"How much the items should differ."`
+	Strict      *bool             `json:"strict,omitempty" doc:"Leave the list short rather than fill it with what is popular; without it the placement decides."`
 	Fields      []string          `json:"fields,omitempty" maxItems:"50" doc:"Catalogue fields in the answer; without it those of a product tile, empty is none."`
 	Context     map[string]string `json:"context,omitempty" doc:"What the shop knows of the moment, at most 32 entries."`
 	Explain     bool              `json:"explain,omitempty" doc:"Say how the list came about."`
@@ -79,6 +80,11 @@ func (q *Request) check() *httpserver.Problem {
 	if q.Limit != nil && (*q.Limit < 1 || *q.Limit > control.MaxPlacementLimit) {
 		return invalid("/limit", "limit is %d, it must be 1 to %d", *q.Limit, control.MaxPlacementLimit)
 	}
+	if q.Diversity != nil {
+		if p := checkUnit("/diversity", *q.Diversity); p != nil {
+			return p
+		}
+	}
 	if len(q.Fields) > maxFields {
 		return invalid("/fields", "fields names %d fields, the limit is %d", len(q.Fields), maxFields)
 	}
@@ -96,7 +102,7 @@ func (q *Request) checkUnsupported() *httpserver.Problem {
 		name  string
 		given bool
 	}{
-		{"filter", q.Filter != ""}, {"boost", len(q.Boost) > 0}, {"diversity", q.Diversity != nil}, {"explain", q.Explain},
+		{"filter", q.Filter != ""}, {"boost", len(q.Boost) > 0}, {"explain", q.Explain},
 	} {
 		if field.given {
 			return &httpserver.Problem{
@@ -135,7 +141,7 @@ func checkIDs(pointer string, ids []string, limit int) *httpserver.Problem {
 // queryParameters are the names that GET takes; context entries come as context.NAME.
 var queryParameters = []string{
 	"placement", "user_id", "anonymous_id", "session_id", "item_ids", "limit", "filter", "boost", "exclude_ids",
-	"diversity", "fields", "explain", "after_event", "dry_run",
+	"diversity", "strict", "fields", "explain", "after_event", "dry_run",
 }
 
 const contextParameter = "context."
@@ -186,7 +192,10 @@ func (q *Request) scalarParameters(values url.Values) *httpserver.Problem {
 		}
 		q.Diversity = &diversity
 	}
-	for name, dst := range map[string]*bool{"explain": &q.Explain, "dry_run": &q.DryRun} {
+	if values.Has("strict") {
+		q.Strict = new(bool)
+	}
+	for name, dst := range map[string]*bool{"explain": &q.Explain, "dry_run": &q.DryRun, "strict": q.Strict} {
 		if text := values.Get(name); text != "" {
 			value, err := strconv.ParseBool(text)
 			if err != nil {

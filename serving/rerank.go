@@ -1,10 +1,6 @@
 package serving
 
-import (
-	"slices"
-
-	"github.com/millrace/millrace/internal/control"
-)
+import "slices"
 
 // Why a candidate was not shown, in exposures.
 const (
@@ -14,32 +10,11 @@ const (
 	droppedCurrent     = "current"     // what the visitor is looking at
 	droppedBought      = "bought"      // bought already
 	droppedSeen        = "seen"        // seen already, in a list of what is new
+	droppedCapped      = "capped"      // the list has as many of its category or brand as it may have
 )
 
 // maxConsidered bounds the candidates that an exposure records.
 const maxConsidered = 100
-
-// policy is what a placement does with what the visitor knows.
-type policy struct {
-	demoteSeen  bool
-	dropBought  bool
-	dropSeen    bool
-	dropCurrent bool // the product shown, the cart, the last item of a session
-}
-
-// policyOf is the policy of a kind of placement. Lists that show facts (popular, trending, recent) leave nothing out.
-func policyOf(kind string) policy {
-	switch kind {
-	case control.KindHome:
-		return policy{demoteSeen: true, dropBought: true}
-	case control.KindExplore:
-		return policy{dropSeen: true, dropBought: true}
-	case control.KindSession, control.KindItem, control.KindCart:
-		return policy{dropBought: true, dropCurrent: true}
-	default:
-		return policy{}
-	}
-}
 
 // selection fills a list with candidates that may be shown, decided on the live catalogue at the moment of the answer.
 type selection struct {
@@ -48,6 +23,7 @@ type selection struct {
 	excluded *idTable
 	bought   *idTable
 	groups   *idTable // item groups shown
+	caps     *caps
 	current  []string
 
 	shown    []shownItem
@@ -65,14 +41,9 @@ type shownItem struct {
 // begin starts the list of a query.
 func (s *selection) begin(q *query) {
 	s.query, s.policy, s.current = q, q.policy, q.current()
-	s.excluded, s.bought, s.groups = &q.mem.excluded, &q.mem.bought, &q.mem.groups
+	s.excluded, s.bought, s.groups, s.caps = &q.mem.excluded, &q.mem.bought, &q.mem.groups, &q.mem.caps
 	for _, id := range q.request.ExcludeIDs {
 		s.excluded.put(id)
-	}
-	if s.policy.dropBought {
-		for i := range q.visitor.profile.Bought {
-			s.bought.put(q.visitor.profile.Bought[i].ItemID)
-		}
 	}
 	if q.mem.trace.on {
 		s.consider = maxConsidered
@@ -129,10 +100,12 @@ func (s *selection) admit(c *candidate, row *Row) {
 		c.dropped = droppedGroup
 	case s.policy.dropCurrent && slices.Contains(s.current, c.id):
 		s.hold(c, droppedCurrent)
-	case s.bought.has(c.id):
+	case s.policy.bought.hides(s.bought, s.query.visitor.profile.BoughtBefore, c.id):
 		s.hold(c, droppedBought)
-	case s.policy.dropSeen && s.query.visitor.profile.HasSeen(c.id):
+	case s.policy.seen.hides(&s.query.mem.seen, s.query.visitor.profile.SeenBefore, c.id):
 		s.hold(c, droppedSeen)
+	case s.caps.full(s.query, c.id, row):
+		c.dropped = droppedCapped
 	default:
 		s.show(c, row)
 	}
@@ -149,6 +122,7 @@ func (s *selection) show(c *candidate, row *Row) {
 	if row != nil && row.ItemGroupID != "" {
 		s.groups.put(row.ItemGroupID)
 	}
+	s.caps.count(s.query, c.id, row)
 	if n := len(s.shown); n > 0 {
 		c.score = min(c.score, s.shown[n-1].score) // a later stage has its own scale: positions and scores agree
 	}
@@ -163,7 +137,6 @@ func (s *selection) relax() {
 	held := s.second
 	s.second = nil
 	s.policy = policy{}
-	s.bought.reset()
 	s.query.catalogue.read(s.query.site, func(row func(string) *Row) {
 		for _, c := range held {
 			if !s.full() {

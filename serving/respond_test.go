@@ -70,7 +70,7 @@ func TestAnswerIsTheJSONOfItsFields(t *testing.T) {
 			t.Fatal(p)
 		}
 		for _, id := range []string{"a\"<1>", "plain", "said"} {
-			q := &query{request: request, trends: h.serving.trends.of(testSite)}
+			q := &query{request: request, settings: &Settings{}, trends: h.serving.trends.of(testSite)}
 			row := h.serving.catalogue.row(testSite, id)
 			a := &Answer{RecID: "r", Placement: placement.Name, Items: []AnswerItem{{
 				ItemID: id, Score: 0.1, Reasons: []string{"because <b>"}, view: itemView{names: q.fieldNames(), row: row, said: q.trends.items[id]},

@@ -21,7 +21,9 @@ type scratch struct {
 	stages    []stage
 	proposals arena[proposal]
 	seen      idTable // what the visitor has seen, where that counts
-	bought    idTable
+	bought    idTable // likewise
+	demoted   idTable // what counts less because it was met
+	caps      caps
 	excluded  idTable
 	groups    idTable
 
@@ -42,7 +44,7 @@ type scratch struct {
 func newScratch() *scratch {
 	return &scratch{
 		ranking: ranking{ids: newIDTable()},
-		seen:    newIDTable(), bought: newIDTable(), excluded: newIDTable(), groups: newIDTable(),
+		seen:    newIDTable(), bought: newIDTable(), demoted: newIDTable(), caps: newCaps(), excluded: newIDTable(), groups: newIDTable(),
 		shares: shares{names: newIDTable()},
 	}
 }
@@ -64,8 +66,9 @@ func (s *scratches) put(m *scratch) {
 	m.selection.reset()
 	m.ranking.reset()
 	clear(m.sources)
+	m.caps.reset()
 	m.proposals.reset()
-	for _, t := range []*idTable{&m.seen, &m.bought, &m.excluded, &m.groups, &m.shares.names} {
+	for _, t := range []*idTable{&m.seen, &m.bought, &m.demoted, &m.excluded, &m.groups, &m.shares.names} {
 		t.reset()
 	}
 	clear(m.items[:cap(m.items)])

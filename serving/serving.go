@@ -78,6 +78,7 @@ type Serving struct {
 	recent       *recentLists
 	fullShare    float64
 	scratches    *scratches
+	settings     *settingsCache
 	lostProfiles rarely
 	lostSites    rarely
 
@@ -111,6 +112,7 @@ func New(cfg Config, deps Deps) (*Serving, error) {
 			dir: filepath.Join(cfg.Dir, "static"), log: deps.Log, lists: map[string][]string{}, written: map[string]time.Time{},
 		},
 		exposures: newExposures(deps.Producer, m.dropped, deps.Log), recent: newRecentLists(), fullShare: cfg.FullShare, scratches: newScratches(),
+		settings: &settingsCache{log: deps.Log, parsed: map[placementName]parsedSettings{}},
 	}
 	s.overlay = &overlay{log: deps.Log, topic: deps.Items, models: s.models, sites: map[string]*freshSessions{}}
 	s.models.over = s.overlay.over
