@@ -54,6 +54,7 @@ func BenchmarkRecommend(b *testing.B) {
 	for _, c := range []struct{ name, body string }{
 		{"home", `{"placement":"home","anonymous_id":"fan","dry_run":true}`},
 		{"home_logged", `{"placement":"home","anonymous_id":"fan"}`},
+		{"home_diverse", `{"placement":"home","anonymous_id":"fan","diversity":0.3,"dry_run":true}`},
 		{"session", `{"placement":"session","anonymous_id":"fan","dry_run":true}`},
 		{"item", `{"placement":"item","item_ids":["i100"],"dry_run":true}`},
 		{"explore", `{"placement":"explore","anonymous_id":"fan","dry_run":true}`},

@@ -26,10 +26,10 @@ type selection struct {
 	caps     *caps
 	current  []string
 
-	shown    []shownItem
-	second   []*candidate // held back by the policy alone: shown when nothing else can be
-	consider int          // how many candidates a full record tells of, the best of each stage
-	seen     []*candidate // those
+	shown   []shownItem
+	second  []*candidate // held back by the policy alone: shown when nothing else can be
+	telling int          // how many candidates a full record tells of, the best of each stage
+	seen    []*candidate // those
 }
 
 // shownItem is one position of the list, with the catalogue row it was decided on.
@@ -46,7 +46,7 @@ func (s *selection) begin(q *query) {
 		s.excluded.put(id)
 	}
 	if q.mem.trace.on {
-		s.consider = maxConsidered
+		s.telling = maxConsidered
 	}
 }
 
@@ -70,7 +70,10 @@ func (s *selection) full() bool { return len(s.shown) >= s.query.limit }
 // add takes the candidates of a stage, the best first, until the list is full.
 func (s *selection) add(ranked *ranking) {
 	s.query.catalogue.read(s.query.site, func(row func(string) *Row) {
-		for !s.full() || len(s.seen) < s.consider {
+		if s.query.diversity > 0 {
+			s.addDiverse(ranked, row)
+		}
+		for !s.full() || len(s.seen) < s.telling {
 			c := ranked.next()
 			if c == nil {
 				return
@@ -78,37 +81,55 @@ func (s *selection) add(ranked *ranking) {
 			if !s.full() {
 				r := row(c.id)
 				s.query.mem.trace.sawRow(s.query, c.id, r)
-				s.admit(c, r)
+				if s.mayShow(c, r) {
+					s.admit(c, r)
+				}
 			}
-			if len(s.seen) < s.consider {
-				c.told = true
-				s.seen = append(s.seen, c)
-			}
+			s.consider(c)
 		}
 	})
 }
 
-// admit shows a candidate or says why not. The hard reasons come first: what is held back by the policy alone may still
-// be shown as a last resort.
-func (s *selection) admit(c *candidate, row *Row) {
+// consider lets the record tell of a candidate, if it tells of so many.
+func (s *selection) consider(c *candidate) {
+	if len(s.seen) < s.telling {
+		c.told = true
+		s.seen = append(s.seen, c)
+	}
+}
+
+// mayShow reports whether a candidate may be shown by itself, whatever else the list holds, or says why not. The hard reasons come
+// first: what is held back by the policy alone may still be shown as a last resort.
+func (s *selection) mayShow(c *candidate, row *Row) bool {
 	switch {
 	case row != nil && !row.eligible(s.query.now):
 		c.dropped = droppedUnavailable
 	case s.excluded.has(c.id):
 		c.dropped = droppedExcluded
-	case row != nil && row.ItemGroupID != "" && s.groups.has(row.ItemGroupID):
-		c.dropped = droppedGroup
 	case s.policy.dropCurrent && slices.Contains(s.current, c.id):
 		s.hold(c, droppedCurrent)
 	case s.policy.bought.hides(s.bought, s.query.visitor.profile.BoughtBefore, c.id):
 		s.hold(c, droppedBought)
 	case s.policy.seen.hides(&s.query.mem.seen, s.query.visitor.profile.SeenBefore, c.id):
 		s.hold(c, droppedSeen)
+	default:
+		return true
+	}
+	return false
+}
+
+// admit shows a candidate beside those that are shown, or says why not.
+func (s *selection) admit(c *candidate, row *Row) bool {
+	switch {
+	case row != nil && row.ItemGroupID != "" && s.groups.has(row.ItemGroupID):
+		c.dropped = droppedGroup
 	case s.caps.full(s.query, c.id, row):
 		c.dropped = droppedCapped
 	default:
 		s.show(c, row)
+		return true
 	}
+	return false
 }
 
 // hold keeps a candidate back.
@@ -139,8 +160,11 @@ func (s *selection) relax() {
 	s.policy = policy{}
 	s.query.catalogue.read(s.query.site, func(row func(string) *Row) {
 		for _, c := range held {
-			if !s.full() {
-				s.admit(c, row(c.id))
+			if s.full() {
+				return
+			}
+			if r := row(c.id); s.mayShow(c, r) {
+				s.admit(c, r)
 			}
 		}
 	})

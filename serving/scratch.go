@@ -24,6 +24,7 @@ type scratch struct {
 	bought    idTable // likewise
 	demoted   idTable // what counts less because it was met
 	caps      caps
+	pool      pool
 	excluded  idTable
 	groups    idTable
 
@@ -67,6 +68,7 @@ func (s *scratches) put(m *scratch) {
 	m.ranking.reset()
 	clear(m.sources)
 	m.caps.reset()
+	m.pool.reset()
 	m.proposals.reset()
 	for _, t := range []*idTable{&m.seen, &m.bought, &m.demoted, &m.excluded, &m.groups, &m.shares.names} {
 		t.reset()
