@@ -110,7 +110,7 @@ func (q *query) alike(a, b content.Vector, one, other shownItem) float32 {
 	if len(a) > 0 && len(b) > 0 {
 		return a.Cosine(b)
 	}
-	shared, all := 0, 0
+	shared := 0
 	mine, theirs := categoriesOf(one.row, q.trends.items[one.id]), categoriesOf(other.row, q.trends.items[other.id])
 	for _, category := range mine {
 		for _, c := range theirs {
@@ -119,9 +119,8 @@ func (q *query) alike(a, b content.Vector, one, other shownItem) float32 {
 			}
 		}
 	}
-	all = len(mine) + len(theirs) - shared
 	like := float32(0)
-	if all > 0 {
+	if all := len(mine) + len(theirs) - shared; all > 0 {
 		like = float32(shared) / float32(all)
 	}
 	if brand := brandOf(one.row, q.trends.items[one.id]); brand != "" && brand == brandOf(other.row, q.trends.items[other.id]) {

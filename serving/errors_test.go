@@ -48,7 +48,7 @@ func TestProblems(t *testing.T) {
 		{"after_event of nobody", "POST", "/v1/recommend", `{"placement":"home","after_event":"e"}`, 400, httpserver.ProblemInvalidField, "/after_event", "anonymous_id", nil},
 		{"filter", "POST", "/v1/recommend", `{"placement":"home","filter":"price < 10"}`, 400, "not-supported", "/filter", "leave it out", nil},
 		{"boost", "GET", "/v1/recommend?placement=home&boost=x", "", 400, "not-supported", "/boost", "leave it out", nil},
-		{"diversity", "POST", "/v1/recommend", `{"placement":"home","diversity":0.5}`, 400, "not-supported", "/diversity", "", nil},
+		{"diversity", "POST", "/v1/recommend", `{"placement":"home","diversity":1.5}`, 400, "invalid-field", "/diversity", "", nil},
 		{"unknown item", "GET", "/v1/items/nope", "", 404, ProblemUnknownItem, "", "PUT /v1/items", nil},
 		{"patch of an unknown item", "PATCH", "/v1/items/nope", `{"title":"x"}`, 404, ProblemUnknownItem, "", "", nil},
 		{"delete of an unknown item", "DELETE", "/v1/items/nope", "", 404, ProblemUnknownItem, "", "", nil},
