@@ -36,7 +36,7 @@ var owners = map[string][]string{
 	"github.com/vbauerster/mpb":                    {"", "tracker/importer"},
 	"golang.org/x/time":                            {"internal/ratelimit"},
 	"github.com/mileusna/useragent":                {"internal/agent"},
-	"github.com/danielgtaylor/huma":                {"serving"},
+	"github.com/danielgtaylor/huma":                {"internal/api", "serving"},
 	"cel.dev/cel-go":                               {"internal/filter"},
 	"flag":                                         {"", "tracker/beacon/..."},
 	"github.com/apache/arrow/go/v15/arrow/compute": {},

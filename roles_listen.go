@@ -44,14 +44,14 @@ func (s *system) publicRoutes(r chi.Router) {
 	r.Use(httpserver.Chain(s.log))
 	r.NotFound(httpserver.NotFound)
 	r.MethodNotAllowed(httpserver.MethodNotAllowed)
+	endpoints := api.New(r, s.log)
 	if s.tracker != nil {
-		s.tracker.Routes(r)
+		s.tracker.Routes(endpoints)
 	}
 	if s.serving != nil {
-		endpoints := api.New(r, s.log, version)
 		s.serving.Routes(endpoints)
-		endpoints.Mount()
 	}
+	endpoints.Mount()
 	health := telemetry.NewAdmin(s.metrics, s.ready)
 	r.Handle(telemetry.PathLive, health)
 	r.Handle(telemetry.PathReady, health)

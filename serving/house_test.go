@@ -146,7 +146,7 @@ func (h *house) open() *house {
 	h.serving, err = New(h.cfg, h.deps)
 	h.must(err)
 	h.router = chi.NewRouter()
-	h.serving.Routes(api.New(h.router, h.deps.Log, "test"))
+	h.serving.Routes(api.New(h.router, h.deps.Log))
 	h.serving.AdminRoutes(h.router)
 	return h
 }

@@ -40,17 +40,17 @@ var ErrNotInForce = errors.New("the change is stored, but not yet in force on th
 
 // Rejection says why one row of a bulk write was refused. Index counts from 0.
 type Rejection struct {
-	Index  int    `json:"index"`
-	ItemID string `json:"item_id,omitempty"`
+	Index  int    `json:"index" doc:"Which row of the request, from 0."`
+	ItemID string `json:"item_id,omitempty" doc:"The item that it names."`
 	event.Problem
 }
 
 // UpsertReport is the outcome of a bulk write: every row is accepted, which means in force, or rejected. Unchanged is
 // how many of the accepted ones said nothing new.
 type UpsertReport struct {
-	Accepted  int         `json:"accepted"`
-	Unchanged int         `json:"unchanged"`
-	Rejected  []Rejection `json:"rejected"`
+	Accepted  int         `json:"accepted" doc:"Rows in force."`
+	Unchanged int         `json:"unchanged" doc:"Of the accepted, those that said nothing new."`
+	Rejected  []Rejection `json:"rejected" doc:"Rows that were refused."`
 }
 
 // writeKind says what a change does with the row that stands.

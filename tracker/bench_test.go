@@ -13,6 +13,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/kafka"
 )
@@ -47,7 +48,7 @@ func BenchmarkHandler(b *testing.B) {
 		b.Fatal(err)
 	}
 	router := chi.NewRouter()
-	tr.Routes(router)
+	tr.Routes(api.New(router, slog.New(slog.DiscardHandler)))
 	limit := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.WriteHeader(http.StatusAccepted)

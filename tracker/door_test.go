@@ -16,6 +16,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
@@ -69,7 +70,7 @@ func newDoor(t testing.TB) *door {
 		t.Fatal(err)
 	}
 	router := chi.NewRouter()
-	tr.Routes(router)
+	tr.Routes(api.New(router, slog.New(slog.DiscardHandler)))
 	server := httptest.NewServer(router)
 	t.Cleanup(server.Close)
 	d.url = server.URL
@@ -83,12 +84,12 @@ type reply struct {
 	body   []byte
 }
 
-func (r reply) answer(t testing.TB) answer {
+func (r reply) answer(t testing.TB) eventsAnswer {
 	t.Helper()
 	if r.status != http.StatusAccepted {
 		t.Fatalf("status %d, want 202: %s", r.status, r.body)
 	}
-	var a answer
+	var a eventsAnswer
 	if err := json.Unmarshal(r.body, &a); err != nil {
 		t.Fatalf("answer %s: %v", r.body, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/erasure"
 	"github.com/millrace/millrace/internal/kafka"
 )
@@ -61,7 +62,7 @@ func TestErasedAreDropped(t *testing.T) {
 			t.Fatal(err)
 		}
 		router := chi.NewRouter()
-		tr.Routes(router)
+		tr.Routes(api.New(router, slog.New(slog.DiscardHandler)))
 		server := httptest.NewServer(router)
 		got := (&door{url: server.URL}).send(t, "pk_x", []byte(body)).answer(t)
 		server.Close()

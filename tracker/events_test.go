@@ -17,6 +17,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/httpserver"
@@ -63,7 +64,7 @@ func TestBufferFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	router := chi.NewRouter()
-	tr.Routes(router)
+	tr.Routes(api.New(router, slog.New(slog.DiscardHandler)))
 	server := httptest.NewServer(router)
 	defer server.Close()
 	d := &door{url: server.URL}
@@ -86,7 +87,7 @@ func TestKeyStoreAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	router := chi.NewRouter()
-	tr.Routes(router)
+	tr.Routes(api.New(router, slog.New(slog.DiscardHandler)))
 	server := httptest.NewServer(router)
 	defer server.Close()
 	got := (&door{url: server.URL}).send(t, "pk_x", []byte(`{"type":"page_view","anonymous_id":"b"}`), "Origin", shopOrigin)

@@ -24,17 +24,17 @@ const (
 	problemUnavailable = "events-not-stored"
 )
 
-// answer is the body of a 202.
-type answer struct {
-	Accepted   int       `json:"accepted"`
-	Duplicates int       `json:"duplicates"`
-	Dropped    int       `json:"dropped,omitempty"` // by the visitor's own consent, or of a person who was erased since: not kept, not to be sent again
-	Rejected   []verdict `json:"rejected"`
+// eventsAnswer is the body of a 202.
+type eventsAnswer struct {
+	Accepted   int       `json:"accepted" doc:"Events that are stored, duplicates included." example:"1"`
+	Duplicates int       `json:"duplicates" doc:"Of the accepted, those whose id was there before, as far as this collector remembers." example:"0"`
+	Dropped    int       `json:"dropped,omitempty" doc:"Not kept, and not to be sent again: by the visitor's own consent, or of a person who was erased since."`
+	Rejected   []verdict `json:"rejected" doc:"Events that were refused."`
 }
 
-// verdict says why one event of a request was refused; Index counts the request's events from 0.
+// verdict says why one event of a request was refused.
 type verdict struct {
-	Index int `json:"index"`
+	Index int `json:"index" minimum:"0" doc:"Which event of the request, from 0." example:"0"`
 	event.Problem
 }
 
@@ -61,7 +61,7 @@ func (t *Tracker) handleEvents(w http.ResponseWriter, r *http.Request) {
 	if !t.store(w, r, &batch) {
 		return
 	}
-	ans := answer{
+	ans := eventsAnswer{
 		Accepted: len(batch.records), Dropped: batch.dropped + batch.erased, Rejected: batch.rejected,
 		Duplicates: t.recent.add(batch.site, batch.ids),
 	}

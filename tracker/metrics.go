@@ -47,7 +47,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-func (m *metrics) count(b batch, ans answer) {
+func (m *metrics) count(b batch, ans eventsAnswer) {
 	m.accepted.Add(float64(ans.Accepted))
 	m.duplicates.Add(float64(ans.Duplicates))
 	m.dropped.Add(float64(b.dropped))

@@ -11,9 +11,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/erasure"
 	"github.com/millrace/millrace/internal/httpserver"
@@ -127,9 +127,10 @@ func New(cfg Config, deps Deps) (*Tracker, error) {
 	return &Tracker{cfg: cfg, deps: deps, metrics: m, recent: newRecentIDs(cfg.RecentIDs), script: s}, nil
 }
 
-// Routes adds the collector's paths to a router.
-func (t *Tracker) Routes(r chi.Router) {
-	r.Post("/v1/events", t.handleEvents)
+// Routes adds the collector's paths to a router, and describes them.
+func (t *Tracker) Routes(a *api.API) {
+	api.Describe[eventsInput, eventsOutput](a, eventsEndpoint, t.handleEvents)
+	r := a.Router()
 	r.Options("/v1/events", t.handlePreflight)
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
 		r.Method(method, scriptPath, http.HandlerFunc(t.script.serveCurrent))

@@ -94,11 +94,11 @@ var setHuma = sync.OnceFunc(func() {
 	huma.NewError = func(_ int, _ string, errs ...error) huma.StatusError { return problemOf(errs) }
 })
 
-// New makes the API of a router. version is that of the program, which the document names.
-func New(r chi.Router, log *slog.Logger, version string) *API {
+// New makes the API of a router.
+func New(r chi.Router, log *slog.Logger) *API {
 	setHuma()
-	config := huma.DefaultConfig("Millrace", version)
-	config.OpenAPI = document(version)
+	config := huma.DefaultConfig("Millrace", Version)
+	config.OpenAPI = document()
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", "" // ours are in pages.go
 	config.CreateHooks = nil                                             // the link to `$schema`
 	config.Formats = map[string]huma.Format{"application/json": jsonFormat, "json": jsonFormat}
@@ -162,6 +162,9 @@ func Describe[I, O any](a *API, e Endpoint, handler http.HandlerFunc) {
 	})
 	a.describe(e, m, bodyOf[I]())
 }
+
+// Router is where the endpoints are, for paths that are no endpoints.
+func (a *API) Router() chi.Router { return a.router }
 
 // Preflight answers a browser's question before its request to a path. It is no endpoint, so the document does not have it.
 func (a *API) Preflight(path string, handler http.HandlerFunc) { a.router.Options(path, handler) }

@@ -49,7 +49,7 @@ var errShelf = errors.New("the shelf is gone")
 func boxes(log *slog.Logger) http.Handler {
 	r := chi.NewRouter()
 	r.Use(httpserver.RequestID)
-	a := New(r, log, "1")
+	a := New(r, log)
 	guard := func(w http.ResponseWriter, r *http.Request) (context.Context, *httpserver.Problem) {
 		w.Header().Set("Vary", "Origin")
 		if r.Header.Get("X-Pass") == "" {

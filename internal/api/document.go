@@ -17,10 +17,16 @@ const (
 	schemePublic = "publicKey"
 )
 
+// Version is that of the interface: the second number counts additions, the first would count breaks.
+const Version = "1.0.0"
+
 // Paths of the document.
 const (
 	PathJSON = "/openapi.json"
 	PathYAML = "/openapi.yaml"
+	PathDocs = "/docs"
+
+	PathDocsStyle = "/docs/style.css"
 )
 
 const about = `Millrace takes the events of a shop, learns from them, and recommends items.
@@ -32,11 +38,11 @@ Times are RFC 3339 in UTC. Ids are opaque strings of 1 to 128 bytes. Unknown fie
 (RFC 9457) with a stable ` + "`type`" + `, a pointer to what was wrong, a hint and the request id.`
 
 // document is what the document says before any endpoint.
-func document(version string) *huma.OpenAPI {
+func document() *huma.OpenAPI {
 	return &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{
-			Title: "Millrace", Version: version, Description: about,
+			Title: "Millrace", Version: Version, Description: about,
 			License: &huma.License{Name: "Apache-2.0", URL: "https://www.apache.org/licenses/LICENSE-2.0"},
 		},
 		Servers: []*huma.Server{{URL: "/", Description: "The server that this document came from"}},
@@ -70,22 +76,28 @@ func (a *API) JSON() ([]byte, error) {
 	return append(body, '\n'), nil
 }
 
-// Mount serves the document. It is made at the first request, when all endpoints are registered.
+// Mount serves the document, and the page that people read. Both are made at each request of the endpoints that are there
+// then: nobody waits for them.
 func (a *API) Mount() {
-	// Through huma's adapter, so that they are where the endpoints are.
-	a.page(PathJSON, "application/json", a.JSON)
-	a.page(PathYAML, "application/yaml", a.huma.OpenAPI().YAML)
+	a.serve(PathJSON, "application/json", a.JSON)
+	a.serve(PathYAML, "application/yaml", a.huma.OpenAPI().YAML)
+	a.serve(PathDocs, "text/html; charset=utf-8", a.docs)
+	a.serve(PathDocsStyle, "text/css; charset=utf-8", func() ([]byte, error) { return docsStyle, nil })
 }
 
-func (a *API) page(path, contentType string, content func() ([]byte, error)) {
+func (a *API) serve(path, contentType string, content func() ([]byte, error)) {
 	a.router.Get(path, func(w http.ResponseWriter, r *http.Request) {
 		body, err := content()
 		if err != nil {
-			a.log.ErrorContext(r.Context(), "the OpenAPI document is not readable", "error", err)
+			a.log.ErrorContext(r.Context(), "a page of the documentation cannot be made", "path", path, "error", err)
 			httpserver.WriteProblem(w, r, httpserver.Internal())
 			return
 		}
-		w.Header().Set("Content-Type", contentType)
-		_, _ = w.Write(body) // the client may be gone
+		h := w.Header()
+		h.Set("Content-Type", contentType)
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Access-Control-Allow-Origin", "*") // tools in a browser read the document; it is the same for everybody
+		_, _ = w.Write(body)                      // the client may be gone
 	})
 }

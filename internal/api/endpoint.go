@@ -121,6 +121,7 @@ func (a *API) describe(e Endpoint, m *metadata, body reflect.Type) {
 			content.Example = e.example(e.Answer)
 		}
 	}
+	a.illustrate(op)
 	if e.Created {
 		created := *op.Responses[strconv.Itoa(op.DefaultStatus)]
 		created.Description = http.StatusText(http.StatusCreated)
@@ -160,12 +161,16 @@ func (a *API) operation(method, path string) *huma.Operation {
 
 // describeProblems lists for each status which problems have it.
 func (e Endpoint) describeProblems(a *API, op *huma.Operation, body bool) {
+	delete(op.Responses, "default") // huma's, which says nothing of the statuses
 	slugs := append([]string{httpserver.ProblemInternal}, e.Problems...)
 	if e.Access != Open {
-		slugs = append(slugs, "missing-key", "unknown-key", httpserver.ProblemSecretInURL, "unavailable")
+		slugs = append(slugs, "missing-key", "unknown-key", httpserver.ProblemSecretInURL, "too-many-requests", "unavailable")
 	}
 	if e.Access == SecretKey {
 		slugs = append(slugs, "secret-key-needed")
+	}
+	if e.Scope != "" {
+		slugs = append(slugs, "scope-needed")
 	}
 	if len(op.Parameters) > 0 || body {
 		slugs = append(slugs, httpserver.ProblemInvalidField, httpserver.ProblemUnknownField)

@@ -17,8 +17,11 @@ type Kind struct {
 var Kinds = []Kind{
 	{"admin-call-failed", http.StatusInternalServerError, "A call of the command line to the running process failed; the detail has the cause.", "Do what the detail says."},
 	{"admin-token", http.StatusUnauthorized, "A call to the admin listener came without the process's token.", "Use the command line with the same --data-dir; it reads the token."},
+	{"batch-too-large", http.StatusRequestEntityTooLarge, "A request holds more events than it may.", "Send fewer events in one request."},
 	{"body-too-large", http.StatusRequestEntityTooLarge, "The body has more bytes than the path reads.", "Send fewer entries in one request."},
 	{"conflict", http.StatusConflict, "Other writers changed the same thing again and again meanwhile.", "Read it and send the change again."},
+	{"empty-body", http.StatusBadRequest, "The request holds no event.", "Send one event, an array, one event a line, or an envelope."},
+	{"events-not-stored", http.StatusServiceUnavailable, "The events could not be written. Nothing of the request is acknowledged.", "Send it again, with the same event ids, after Retry-After seconds."},
 	{"internal", http.StatusInternalServerError, "A fault in the server. Its log has the cause under the request id.", "Try again; if it persists, look for the request id in the log."},
 	{"invalid-field", http.StatusBadRequest, "A field or parameter has the wrong type, or a value beyond its limits.", "Correct what pointer names."},
 	{"invalid-item", http.StatusBadRequest, "An item was refused; the detail begins with the code that a bulk write would give.", "Correct what pointer names."},
@@ -31,8 +34,11 @@ var Kinds = []Kind{
 	{"not-supported", http.StatusBadRequest, "The request asks for what this version does not do.", "Leave out what pointer names."},
 	{"origin-not-allowed", http.StatusForbidden, "The public key does not read from pages of this origin.", "Create a key that lists the origin."},
 	{"placement-not-browser-readable", http.StatusForbidden, "The placement is not open to public keys.", "Ask from a server with a secret key, or mark the placement browser-readable."},
+	{"scope-needed", http.StatusForbidden, "The secret key lacks the scope that the call needs.", "Send a key with the scope that the detail names."},
+	{"secret-key-in-browser", http.StatusForbidden, "A web page sent a secret key, where everybody can read it.", "Revoke it, and put a public key into the page."},
 	{"secret-key-in-url", http.StatusUnauthorized, "A secret key stands in the URL, where logs keep it.", "Send it in a header, and replace the key: it has been seen."},
 	{"secret-key-needed", http.StatusForbidden, "A public key may send events and read browser-readable placements, nothing else.", "Send a secret key from a server."},
+	{"too-many-requests", http.StatusTooManyRequests, "The key, or the network, has made more requests than are allowed at once.", "Wait as long as Retry-After says."},
 	{"too-many-rows", http.StatusRequestEntityTooLarge, "A bulk write has more rows than one request may have.", "Send the rows in several requests."},
 	{"trailing-data", http.StatusBadRequest, "The body goes on after its JSON value.", "Send one JSON value."},
 	{"unavailable", http.StatusServiceUnavailable, "A store or Kafka does not answer at this moment.", "Try again after Retry-After seconds."},
@@ -43,6 +49,7 @@ var Kinds = []Kind{
 	{"unknown-placement", http.StatusNotFound, "The site has no placement of this name.", "Use one that the hint lists."},
 	{"unknown-visitor", http.StatusNotFound, "No event of this visitor has been applied.", "Name a user_id, or a browser as anonymous:ID; a refused consent leaves no profile."},
 	{"unreadable-body", http.StatusBadRequest, "The body broke off before it was complete.", "Send the request again."},
+	{"unsupported-content-encoding", http.StatusUnsupportedMediaType, "The body is encoded in a way that is not read.", "Send it plain, or as gzip or zstd."},
 	{"user-token-needed", http.StatusForbidden, "A page asked for a named user's list without proof that it is this user's page.", "Leave user_id out, or ask from a server with a secret key."},
 }
 

@@ -92,44 +92,44 @@ type Event struct {
 
 // Item is one article in an event, in GA4's words. Index counts from 0.
 type Item struct {
-	ItemID        string   `json:"item_id"`
-	Index         *int32   `json:"index,omitempty"`
-	Quantity      *float64 `json:"quantity,omitempty"`
-	Price         *float64 `json:"price,omitempty"`
-	ItemName      string   `json:"item_name,omitempty"`
-	ItemCategory  string   `json:"item_category,omitempty"`
-	ItemCategory2 string   `json:"item_category2,omitempty"`
-	ItemCategory3 string   `json:"item_category3,omitempty"`
-	ItemBrand     string   `json:"item_brand,omitempty"`
-	ItemVariant   string   `json:"item_variant,omitempty"`
+	ItemID        string   `json:"item_id" maxLength:"128" doc:"The item." example:"shoe-1"`
+	Index         *int32   `json:"index,omitempty" minimum:"0" doc:"Its place in the list, from 0."`
+	Quantity      *float64 `json:"quantity,omitempty" doc:"How many."`
+	Price         *float64 `json:"price,omitempty" doc:"Of one, in the currency of the event." example:"129.95"`
+	ItemName      string   `json:"item_name,omitempty" doc:"What it is called." example:"Trail shoe"`
+	ItemCategory  string   `json:"item_category,omitempty" doc:"Its category." example:"Shoes"`
+	ItemCategory2 string   `json:"item_category2,omitempty" doc:"The category below."`
+	ItemCategory3 string   `json:"item_category3,omitempty" doc:"The category below that."`
+	ItemBrand     string   `json:"item_brand,omitempty" doc:"Who makes it."`
+	ItemVariant   string   `json:"item_variant,omitempty" doc:"Which variant."`
 }
 
 // Page is where it happened.
 type Page struct {
-	URL      string `json:"url,omitempty"`
-	Referrer string `json:"referrer,omitempty"`
-	Title    string `json:"title,omitempty"`
+	URL      string `json:"url,omitempty" maxLength:"4096" doc:"Its address." example:"https://shop.example/p/shoe-1"`
+	Referrer string `json:"referrer,omitempty" maxLength:"4096" doc:"Where the visitor came from."`
+	Title    string `json:"title,omitempty" doc:"Its title."`
 }
 
 // Rec says which recommendation an event answers; Index repeats the answer's position and counts from 0.
 type Rec struct {
-	RecID     string `json:"rec_id,omitempty"`
-	Placement string `json:"placement,omitempty"`
-	Index     *int32 `json:"index,omitempty"`
-	Token     string `json:"token,omitempty"`
+	RecID     string `json:"rec_id,omitempty" maxLength:"128" doc:"The list."`
+	Placement string `json:"placement,omitempty" doc:"Where it was shown."`
+	Index     *int32 `json:"index,omitempty" minimum:"0" doc:"Its place in the list, from 0."`
+	Token     string `json:"token,omitempty" doc:"The answer's token."`
 }
 
 // Engagement is dwell: milliseconds visible and focused, and the deepest scroll in percent (0 to 100).
 type Engagement struct {
-	VisibleMs int64   `json:"visible_ms,omitempty"`
-	FocusedMs int64   `json:"focused_ms,omitempty"`
-	ScrollPct float64 `json:"scroll_pct,omitempty"`
+	VisibleMs int64   `json:"visible_ms,omitempty" minimum:"0" doc:"Milliseconds visible."`
+	FocusedMs int64   `json:"focused_ms,omitempty" minimum:"0" doc:"Milliseconds focused."`
+	ScrollPct float64 `json:"scroll_pct,omitempty" minimum:"0" maximum:"100" doc:"The deepest scroll."`
 }
 
 // Consent is what the visitor allowed; nil pointers mean the site's default.
 type Consent struct {
-	Personalization *bool `json:"personalization,omitempty"`
-	Analytics       *bool `json:"analytics,omitempty"`
+	Personalization *bool `json:"personalization,omitempty" doc:"Whether a profile may be built."`
+	Analytics       *bool `json:"analytics,omitempty" doc:"Whether the event may be kept at all."`
 }
 
 // Personalized reports whether the visitor's own profile may be built from this event.

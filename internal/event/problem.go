@@ -28,9 +28,9 @@ const (
 // Problem says why a request or an event was refused. Code is stable, Detail is for people, Pointer is the JSON pointer
 // (RFC 6901) of the offending value inside the event, empty where the whole is meant.
 type Problem struct {
-	Code    string `json:"code"`
-	Detail  string `json:"detail"`
-	Pointer string `json:"pointer"`
+	Code    string `json:"code" doc:"What is wrong: stable." example:"missing_type"`
+	Detail  string `json:"detail" doc:"The same in words." example:"an event needs a type, such as view_item"`
+	Pointer string `json:"pointer" doc:"Where (RFC 6901); empty is the whole." example:"/type"`
 }
 
 // Error makes a Problem an error, for callers that pass it on.

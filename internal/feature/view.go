@@ -10,9 +10,9 @@ import (
 // HalfLives is a decayed count at a time, for each half-life: to seven digits, because the others mean nothing and would be
 // most of what the change feed writes.
 type HalfLives struct {
-	Fortnight float32 `json:"14d"`
-	Day       float32 `json:"1d"`
-	Hour      float32 `json:"1h"`
+	Fortnight float32 `json:"14d" doc:"Fading by half in 14 days."`
+	Day       float32 `json:"1d" doc:"Fading by half in a day."`
+	Hour      float32 `json:"1h" doc:"Fading by half in an hour."`
 }
 
 // halfLivesOf are the values that f has for each half-life.
@@ -22,62 +22,62 @@ func halfLivesOf(f func(h HalfLife) float64) HalfLives {
 
 // ProfileView is a profile as the API and the change feed show it. Decayed counts are as of UpdatedAt.
 type ProfileView struct {
-	ProfileID    string               `json:"profile_id"`
-	UserID       string               `json:"user_id,omitempty"`
-	UpdatedAt    time.Time            `json:"updated_at"` // newest occurred_at applied
-	FirstSeenAt  time.Time            `json:"first_seen_at"`
-	Events       int64                `json:"events"`
-	Interactions []InteractionView    `json:"interactions"` // newest first
-	Seen         []string             `json:"seen"`         // newest first
-	Bought       []string             `json:"bought"`       // newest first
-	SeenBefore   int                  `json:"seen_before"`  // items that fell out of seen
-	BoughtBefore int                  `json:"bought_before"`
-	Affinities   map[string]HalfLives `json:"affinities"`  // category -> count
-	Brands       map[string]HalfLives `json:"brands"`      // brand -> count
-	PriceBands   map[string]HalfLives `json:"price_bands"` // band -> count
-	EventTypes   map[string]HalfLives `json:"event_types"` // type -> count
-	Searches     []string             `json:"searches"`    // newest first
-	Dwell        DwellView            `json:"dwell"`
-	Session      SessionView          `json:"session"`
-	Skipped      int64                `json:"skipped,omitempty"` // events that the features of a hot profile do not count
+	ProfileID    string               `json:"profile_id" doc:"The profile that the request was answered from."`
+	UserID       string               `json:"user_id,omitempty" doc:"The user_id, once the visitor has one."`
+	UpdatedAt    time.Time            `json:"updated_at" doc:"Newest occurred_at applied."`
+	FirstSeenAt  time.Time            `json:"first_seen_at" doc:"Oldest occurred_at applied."`
+	Events       int64                `json:"events" doc:"Events applied."`
+	Interactions []InteractionView    `json:"interactions" doc:"What was done with items, newest first."`
+	Seen         []string             `json:"seen" doc:"Items seen, newest first."`
+	Bought       []string             `json:"bought" doc:"Items bought, newest first."`
+	SeenBefore   int                  `json:"seen_before" doc:"Items that fell out of seen."`
+	BoughtBefore int                  `json:"bought_before" doc:"Items that fell out of bought."`
+	Affinities   map[string]HalfLives `json:"affinities" doc:"Counts by category."`
+	Brands       map[string]HalfLives `json:"brands" doc:"Counts by brand."`
+	PriceBands   map[string]HalfLives `json:"price_bands" doc:"Counts by price band."`
+	EventTypes   map[string]HalfLives `json:"event_types" doc:"Counts by event type."`
+	Searches     []string             `json:"searches" doc:"What was searched for, newest first."`
+	Dwell        DwellView            `json:"dwell" doc:"Time spent."`
+	Session      SessionView          `json:"session" doc:"The running session; empty where there is none."`
+	Skipped      int64                `json:"skipped,omitempty" doc:"Events that the features of a hot profile do not count."`
 }
 
 // DwellView is dwell in seconds, decayed.
 type DwellView struct {
-	Visible      HalfLives            `json:"visible"` // seconds
-	Focused      HalfLives            `json:"focused"`
-	VisibleItems map[string]HalfLives `json:"visible_items"` // item -> seconds
-	FocusedItems map[string]HalfLives `json:"focused_items"`
+	Visible      HalfLives            `json:"visible" doc:"Seconds visible."`
+	Focused      HalfLives            `json:"focused" doc:"Seconds focused."`
+	VisibleItems map[string]HalfLives `json:"visible_items" doc:"Seconds visible by item."`
+	FocusedItems map[string]HalfLives `json:"focused_items" doc:"Seconds focused by item."`
 }
 
 // InteractionView is one interaction in JSON.
 type InteractionView struct {
-	ItemID     string    `json:"item_id"`
-	Type       string    `json:"type"`
-	OccurredAt time.Time `json:"occurred_at"`
-	Category   string    `json:"category,omitempty"`
-	Brand      string    `json:"brand,omitempty"`
-	Price      *float64  `json:"price,omitempty"`
+	ItemID     string    `json:"item_id" doc:"The item." example:"shoe-1"`
+	Type       string    `json:"type" doc:"The event type." example:"view_item"`
+	OccurredAt time.Time `json:"occurred_at" doc:"When."`
+	Category   string    `json:"category,omitempty" doc:"By the event."`
+	Brand      string    `json:"brand,omitempty" doc:"By the event."`
+	Price      *float64  `json:"price,omitempty" doc:"By the event."`
 }
 
 // SessionView is the running session in JSON; it is empty where there is none.
 type SessionView struct {
-	SessionID     string    `json:"session_id,omitempty"`
-	StartedAt     time.Time `json:"started_at,omitzero"`
-	LastAt        time.Time `json:"last_at,omitzero"`
-	DurationMs    int64     `json:"duration_ms,omitempty"`
-	EntryType     string    `json:"entry_type,omitempty"`
-	Events        int64     `json:"events,omitempty"`
-	ItemIDs       []string  `json:"item_ids,omitempty"` // oldest first
-	DistinctItems int       `json:"distinct_items,omitempty"`
-	Depth         int64     `json:"depth,omitempty"`
-	Views         int64     `json:"views,omitempty"`
-	Clicks        int64     `json:"clicks,omitempty"`
-	Carts         int64     `json:"carts,omitempty"`
-	Purchases     int64     `json:"purchases,omitempty"`
-	Searches      int64     `json:"searches,omitempty"`
-	VisibleMs     int64     `json:"visible_ms,omitempty"`
-	FocusedMs     int64     `json:"focused_ms,omitempty"`
+	SessionID     string    `json:"session_id,omitempty" doc:"The session."`
+	StartedAt     time.Time `json:"started_at,omitzero" doc:"Its first event."`
+	LastAt        time.Time `json:"last_at,omitzero" doc:"Its newest event."`
+	DurationMs    int64     `json:"duration_ms,omitempty" doc:"Milliseconds from the first to the newest."`
+	EntryType     string    `json:"entry_type,omitempty" doc:"Type of the first event."`
+	Events        int64     `json:"events,omitempty" doc:"Events in it."`
+	ItemIDs       []string  `json:"item_ids,omitempty" doc:"Items in it, oldest first."`
+	DistinctItems int       `json:"distinct_items,omitempty" doc:"Different items in it."`
+	Depth         int64     `json:"depth,omitempty" doc:"Pages in it."`
+	Views         int64     `json:"views,omitempty" doc:"view_item in it."`
+	Clicks        int64     `json:"clicks,omitempty" doc:"select_item in it."`
+	Carts         int64     `json:"carts,omitempty" doc:"add_to_cart in it."`
+	Purchases     int64     `json:"purchases,omitempty" doc:"purchase in it."`
+	Searches      int64     `json:"searches,omitempty" doc:"search in it."`
+	VisibleMs     int64     `json:"visible_ms,omitempty" doc:"Milliseconds visible."`
+	FocusedMs     int64     `json:"focused_ms,omitempty" doc:"Milliseconds focused."`
 }
 
 // View shows the profile under the given id.

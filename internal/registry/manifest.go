@@ -78,17 +78,17 @@ type Source struct {
 
 // ModelInfo is one model of a version.
 type ModelInfo struct {
-	Kind       string            `json:"kind"`
-	Params     json.RawMessage   `json:"params"`
-	Metrics    map[string]Metric `json:"metrics,omitempty"` // on the test part, fitted on the part before it
-	FitSeconds float64           `json:"fit_seconds"`
+	Kind       string            `json:"kind" doc:"Which method." example:"vmisknn"`
+	Params     json.RawMessage   `json:"params" doc:"Its settings."`
+	Metrics    map[string]Metric `json:"metrics,omitempty" doc:"On the newest part of the data, fitted on the part before it."`
+	FitSeconds float64           `json:"fit_seconds" doc:"How long fitting took."`
 }
 
 // Metric is a figure with its bootstrap 95 % interval.
 type Metric struct {
-	Value float64 `json:"value"`
-	Low   float64 `json:"low"`
-	High  float64 `json:"high"`
+	Value float64 `json:"value" doc:"The figure." example:"0.31"`
+	Low   float64 `json:"low" doc:"Of its 95 % interval." example:"0.29"`
+	High  float64 `json:"high" doc:"Of its 95 % interval." example:"0.33"`
 }
 
 // Gate is the decision whether the version was put in force when it was trained.

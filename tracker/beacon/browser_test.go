@@ -15,6 +15,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/browsertest"
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
@@ -65,7 +66,7 @@ func newShop(t *testing.T) *httptest.Server {
 	var out outage
 	router := chi.NewRouter()
 	router.Use(out.middleware)
-	collector.Routes(router)
+	collector.Routes(api.New(router, slog.New(slog.DiscardHandler)))
 	router.Get("/pages/{page}", func(w http.ResponseWriter, r *http.Request) { servePage(w, r, key) })
 	router.Get("/favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	router.Get("/test/events", func(w http.ResponseWriter, r *http.Request) { serveRecords(w, r, client) })
