@@ -66,7 +66,7 @@ func TestLoadCountsTheWaitingOfThoseWhoCouldNotBeSent(t *testing.T) {
 	const still = 200 * time.Millisecond
 	var once sync.Once
 	report := loadAgainst(t, loadOrder{Connections: 1, Seconds: 0.4, Rate: 500}, func(w http.ResponseWriter, _ *http.Request) {
-		once.Do(func() { time.Sleep(still) })
+		once.Do(func() { <-time.After(still) })
 		fmt.Fprint(w, `{"items":[{}]}`)
 	})
 	if report.Failed > 0 || report.Answers < 195 || report.Answers > 201 {

@@ -95,14 +95,14 @@ type scratch struct {
 	scores   [scanRows]float32
 	best     topk.Heap
 	shares   []float32 // by query item, of the score of one item
-	solved   []float32
+	solved   []float32 // of the query items, or of one item of the answer
 }
 
 func (m *Model) scratch() *scratch {
 	if s, ok := m.pool.Get().(*scratch); ok {
 		return s
 	}
-	return &scratch{excluded: make([]bool, m.numItems()), solved: make([]float32, m.cfg.Dimensions), folded: newFolded(m.cfg)}
+	return &scratch{excluded: make([]bool, m.numItems()), folded: newFolded(m.cfg)}
 }
 
 // Score implements model.Scorer: the visitor is folded in, and the items of the whole vocabulary that they score highest are found. An
@@ -117,10 +117,12 @@ func (m *Model) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
 	}
 	excluded := q.Excluded(m.cfg.Repeats)
 	s.exclude(excluded, true)
-	for _, e := range s.top(m, k) {
-		dst = append(dst, model.Scored{Item: e.ID, Score: e.Score, Because: s.because(m.row(e.ID))})
-	}
+	best := s.top(m, k)
 	s.exclude(excluded, false)
+	solved := s.solveQuery(m.cfg.Dimensions, len(best))
+	for _, e := range best {
+		dst = append(dst, model.Scored{Item: e.ID, Score: e.Score, Because: s.because(m.row(e.ID), solved)})
+	}
 	return dst
 }
 
@@ -159,12 +161,17 @@ func (s *scratch) top(m *Model, k int) []topk.Entry {
 	return s.best.Sorted()
 }
 
-// because returns the query item that gives most to the score of an item. The score is the sum over the query of w y'inv(A)y_j,
-// A being the visitor's matrix, so each item of the query has its share in it.
-func (s *scratch) because(item []float32) int32 {
-	s.triangle.Solve(s.solved, item)
+// because returns the query item that gives most to the score of an item. The score is the sum over the query of w y'inv(A)y_j, A being
+// the visitor's matrix, so each item of the query has its share in it. solved says that the system is solved for the query's items.
+func (s *scratch) because(item []float32, solved bool) int32 {
 	s.shares = slices.Grow(s.shares[:0], len(s.items))[:len(s.items)]
-	linalg.DotRows(s.shares, s.factors, s.solved)
+	if solved {
+		linalg.DotRows(s.shares, s.solved, item)
+	} else {
+		s.solved = slices.Grow(s.solved[:0], len(item))[:len(item)]
+		s.triangle.Solve(s.solved, item)
+		linalg.DotRows(s.shares, s.factors, s.solved)
+	}
 	most := 0
 	for j := range s.shares {
 		s.shares[j] *= s.weights[j]
@@ -173,4 +180,17 @@ func (s *scratch) because(item []float32) int32 {
 		}
 	}
 	return s.items[most]
+}
+
+// solveQuery solves the system for each item of the query where those are not more than the n items of the answer, as they rarely
+// are: because then has only to multiply.
+func (s *scratch) solveQuery(d, n int) bool {
+	if len(s.items) > n {
+		return false
+	}
+	s.solved = slices.Grow(s.solved[:0], len(s.factors))[:len(s.factors)]
+	for j := range s.items {
+		s.triangle.Solve(s.solved[j*d:][:d], s.factors[j*d:][:d])
+	}
+	return true
 }
