@@ -45,6 +45,7 @@ type siteItems struct {
 	index   itemIndex
 	arrived []string // the last new items, at most 2 * maxArrivals
 	listing listing
+	search  textSearch
 }
 
 // maxArrivals is how many of a site's last new items are remembered: those of the seconds until trends are read again.

@@ -324,7 +324,7 @@ func (h *house) fit(vocabulary *model.Vocabulary, data *model.Sessions) registry
 func (h *house) catalogueItems(vocabulary *model.Vocabulary) []*Item {
 	var rows []*Row
 	if h.serving != nil {
-		rows, _ = h.serving.catalogue.page(testSite, "", 1_000)
+		rows, _ = h.serving.catalogue.page(testSite, "", 1_000, nil)
 	}
 	for _, row := range rows {
 		vocabulary.Add(row.ItemID)

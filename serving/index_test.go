@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/filter"
 )
 
 // randomItem says something of what the index knows of.
@@ -29,57 +30,68 @@ func randomItem(rng *rand.Rand, i int) Item {
 	return it
 }
 
-// randomCondition is one that about a tenth to a half of the items meet, or none.
-func randomCondition(rng *rand.Rand) condition {
-	switch rng.IntN(5) {
-	case 0:
-		return condition{field: facetAvailable}
-	case 1:
-		return condition{field: facetCategory, values: []string{fmt.Sprintf("c%d", rng.IntN(10)), "c1", "nothing"}[rng.IntN(2):]}
-	case 2:
-		return condition{field: facetBrand, values: []string{fmt.Sprintf("b%d", rng.IntN(6))}}
-	case 3:
-		return condition{field: facetLabel, values: []string{"l9", "l1"}[:1+rng.IntN(2)]}
+// randomFilter asks for about a tenth to a half of the items; parts of it ask nothing that bitmaps tell.
+func randomFilter(rng *rand.Rand) string {
+	simple := []string{
+		`item.available`, fmt.Sprintf(`"c%d" in item.categories`, rng.IntN(10)), `item.brand in ["b1", "b4", "nothing"]`,
+		fmt.Sprintf(`item.brand == "b%d"`, rng.IntN(6)), `"l9" in item.labels`, fmt.Sprintf(`item.price < %d.5`, rng.IntN(300)),
+		fmt.Sprintf(`item.price >= %d.5`, rng.IntN(300)), `item.item_id in ["i1", "i70", "i200", "nobody"]`, `item.brand != "b2"`,
 	}
-	low := rng.Float64() * 200
-	return condition{field: facetPrice, low: low, high: low + rng.Float64()*100 - 10}
+	one := func() string { return simple[rng.IntN(len(simple))] }
+	return []string{one(), one() + " && " + one(), one() + " || " + one(), one() + " && (" + one() + " || " + one() + " && " + one() + ")"}[rng.IntN(4)]
 }
 
-// meets is the plain rule.
-func (w condition) meets(r *Row) bool {
-	switch w.field {
-	case facetAvailable:
-		return r.Available
-	case facetCategory:
-		return slices.ContainsFunc(r.Categories, func(c string) bool { return slices.Contains(w.values, c) })
-	case facetBrand:
-		return slices.Contains(w.values, r.Brand)
-	case facetLabel:
-		return slices.ContainsFunc(r.Labels(), func(l string) bool { return slices.Contains(w.values, l) })
-	}
-	return r.Price != nil && *r.Price >= w.low && *r.Price <= w.high
-}
-
-// compareIndex asks the index and looks at every row, and expects the same: everything that meets the conditions is found, and
-// nothing else but neighbours in price.
-func compareIndex(t *testing.T, c *Catalogue, conditions []condition) {
+// compareIndex asks the index and looks at every row: everything that matches is found, and nothing that is deleted.
+func compareIndex(t *testing.T, c *Catalogue, text string) {
 	t.Helper()
-	found := c.narrow(testSite, conditions)
+	program, err := filter.Compile(text)
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	bound := program.Bind(&filter.Values{Now: noon})
+	narrowed := c.narrow(testSite, bound.Narrow())
+	if narrowed == nil {
+		return
+	}
 	c.all(testSite, func(r *Row) bool {
-		meets, exactly := !r.Deleted, !r.Deleted
-		for _, w := range conditions {
-			meets = meets && w.meets(r)
-			if w.field != facetPrice {
-				exactly = exactly && w.meets(r)
-			} else {
-				exactly = exactly && w.low <= w.high && r.Price != nil && priceStep(*r.Price) >= priceStep(w.low) && priceStep(*r.Price) <= priceStep(w.high)
-			}
-		}
-		if has := found.Contains(r.number); meets && !has || has != exactly {
-			t.Errorf("%+v: item %s of row %+v is found %v, meets them %v", conditions, r.ItemID, r, has, meets)
+		has := narrowed.Contains(r.number)
+		if matches := !r.Deleted && bound.Match(r); matches && !has || r.Deleted && has {
+			t.Errorf("%s: item %s of row %+v is found %v, matches %v", text, r.ItemID, r, has, matches)
 		}
 		return !t.Failed()
 	})
+}
+
+// The bitmaps tell apart what they can: they leave little beside what matches.
+func TestIndexIsNarrow(t *testing.T) {
+	rng := rand.New(rand.NewPCG(6, 2))
+	c := &Catalogue{sites: map[string]*siteItems{}, shared: newSharedTexts()}
+	rows := make([]*Row, 5_000)
+	for i := range rows {
+		it := randomItem(rng, i)
+		rows[i] = rowOf(it)
+	}
+	c.stock(rows...)
+	for _, text := range []string{`item.available && "c1" in item.categories && item.brand == "b1"`, `item.item_id in ["i1", "i2"] || item.brand == "b9"`, `item.price > 100 && item.price < 150`} {
+		program, err := filter.Compile(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bound := program.Bind(&filter.Values{Now: noon})
+		narrowed := c.narrow(testSite, bound.Narrow())
+		matches := 0
+		for _, row := range rows {
+			if bound.Match(row) {
+				matches++
+			}
+		}
+		if n := int(narrowed.GetCardinality()); matches == 0 || n < matches || n > matches*3/2 {
+			t.Errorf("%s matches %d, the index leaves %d", text, matches, n)
+		}
+	}
+	if n := c.narrow("no site", []filter.Condition{{Op: filter.OpTrue, Field: filter.FieldAvailable}}); n == nil || !n.IsEmpty() {
+		t.Errorf("a site without items has %v", n)
+	}
 }
 
 // Whatever is written in whatever order, the index finds what looking at every row finds, and numbers and rows belong together.
@@ -102,8 +114,7 @@ func TestIndexIsAScanOfTheRows(t *testing.T) {
 		}
 		c.force(rows, comesNext)
 		for range 10 {
-			conditions := []condition{randomCondition(rng), randomCondition(rng), randomCondition(rng)}[rng.IntN(3):]
-			compareIndex(t, c, conditions)
+			compareIndex(t, c, randomFilter(rng))
 		}
 	}
 	live := 0
@@ -143,7 +154,9 @@ func TestReadersOfTheIndexBesideWriters(t *testing.T) {
 			rng := rand.New(rand.NewPCG(uint64(r), 7))
 			newest := map[string]int64{}
 			for ctx.Err() == nil {
-				found := c.narrow(testSite, []condition{randomCondition(rng), {field: facetAvailable}})
+				found := c.narrow(testSite, []filter.Condition{
+					{Op: filter.OpTrue, Field: filter.FieldAvailable}, {Op: filter.OpIn, Field: filter.FieldBrand, Texts: []string{"b1", "b2"}},
+				})
 				for _, row := range c.numbered(nil, testSite, found.ToArray()) {
 					if row == nil || row.Revision < newest[row.ItemID] {
 						t.Errorf("found %+v after revision %d", row, newest[row.ItemID])
@@ -151,7 +164,7 @@ func TestReadersOfTheIndexBesideWriters(t *testing.T) {
 					}
 					newest[row.ItemID] = row.Revision
 				}
-				if rows, _ := c.page(testSite, itemName(rng.IntN(300)), 20); !slices.IsSortedFunc(rows, func(a, b *Row) int { return slices.Compare([]string{a.ItemID}, []string{b.ItemID}) }) {
+				if rows, _ := c.page(testSite, itemName(rng.IntN(300)), 20, nil); !slices.IsSortedFunc(rows, func(a, b *Row) int { return slices.Compare([]string{a.ItemID}, []string{b.ItemID}) }) {
 					t.Error("a page is out of order")
 				}
 			}
@@ -179,5 +192,5 @@ func TestReadersOfTheIndexBesideWriters(t *testing.T) {
 	writers.Wait()
 	stop()
 	readers.Wait()
-	compareIndex(t, c, []condition{{field: facetAvailable}})
+	compareIndex(t, c, "item.available")
 }

@@ -26,11 +26,12 @@ const (
 
 // Codes of catalogue rows that were refused, beside those of package event. They are part of the public API.
 const (
-	CodeMissingItemID = "missing_item_id" // a row without item_id
-	CodeUnknownField  = "unknown_field"   // not a field of an item; own ones belong into fields
-	CodeTooLarge      = "too_large"       // a row, text or list beyond its limit
-	CodeUnknownItem   = "unknown_item"    // a change of an item that the catalogue does not have
-	CodeConflict      = "conflict"        // other writers changed the item again and again meanwhile
+	CodeMissingItemID = "missing_item_id"     // a row without item_id
+	CodeUnknownField  = "unknown_field"       // not a field of an item; own ones belong into fields
+	CodeTooLarge      = "too_large"           // a row, text or list beyond its limit
+	CodeUnknownItem   = "unknown_item"        // a change of an item that the catalogue does not have
+	CodePrecondition  = "precondition_failed" // the item is no longer as If-Match says
+	CodeConflict      = "conflict"            // other writers changed the item again and again meanwhile
 )
 
 // Item is one article of the catalogue.

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
 
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/httpserver"
@@ -70,9 +73,24 @@ func splitRows(body []byte) ([]json.RawMessage, *httpserver.Problem) {
 	return rows, nil
 }
 
-// readRows reads the body of a bulk write.
+// readRows reads the body of a bulk write, plain or as gzip. Both its forms have at most MaxBulkBytes: a small body that unpacks to
+// more is given up there.
 func readRows(w http.ResponseWriter, r *http.Request) ([]json.RawMessage, *httpserver.Problem) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBulkBytes))
+	var plain io.Reader = http.MaxBytesReader(w, r.Body, MaxBulkBytes)
+	switch encoding := strings.ToLower(r.Header.Get("Content-Encoding")); encoding {
+	case "", "identity":
+	case "gzip", "x-gzip":
+		unpacked, err := gzip.NewReader(plain)
+		if err != nil {
+			return nil, httpserver.BodyProblem(err)
+		}
+		plain = http.MaxBytesReader(w, unpacked, MaxBulkBytes)
+	default:
+		p := invalid("", "the body is encoded as %.40q", encoding)
+		p.Hint = "send it plain or as gzip"
+		return nil, p
+	}
+	body, err := io.ReadAll(plain)
 	if err != nil {
 		return nil, httpserver.BodyProblem(err)
 	}

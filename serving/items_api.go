@@ -16,12 +16,12 @@ import (
 func (s *Serving) itemEndpoints(a *api.API) {
 	secretEndpoint(s, a, api.Endpoint{
 		ID: "listItems", Method: http.MethodGet, Path: "/v1/items", Tag: api.TagItems, Summary: "List the catalogue",
-		Description: "The rows of the catalogue by item_id, a page at a time. Items that only events know are not listed.",
+		Description: "The rows of the catalogue by item_id, a page at a time, that fulfil all of what is asked. Items that only events know are not listed.",
 	}, s.listItems)
 	api.Describe[bulkInput, bulkOutput](a, api.Endpoint{
 		ID: "bulkWriteItems", Method: http.MethodPost, Path: "/v1/items:bulk", Tag: api.TagItems, Summary: "Write many items",
 		Description: "Merges up to 10,000 rows into the catalogue: an array, or one row a line (NDJSON). Fields that a row names replace, null clears, the others stay, " +
-			"and an unknown item_id makes an item. One bad row never costs its neighbours. The answer comes when all are in force on this node.",
+			"and an unknown item_id makes an item. gzip is taken (Content-Encoding). One bad row never costs its neighbours. The answer comes when all are in force on this node.",
 		MaxBodyBytes: MaxBulkBytes, Body: `[{"item_id":"shoe-1","title":"Trail shoe","price":129.95,"currency":"EUR"}]`,
 		Answer:   `{"accepted":1,"unchanged":0,"rejected":[]}`,
 		Problems: []string{ProblemTooManyRows},
@@ -35,18 +35,18 @@ func (s *Serving) itemEndpoints(a *api.API) {
 		Description:  "The item becomes what the body says; fields that are not in it are cleared. 201 where the catalogue did not have it.",
 		MaxBodyBytes: MaxItemBytes, Body: `{"title":"Trail shoe","categories":["Shoes"],"price":129.95,"currency":"EUR","available":true}`,
 		Created:  true,
-		Problems: []string{ProblemInvalidItem, ProblemConflict},
+		Problems: []string{ProblemInvalidItem, ProblemConflict, ProblemPrecondition},
 	}, s.putItem)
 	secretEndpoint(s, a, api.Endpoint{
 		ID: "patchItem", Method: http.MethodPatch, Path: "/v1/items/{id}", Tag: api.TagItems, Summary: "Change an item",
 		Description:  "Fields that the body names replace, null clears, the others stay (RFC 7396).",
 		MaxBodyBytes: MaxItemBytes, Body: `{"available":false}`,
-		Problems: []string{ProblemUnknownItem, ProblemInvalidItem, ProblemConflict},
+		Problems: []string{ProblemUnknownItem, ProblemInvalidItem, ProblemConflict, ProblemPrecondition},
 	}, s.patchItem)
 	secretEndpoint(s, a, api.Endpoint{
 		ID: "deleteItem", Method: http.MethodDelete, Path: "/v1/items/{id}", Tag: api.TagItems, Summary: "Delete an item",
 		Description: "From the answer on the item is not recommended, also not where events go on to name it.",
-		Problems:    []string{ProblemUnknownItem, ProblemConflict},
+		Problems:    []string{ProblemUnknownItem, ProblemConflict, ProblemPrecondition},
 	}, s.deleteItem)
 }
 
@@ -104,8 +104,19 @@ type itemWrite struct {
 	Fields      map[string]any `json:"fields,omitempty" doc:"The shop's own, at most 64: scalars or lists of scalars."`
 }
 
+// Precondition makes a write depend on what the item is.
+type Precondition struct {
+	IfMatch string `header:"If-Match" maxLength:"64" doc:"The ETag of the revision that the change is for; the item is changed only while it is in force. * is any." example:"\"3\""`
+}
+
+type deleteItemInput struct {
+	ID string `path:"id" minLength:"1" maxLength:"128" doc:"The item_id, percent-encoded." example:"shoe-1"`
+	Precondition
+}
+
 type writeItemInput struct {
 	ID string `path:"id" minLength:"1" maxLength:"128" doc:"The item_id, percent-encoded." example:"shoe-1"`
+	Precondition
 	api.JSON[itemPatch]
 }
 
@@ -120,7 +131,12 @@ type bulkOutput struct {
 
 type listItemsInput struct {
 	Limit     int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Items on a page."`
-	PageToken string `query:"page_token" doc:"The next_page_token of the page before." example:"c2hvZS0x"`
+	PageToken string `query:"page_token" maxLength:"256" doc:"The next_page_token of the page before, with the same parameters." example:"c2hvZS0x"`
+	Query     string `query:"q" maxLength:"256" doc:"Words, or beginnings of words, of title, brand, categories, labels and item_id, all of which an item must have. One letter may be wrong where nothing is found otherwise." example:"trail sho"`
+	Category  string `query:"category" maxLength:"1024" doc:"Items of this category." example:"Shoes"`
+	Brand     string `query:"brand" maxLength:"1024" doc:"Items of this brand." example:"Salewa"`
+	Available string `query:"available" enum:"true,false" doc:"Items that are available, or those that are not."`
+	Filter    string `query:"filter" maxLength:"2048" doc:"Items that match an expression in CEL, as in a request for a list." example:"item.price < 50.0"`
 }
 
 type listItemsOutput struct {
@@ -129,6 +145,7 @@ type listItemsOutput struct {
 
 // itemPage is a page of the catalogue.
 type itemPage struct {
-	Items         []itemAnswer `json:"items" doc:"By item_id."`
+	Items         []itemAnswer `json:"items" doc:"By item_id; in a search those first that fit best."`
+	Total         int          `json:"total" doc:"Items on all pages." example:"240"`
 	NextPageToken string       `json:"next_page_token,omitempty" doc:"Asks for the next page; absent on the last." example:"c2hvZS0x"`
 }

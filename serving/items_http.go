@@ -2,7 +2,6 @@ package serving
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -24,6 +23,8 @@ const (
 	ProblemInvalidItem = "invalid-item"
 	// ProblemTooManyRows is the type of a bulk write beyond MaxBulkRows.
 	ProblemTooManyRows = "too-many-rows"
+	// ProblemPrecondition is the type of a write whose If-Match names another revision than the one in force.
+	ProblemPrecondition = "precondition-failed"
 	// ProblemConflict is the type of a write that lost against other writers again and again.
 	ProblemConflict = "conflict"
 )
@@ -62,7 +63,7 @@ func (s *Serving) getItem(ctx context.Context, site string, in *itemInput) (*ite
 func (s *Serving) showItem(ctx context.Context, site, id string) (*itemOutput, *httpserver.Problem) {
 	row := s.catalogue.row(site, id)
 	if row != nil && !row.Deleted {
-		return &itemOutput{Status: http.StatusOK, ETag: `"` + strconv.FormatInt(row.Revision, 10) + `"`, Body: answerRow(row)}, nil
+		return &itemOutput{Status: http.StatusOK, ETag: etag(row.Revision), Body: answerRow(row)}, nil
 	}
 	if row == nil {
 		it, err := saidOf(ctx, s.online, site, id)
@@ -117,7 +118,11 @@ func (s *Serving) writeItem(ctx context.Context, site string, in *writeItemInput
 	if p := sameID(in.Value, in.ID); p != nil {
 		return nil, p
 	}
-	ch.id, ch.patch = in.ID, in.Value
+	match, p := readIfMatch(in.IfMatch)
+	if p != nil {
+		return nil, p
+	}
+	ch.id, ch.patch, ch.match = in.ID, in.Value, match
 	if p := s.writeOne(ctx, site, ch); p != nil {
 		return nil, p
 	}
@@ -153,6 +158,11 @@ func rejectedItem(id string, p event.Problem) *httpserver.Problem {
 	switch p.Code {
 	case CodeUnknownItem:
 		return unknownItem(id)
+	case CodePrecondition:
+		return &httpserver.Problem{
+			Type: ProblemPrecondition, Title: "Precondition failed", Status: http.StatusPreconditionFailed, Detail: p.Detail,
+			Hint: "read the item again, and send the change with its ETag",
+		}
 	case CodeConflict:
 		return &httpserver.Problem{Type: ProblemConflict, Title: "Conflict", Status: http.StatusConflict, Detail: p.Detail}
 	}
@@ -174,8 +184,12 @@ func notWritten(err error) *httpserver.Problem {
 	return p
 }
 
-func (s *Serving) deleteItem(ctx context.Context, site string, in *itemInput) (*struct{}, *httpserver.Problem) {
-	if p := checkItemID(in.ID); p != nil {
+func (s *Serving) deleteItem(ctx context.Context, site string, in *deleteItemInput) (*struct{}, *httpserver.Problem) {
+	match, p := readIfMatch(in.IfMatch)
+	if p == nil {
+		p = checkItemID(in.ID)
+	}
+	if p != nil {
 		return nil, p
 	}
 	if s.catalogue.row(site, in.ID) == nil {
@@ -187,7 +201,7 @@ func (s *Serving) deleteItem(ctx context.Context, site string, in *itemInput) (*
 			return nil, unknownItem(in.ID)
 		}
 	}
-	return nil, s.writeOne(ctx, site, change{kind: writeDelete, id: in.ID})
+	return nil, s.writeOne(ctx, site, change{kind: writeDelete, id: in.ID, match: match})
 }
 
 func (s *Serving) handleBulkItems(w http.ResponseWriter, r *http.Request, site string) {
@@ -213,23 +227,6 @@ func (s *Serving) handleAdminBulk(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.handleBulkItems(w, r, site)
-}
-
-// listItems shows the rows of the catalogue by item_id.
-func (s *Serving) listItems(_ context.Context, site string, in *listItemsInput) (*listItemsOutput, *httpserver.Problem) {
-	after, err := base64.RawURLEncoding.DecodeString(in.PageToken)
-	if err != nil {
-		return nil, invalid("/page_token", "page_token is not one that an answer gave")
-	}
-	rows, more := s.catalogue.page(site, string(after), in.Limit)
-	page := itemPage{Items: make([]itemAnswer, len(rows))}
-	for i, row := range rows {
-		page.Items[i] = answerRow(row)
-	}
-	if more {
-		page.NextPageToken = base64.RawURLEncoding.EncodeToString([]byte(rows[len(rows)-1].ItemID))
-	}
-	return &listItemsOutput{Body: page}, nil
 }
 
 func (s *Serving) answer(w http.ResponseWriter, r *http.Request, status int, v any) {

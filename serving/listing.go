@@ -3,6 +3,8 @@ package serving
 import (
 	"slices"
 	"sync"
+
+	"github.com/RoaringBitmap/roaring/v2"
 )
 
 // maxUnsorted is how many new items a listing sorts anew for every page, before it takes them in.
@@ -14,9 +16,13 @@ type listing struct {
 	sorted []string   // ids
 }
 
-// page returns up to limit live rows of a site whose ids come after the id given, in the order of ids, and whether more follow.
-func (c *Catalogue) page(site, after string, limit int) (rows []*Row, more bool) {
+// page returns up to limit live rows of a site whose ids come after the id given, in the order of ids, and whether more follow; of
+// those whose numbers are among some, or of all where that is nil.
+func (c *Catalogue) page(site, after string, limit int, among *roaring.Bitmap) (rows []*Row, more bool) {
 	c.pages(site, after, func(row *Row) bool {
+		if among != nil && !among.Contains(row.number) {
+			return true
+		}
 		if len(rows) == limit {
 			more = true
 			return false

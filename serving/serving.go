@@ -150,6 +150,7 @@ func (s *Serving) Run(ctx context.Context) error {
 		s.trends.run(ctx, s.log, s.sites, func(site string, t *siteTrends) {
 			s.similar.learn(ctx, site, t)
 			s.static.save(site, t, s.now())
+			s.catalogue.forgetSearch(site)
 		})
 		return nil
 	})

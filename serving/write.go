@@ -70,7 +70,8 @@ type change struct {
 	id       string
 	patch    map[string]json.RawMessage
 	said     *Item // what events said of an item without a row, which a merge starts from; nil where they said nothing
-	attempts int   // that lost against other writers
+	match    ifMatch
+	attempts int // that lost against other writers
 }
 
 // Upsert merges rows into a site's catalogue: fields that a row names replace, null clears, the others stay, and an
@@ -195,6 +196,9 @@ func (ch change) apply(site string, current *event.CatalogueRow) (*event.Catalog
 		row.BaseRevision = current.Revision
 	}
 	row.Revision = row.BaseRevision + 1
+	if p := ch.match.check(current); p != nil {
+		return nil, p
+	}
 	switch {
 	case ch.kind == writeDelete:
 		row.Available, row.Deleted = false, true

@@ -34,6 +34,7 @@ var Kinds = []Kind{
 	{"not-supported", http.StatusBadRequest, "The request asks for what this version does not do.", "Leave out what pointer names."},
 	{"origin-not-allowed", http.StatusForbidden, "The public key does not read from pages of this origin.", "Create a key that lists the origin."},
 	{"placement-not-browser-readable", http.StatusForbidden, "The placement is not open to public keys.", "Ask from a server with a secret key, or mark the placement browser-readable."},
+	{"precondition-failed", http.StatusPreconditionFailed, "The item is no longer at the revision that If-Match names.", "Read the item again, and send the change with its ETag."},
 	{"scope-needed", http.StatusForbidden, "The secret key lacks the scope that the call needs.", "Send a key with the scope that the detail names."},
 	{"secret-key-in-browser", http.StatusForbidden, "A web page sent a secret key, where everybody can read it.", "Revoke it, and put a public key into the page."},
 	{"secret-key-in-url", http.StatusUnauthorized, "A secret key stands in the URL, where logs keep it.", "Send it in a header, and replace the key: it has been seen."},
