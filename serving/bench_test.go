@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -57,6 +58,7 @@ func BenchmarkRecommend(b *testing.B) {
 		{"home_diverse", `{"placement":"home","anonymous_id":"fan","diversity":0.3,"dry_run":true}`},
 		{"session", `{"placement":"session","anonymous_id":"fan","dry_run":true}`},
 		{"item", `{"placement":"item","item_ids":["i100"],"dry_run":true}`},
+		{"session_exclude", excluding(`{"placement":"session","anonymous_id":"fan","dry_run":true}`)},
 		{"explore", `{"placement":"explore","anonymous_id":"fan","dry_run":true}`},
 		{"popular", `{"placement":"popular","dry_run":true}`},
 	} {
@@ -128,4 +130,13 @@ func BenchmarkUpsert(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(len(rows))*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+}
+
+// excluding adds as many excluded items to a request as it may have, the ones that would be shown among them.
+func excluding(request string) string {
+	ids := make([]string, MaxExcludeIDs)
+	for i := range ids {
+		ids[i] = strconv.Quote(itemName(90 + i))
+	}
+	return strings.TrimSuffix(request, "}") + `,"exclude_ids":[` + strings.Join(ids, ",") + "]}"
 }

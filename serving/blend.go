@@ -32,7 +32,7 @@ func (q *query) askBlend(weight float64) bool {
 	if q.model == nil || q.model.blend == nil {
 		return false
 	}
-	ask := model.Query{Segment: q.request.Context[segmentContext], Now: q.now}
+	ask := model.Query{Segment: q.request.Context[segmentContext], Only: q.only(), Now: q.now}
 	ask.Items, ask.History = q.told()
 	if len(ask.Items)+len(ask.History) == 0 {
 		return false

@@ -73,7 +73,7 @@ func (q *query) fromModel(scorer model.Scorer, weight float64) source {
 	if len(q.mem.indices) == 0 {
 		return s
 	}
-	scored := scorer.Score(q.mem.scored[:0], model.Query{Items: q.mem.indices, Set: q.set, Now: q.now}, q.reach())
+	scored := scorer.Score(q.mem.scored[:0], model.Query{Items: q.mem.indices, Set: q.set, Only: q.only(), Now: q.now}, q.reach())
 	q.mem.scored = scored
 	s.items = q.mem.proposals.take(len(scored))
 	for _, sc := range scored {
@@ -89,10 +89,15 @@ func (q *query) fromModel(scorer model.Scorer, weight float64) source {
 // fromTrends brings what rises now, by the item aggregates or else by the model.
 func (q *query) fromTrends(weight float64) source {
 	s := source{family: sourceTrending, rung: rungTrending, weight: weight}
-	rising := q.trends.trending[:min(len(q.trends.trending), q.reach())]
-	s.items = q.mem.proposals.take(len(rising))
-	for _, it := range rising {
-		s.items = append(s.items, proposal{id: it.id, score: it.trend})
+	reach := q.reach()
+	s.items = q.mem.proposals.take(reach)
+	for _, it := range q.trends.trending {
+		if len(s.items) == reach {
+			break
+		}
+		if !q.excludes(it.id) {
+			s.items = append(s.items, proposal{id: it.id, score: it.trend})
+		}
 	}
 	if len(s.items) == 0 && q.model != nil {
 		s.model = true
@@ -104,10 +109,13 @@ func (q *query) fromTrends(weight float64) source {
 // fromPopularity brings what is wanted most, by the item aggregates or else by the model.
 func (q *query) fromPopularity(weight float64) source {
 	s := source{family: sourcePopularity, rung: rungTrending, weight: weight}
-	wanted := q.trends.popular[:min(len(q.trends.popular), q.reach())]
-	s.items = q.mem.proposals.take(len(wanted))
-	for _, it := range wanted {
-		if it.interest > 0 {
+	reach := q.reach()
+	s.items = q.mem.proposals.take(reach)
+	for _, it := range q.trends.popular { // most wanted first
+		if len(s.items) == reach || !(it.interest > 0) {
+			break
+		}
+		if !q.excludes(it.id) {
 			s.items = append(s.items, proposal{id: it.id, score: it.interest})
 		}
 	}
@@ -120,7 +128,7 @@ func (q *query) fromPopularity(weight float64) source {
 
 // ranking is a model's list that follows from nothing.
 func (q *query) ranking(scorer model.Scorer) []proposal {
-	scored := scorer.Score(q.mem.scored[:0], model.Query{Now: q.now}, q.reach())
+	scored := scorer.Score(q.mem.scored[:0], model.Query{Only: q.only(), Now: q.now}, q.reach())
 	q.mem.scored = scored
 	items := q.mem.proposals.take(len(scored))
 	for _, sc := range scored {

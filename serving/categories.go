@@ -28,7 +28,7 @@ func (q *query) fromCategories(weight float64) source {
 		if len(ids) == 0 {
 			ids = q.modelCategory(a.category, each)
 		}
-		ids = ids[:min(len(ids), each)]
+		ids = q.unexcluded(ids, each)
 		place := 0
 		for _, seen := range [...]bool{false, true} {
 			for _, id := range ids {
@@ -52,7 +52,7 @@ func (q *query) modelCategory(category string, k int) []string {
 	if q.model == nil {
 		return nil
 	}
-	ask := model.Query{Now: q.now}
+	ask := model.Query{Only: q.only(), Now: q.now}
 	rising := q.model.Popularity.ScoreTrending(nil, category, ask, k/2)
 	var ids []string
 	for _, sc := range q.model.Popularity.ScoreCategory(rising, category, ask, k) {

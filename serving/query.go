@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// minPerSource is how many candidates a source brings at least, beyond the length of the list and of what is
-	// excluded: enough that groups and unavailable items rarely exhaust them.
-	minPerSource = 100
+	// minPerSource is how many candidates a source brings at least, beyond twice the length of the list: enough that groups and
+	// unavailable items rarely exhaust them. What is excluded takes none of the places.
+	minPerSource = 50
 	// recentItems is how far back a personal query looks when there is no running session.
 	recentItems = 20
 )
@@ -116,4 +116,4 @@ func (q *query) sessionItems() []string {
 }
 
 // reach is how many candidates a source brings.
-func (q *query) reach() int { return minPerSource + q.limit + len(q.request.ExcludeIDs) }
+func (q *query) reach() int { return minPerSource + 2*q.limit }

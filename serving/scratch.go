@@ -25,6 +25,9 @@ type scratch struct {
 	demoted   idTable // what counts less because it was met
 	caps      caps
 	pool      pool
+	mask      model.Mask // of the model's items that may be shown, where maskMade
+	maskMade  bool
+	kept      []string // of a category's list, what is not excluded
 	excluded  idTable
 	groups    idTable
 
@@ -69,6 +72,8 @@ func (s *scratches) put(m *scratch) {
 	clear(m.sources)
 	m.caps.reset()
 	m.pool.reset()
+	m.maskMade = false
+	clear(m.kept[:cap(m.kept)])
 	m.proposals.reset()
 	for _, t := range []*idTable{&m.seen, &m.bought, &m.demoted, &m.excluded, &m.groups, &m.shares.names} {
 		t.reset()

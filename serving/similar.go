@@ -134,7 +134,7 @@ func (q *query) fromContent(weight float64) source {
 		s.rung = rungCategory
 	}
 	reach := q.reach()
-	found := q.similar.Similar(q.mem.similar[:0], content.Query{Items: q.items, Set: q.set, Now: q.now}, reach)
+	found := q.similar.Similar(q.mem.similar[:0], content.Query{Items: q.items, Set: q.set, Skip: q.skip(), Now: q.now}, reach)
 	q.mem.similar = found
 	if len(found) == 0 {
 		return s

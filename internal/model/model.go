@@ -22,6 +22,8 @@ type Query struct {
 	// Set says that Items are an unordered set, such as a cart or the one item of a product page: every item weighs
 	// the same and none of them is recommended, whatever the repeat policy.
 	Set bool
+	// Only are the items that may be recommended; nil for all.
+	Only *Mask
 	// Now is the time of the request.
 	Now time.Time
 }

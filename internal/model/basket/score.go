@@ -26,5 +26,6 @@ func (m *Model) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
 	for _, r := range s.Recent {
 		s.AddRow(&m.Matrix, m.Weights, r.Item, r.Weight)
 	}
+	s.Only = q.Only
 	return s.Answer(dst, q.Excluded(m.cfg.Repeats), k, nil)
 }

@@ -27,6 +27,7 @@ func (l *Live) Item(id string) *event.CatalogueItem {
 type Query struct {
 	Items []string // oldest first; unknown ones count for nothing
 	Set   bool     // Items are an unordered set, such as a cart or one product: all weigh the same
+	Skip  func(id string) bool // leaves an item out of the answer; nil for none
 	Now   time.Time
 }
 
@@ -55,7 +56,9 @@ func (l *Live) Similar(dst []Similar, q Query, k int) []Similar {
 		}
 	}
 	now := q.Now.UnixMilli()
-	s.answers(&l.cfg, &a.index, k, whole, func(place int32) bool { return a.until[place] > now }, func(found answer) {
+	s.answers(&l.cfg, &a.index, k, whole, func(place int32) bool {
+		return a.until[place] > now && (q.Skip == nil || !q.Skip(a.items[place].ItemID))
+	}, func(found answer) {
 		dst = append(dst, Similar{ID: a.items[found.place].ItemID, Score: found.score, Because: a.items[found.because].ItemID})
 	})
 	return dst

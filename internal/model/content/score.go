@@ -29,7 +29,7 @@ func (m *Model) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
 			s.leave(item)
 		}
 	}
-	s.answers(&m.cfg, &m.index, k, all, nil, func(a answer) {
+	s.answers(&m.cfg, &m.index, k, all, q.Only.Allows, func(a answer) {
 		dst = append(dst, model.Scored{Item: a.place, Score: a.score, Because: a.because})
 	})
 	return dst

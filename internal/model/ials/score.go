@@ -117,7 +117,7 @@ func (m *Model) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
 	}
 	excluded := q.Excluded(m.cfg.Repeats)
 	s.exclude(excluded, true)
-	best := s.top(m, k)
+	best := s.top(m, k, q.Only)
 	s.exclude(excluded, false)
 	solved := s.solveQuery(m.cfg.Dimensions, len(best))
 	for _, e := range best {
@@ -138,7 +138,7 @@ func (s *scratch) exclude(excluded model.Excluded, out bool) {
 
 // top returns the k items of the highest scores above zero. A score is at most the product of the sizes of both factors, so the
 // scan ends where that does not reach the worst item that is kept. Only what reaches it is offered to the heap.
-func (s *scratch) top(m *Model, k int) []topk.Entry {
+func (s *scratch) top(m *Model, k int, only *model.Mask) []topk.Entry {
 	s.best.Reset(k)
 	d, floor, reach := m.cfg.Dimensions, float32(math.SmallestNonzeroFloat32), size(s.visitor)*(1+rounding)
 	for turn, largest := range m.sizes {
@@ -150,7 +150,7 @@ func (s *scratch) top(m *Model, k int) []topk.Entry {
 		scores := s.scores[:len(items)]
 		linalg.DotRows(scores, m.factors[first*d:][:len(items)*d], s.visitor)
 		for i, score := range scores {
-			if score >= floor && !s.excluded[items[i]] {
+			if score >= floor && !s.excluded[items[i]] && only.Allows(items[i]) {
 				s.best.Push(items[i], score)
 				if s.best.Len() == k {
 					floor = s.best.Unsorted()[0].Score

@@ -28,9 +28,9 @@ func (m *Model) Config() Config { return m.cfg }
 // Score implements model.Scorer with the most popular items, in the visitor's segment where it has a ranking.
 func (m *Model) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
 	if i, ok := slices.BinarySearch(m.segments, q.Segment); ok {
-		return m.bySegment[i].head(dst, q.Excluded(m.cfg.Repeats), k)
+		return m.bySegment[i].head(dst, q.Excluded(m.cfg.Repeats), q.Only, k)
 	}
-	return m.overall.head(dst, q.Excluded(m.cfg.Repeats), k)
+	return m.overall.head(dst, q.Excluded(m.cfg.Repeats), q.Only, k)
 }
 
 // ScoreCategory is Score within one category; an unknown category appends nothing.
@@ -39,7 +39,7 @@ func (m *Model) ScoreCategory(dst []model.Scored, category string, q model.Query
 	if !ok {
 		return dst
 	}
-	return m.byCategory[i].head(dst, q.Excluded(m.cfg.Repeats), k)
+	return m.byCategory[i].head(dst, q.Excluded(m.cfg.Repeats), q.Only, k)
 }
 
 // ScoreTrending is ScoreCategory by trend.
@@ -48,7 +48,7 @@ func (m *Model) ScoreTrending(dst []model.Scored, category string, q model.Query
 	if !ok || m.risingIn == nil {
 		return dst
 	}
-	return m.risingIn[i].head(dst, q.Excluded(m.cfg.Repeats), k)
+	return m.risingIn[i].head(dst, q.Excluded(m.cfg.Repeats), q.Only, k)
 }
 
 // Categories returns the categories that have a ranking, in alphabetical order; the slice must not be changed.
@@ -62,16 +62,16 @@ type trendingScorer struct{ m *Model }
 func (s trendingScorer) Name() string { return TrendingName }
 
 func (s trendingScorer) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
-	return s.m.trending.head(dst, q.Excluded(s.m.cfg.Repeats), k)
+	return s.m.trending.head(dst, q.Excluded(s.m.cfg.Repeats), q.Only, k)
 }
 
 // head appends the first k items that are not excluded.
-func (r ranking) head(dst []model.Scored, excluded model.Excluded, k int) []model.Scored {
+func (r ranking) head(dst []model.Scored, excluded model.Excluded, only *model.Mask, k int) []model.Scored {
 	for i, item := range r.items {
 		if k <= 0 {
 			break
 		}
-		if excluded.Has(item) {
+		if excluded.Has(item) || !only.Allows(item) {
 			continue
 		}
 		dst = append(dst, model.Scored{Item: item, Score: r.scores[i], Because: model.NoCause})

@@ -24,6 +24,8 @@ func (p *Pool) Put(s *Sum) { p.sums.Put(s) }
 type Sum struct {
 	// Recent are the distinct items of the query, newest first, with what the row of each is to count.
 	Recent []Recent
+	// Only are the items that Answer may give, for this query; nil for all.
+	Only *model.Mask
 
 	cells   []cell // by item
 	mark    uint32 // of the cells that belong to this query
@@ -58,7 +60,7 @@ func (s *Sum) Begin(numItems int) {
 		s.mark = 0
 	}
 	s.mark += 2
-	s.items, s.weight = numItems, 1
+	s.items, s.weight, s.Only = numItems, 1, nil
 	s.Recent, s.touched = s.Recent[:0], s.touched[:0]
 }
 
@@ -115,12 +117,13 @@ func (s *Sum) Answer(dst []model.Scored, excluded model.Excluded, k int, gains [
 		if gains != nil {
 			score *= gains[item]
 		}
-		if score > 0 {
+		if score > 0 && s.Only.Allows(item) {
 			s.best.Push(item, score)
 		}
 	}
 	for _, e := range s.best.Sorted() {
 		dst = append(dst, model.Scored{Item: e.ID, Score: e.Score, Because: s.cells[e.ID].because})
 	}
+	s.Only = nil // the pool keeps no request's memory
 	return dst
 }

@@ -165,5 +165,6 @@ func (o *Overlay) Score(dst []model.Scored, q model.Query, k int) []model.Scored
 		}
 		s.AddRow(&o.newer, o.wholes, r.Item, r.Weight)
 	}
+	s.Only = q.Only
 	return s.Answer(dst, q.Excluded(o.base.cfg.Repeats), k, o.inGain)
 }

@@ -48,7 +48,7 @@ func (m *Model) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
 			}
 		}
 	}
-	dst = m.rank(s, dst, k)
+	dst = m.rank(s, dst, k, q.Only)
 	s.clear()
 	return dst
 }
@@ -122,13 +122,13 @@ func (s *scratch) count() {
 // vmisMatch is VMIS' weight of a neighbour whose most recent shared item is d steps before the end of the query.
 func vmisMatch(d int) float32 { return max(0, 1-0.1*float32(d)) }
 
-// rank appends the k best items with the query item that brought each.
-func (m *Model) rank(s *scratch, dst []model.Scored, k int) []model.Scored {
+// rank appends the k best items that may be recommended with the query item that brought each.
+func (m *Model) rank(s *scratch, dst []model.Scored, k int, only *model.Mask) []model.Scored {
 	s.best.Reset(k)
 	floor := float32(0) // of the worst one that is kept: an item that does not reach it need not be offered
 	for _, item := range s.touched {
 		tally := &s.tallies[item]
-		if score := tally.score * tally.gain; score > 0 && score >= floor {
+		if score := tally.score * tally.gain; score > 0 && score >= floor && only.Allows(item) {
 			s.best.Push(item, score)
 			if s.best.Len() == k {
 				floor = s.best.Unsorted()[0].Score

@@ -1,0 +1,50 @@
+package serving
+
+import "github.com/millrace/millrace/internal/model"
+
+// excludes reports whether the request excludes an item.
+func (q *query) excludes(id string) bool { return q.mem.excluded.has(id) }
+
+// only tells the families which items of the version they may bring, so that what is excluded takes no place among their best; nil for
+// all of them.
+func (q *query) only() *model.Mask {
+	if q.mem.excluded.len() == 0 || q.model == nil {
+		return nil
+	}
+	mask := &q.mem.mask
+	if !q.mem.maskMade {
+		q.mem.maskMade = true
+		mask.Reset(q.model.Vocabulary.Len(), true)
+		for _, id := range q.mem.excluded.ids {
+			if item, ok := q.model.Vocabulary.Index(id); ok {
+				mask.Deny(item)
+			}
+		}
+	}
+	return mask
+}
+
+// skip is only for what goes by ids.
+func (q *query) skip() func(id string) bool {
+	if q.mem.excluded.len() == 0 {
+		return nil
+	}
+	return q.excludes
+}
+
+// unexcluded are the first k of a list that are not excluded, in memory that the next call uses again.
+func (q *query) unexcluded(ids []string, k int) []string {
+	if q.mem.excluded.len() == 0 {
+		return ids[:min(len(ids), k)]
+	}
+	q.mem.kept = q.mem.kept[:0]
+	for _, id := range ids {
+		if len(q.mem.kept) == k {
+			break
+		}
+		if !q.excludes(id) {
+			q.mem.kept = append(q.mem.kept, id)
+		}
+	}
+	return q.mem.kept
+}
