@@ -25,8 +25,8 @@ func (l *Live) Item(id string) *event.CatalogueItem {
 
 // Query asks a Live.
 type Query struct {
-	Items []string // oldest first; unknown ones count for nothing
-	Set   bool     // Items are an unordered set, such as a cart or one product: all weigh the same
+	Items []string             // oldest first; unknown ones count for nothing
+	Set   bool                 // Items are an unordered set, such as a cart or one product: all weigh the same
 	Skip  func(id string) bool // leaves an item out of the answer; nil for none
 	Now   time.Time
 }
