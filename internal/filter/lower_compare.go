@@ -43,8 +43,8 @@ func compareEqual(wanted bool, a, b node) node {
 	if b.isField && b.kind == KindText {
 		a, b = b, a
 	}
-	if wanted && a.isField && a.kind == KindText && b.slot != noSlot {
-		return equalField(a.field, b.slot)
+	if a.isField && a.kind == KindText && b.slot != noSlot {
+		return equalField(wanted, a.field, b.slot)
 	}
 	x, y := a.value, b.value
 	return testNode(costCall, func(f *frame) truth {
@@ -57,15 +57,17 @@ func compareEqual(wanted bool, a, b node) node {
 }
 
 // equalField compares a text field with a slot.
-func equalField(field Field, slot int) node {
+func equalField(wanted bool, field Field, slot int) node {
 	n := testNode(costCall, func(f *frame) truth {
 		text, v := f.subject.TextOf(field), &f.slots[slot]
 		if text == "" || v.kind == KindMissing {
 			return unknown
 		}
-		return truthOf(v.kind == KindText && text == v.text)
+		return truthOf((v.kind == KindText && text == v.text) == wanted)
 	})
-	n.needs = &narrowing{op: OpIn, field: field, slot: slot}
+	if wanted {
+		n.needs = &narrowing{op: OpIn, field: field, slot: slot}
+	}
 	return n
 }
 
@@ -79,6 +81,12 @@ func compareOrder(o order, a, b node) node {
 	x, y := a.value, b.value
 	return testNode(costCall, func(f *frame) truth {
 		v, w := x(f), y(f)
+		switch {
+		case areNumbers(&v, &w):
+			return orderNumbers(o, v.number(), w.number())
+		case v.isNaN() && w.kind != KindMissing || w.isNaN() && v.kind != KindMissing:
+			return no // whatever it is compared with
+		}
 		compared, ok := compareValues(&v, &w)
 		if !ok {
 			return unknown
@@ -95,29 +103,33 @@ func orderField(o order, field Field, slot int) node {
 		if !ok || v.kind != KindNumber {
 			return unknown
 		}
-		switch limit := v.number(); {
-		case number < limit:
-			return truthOf(o <= lessEqual)
-		case number > limit:
-			return truthOf(o >= greater)
-		case number == limit:
-			return truthOf(o == lessEqual || o == greaterEqual)
-		}
-		return unknown // not a number
+		return orderNumbers(o, number, v.number())
 	})
 	n.needs = &narrowing{op: OpRange, field: field, slot: slot, order: o}
 	return n
 }
 
-// compareValues orders two values of one kind. Lists have no order, and neither has what is not a number.
+// orderNumbers orders as IEEE 754 does: nothing holds for what is not a number.
+func orderNumbers(o order, a, b float64) truth {
+	switch o {
+	case less:
+		return truthOf(a < b)
+	case lessEqual:
+		return truthOf(a <= b)
+	case greater:
+		return truthOf(a > b)
+	}
+	return truthOf(a >= b)
+}
+
+func (v *Value) isNaN() bool { return v.kind == KindNumber && math.IsNaN(v.number()) }
+
+// compareValues orders two values of one kind that are no numbers. Lists have no order.
 func compareValues(a, b *Value) (compared int, ok bool) {
 	if a.kind != b.kind {
 		return 0, false
 	}
 	switch a.kind {
-	case KindNumber:
-		x, y := a.number(), b.number()
-		return cmp.Compare(x, y), !math.IsNaN(x) && !math.IsNaN(y)
 	case KindText:
 		return cmp.Compare(a.text, b.text), true
 	case KindTime, KindDuration:

@@ -112,10 +112,14 @@ func convert(name string, from node) node {
 	})
 }
 
-// textToTime reads RFC 3339 as CEL does: strictly, which time.Parse is not.
+// textToTime reads RFC 3339 as CEL does: strictly. time.Parse also takes an hour of one digit, a comma, and zones beyond a day.
 func textToTime(text string) Value {
-	var t time.Time
-	if err := t.UnmarshalText([]byte(text)); err != nil {
+	const hourEnds, zone = len("2006-01-02T15"), len("+01:00")
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil || text[hourEnds] != ':' || strings.Contains(text, ",") {
+		return Value{}
+	}
+	if offset := text[len(text)-zone:]; text[len(text)-1] != 'Z' && (offset[1:3] > "23" || offset[4:] > "59") {
 		return Value{}
 	}
 	return timeWithin(t)
@@ -167,12 +171,17 @@ func calculate(operator string, o []node, kind Kind) node {
 		})
 	}
 	y := o[1].value
-	work := map[string]func(a, b *Value) Value{
-		operators.Add: add, operators.Subtract: subtract, operators.Multiply: multiply, operators.Divide: divide,
-	}[operator]
 	return valueNode(kind, costCall, func(f *frame) Value {
 		v, w := x(f), y(f)
-		return work(&v, &w)
+		switch operator { // not a function value: what such a one is given goes to the heap
+		case operators.Add:
+			return add(&v, &w)
+		case operators.Subtract:
+			return subtract(&v, &w)
+		case operators.Multiply:
+			return multiply(&v, &w)
+		}
+		return divide(&v, &w)
 	})
 }
 
