@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/filter"
 	"github.com/millrace/millrace/internal/httpserver"
 )
 
@@ -46,8 +47,14 @@ func TestProblems(t *testing.T) {
 		{"many excluded", "POST", "/v1/recommend", `{"placement":"home","exclude_ids":` + many(1001) + `}`, 400, httpserver.ProblemInvalidField, "/exclude_ids", "1001", nil},
 		{"item without item_ids", "POST", "/v1/recommend", `{"placement":"item"}`, 400, httpserver.ProblemInvalidField, "/item_ids", "needs item_ids", nil},
 		{"after_event of nobody", "POST", "/v1/recommend", `{"placement":"home","after_event":"e"}`, 400, httpserver.ProblemInvalidField, "/after_event", "anonymous_id", nil},
-		{"filter", "POST", "/v1/recommend", `{"placement":"home","filter":"price < 10"}`, 400, "not-supported", "/filter", "leave it out", nil},
-		{"boost", "GET", "/v1/recommend?placement=home&boost=x", "", 400, "not-supported", "/boost", "leave it out", nil},
+		{"filter", "POST", "/v1/recommend", `{"placement":"home","filter":"item.prize < 10"}`, 400, ProblemExpression, "/filter", "line 1, column 5", nil},
+		{"near filter", "POST", "/v1/recommend", `{"placement":"home","filter":"item.prize < 10"}`, 400, ProblemExpression, "/filter", "did you mean item.price?", nil},
+		{"filter by missing context", "GET", "/v1/recommend?placement=home&filter=item.price+%3C+context.budget", "", 400, ProblemExpression, "/filter", `no "budget"`, nil},
+		{"long filter", "POST", "/v1/recommend", `{"placement":"home","filter":"` + strings.Repeat("x", filter.MaxBytes+1) + `"}`, 400, ProblemExpression, "/filter", "the limit is 2048", nil},
+		{"boost", "GET", "/v1/recommend?placement=home&boost=1&boost=x", "", 400, ProblemExpression, "/boost/1/expr", "not known", nil},
+		{"boost without factor", "POST", "/v1/recommend", `{"placement":"home","boost":[{"filter":"item.available"}]}`, 400, ProblemExpression, "/boost/0/by", "0.01 to 100", nil},
+		{"boost of nothing", "POST", "/v1/recommend", `{"placement":"home","boost":[{}]}`, 400, ProblemExpression, "/boost/0", "or an expr", nil},
+		{"list in context", "POST", "/v1/recommend", `{"placement":"home","context":{"a":[1]}}`, 400, httpserver.ProblemInvalidField, "/context/a", "array", nil},
 		{"diversity", "POST", "/v1/recommend", `{"placement":"home","diversity":1.5}`, 400, "invalid-field", "/diversity", "", nil},
 		{"unknown item", "GET", "/v1/items/nope", "", 404, ProblemUnknownItem, "", "PUT /v1/items", nil},
 		{"patch of an unknown item", "PATCH", "/v1/items/nope", `{"title":"x"}`, 404, ProblemUnknownItem, "", "", nil},

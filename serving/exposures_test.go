@@ -140,7 +140,7 @@ func TestSampled(t *testing.T) {
 
 // hugeRequest asks with as much as a request may hold, in letters that take most in JSON.
 func hugeRequest() *Request {
-	q := &Request{Placement: "popular", Context: map[string]string{}}
+	q := &Request{Placement: "popular", Context: Context{}}
 	for i := range MaxExcludeIDs {
 		q.ExcludeIDs = append(q.ExcludeIDs, strings.Repeat("<", event.MaxIDBytes-8)+fmt.Sprint(i))
 	}

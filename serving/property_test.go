@@ -3,6 +3,7 @@ package serving
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -12,7 +13,7 @@ import (
 )
 
 // TestInvariants asks thousands of random questions of random shops and checks what must hold whatever the models say:
-// no item that is unavailable, expired, deleted or excluded, none twice, no two of one group, positions and scores in
+// no item that is unavailable, expired, deleted, excluded or filtered out, none twice, no two of one group, positions and scores in
 // order, and no empty list while an item may be shown.
 func TestInvariants(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -41,6 +42,9 @@ func randomRow(rng *rand.Rand, i int) string {
 	}
 	if rng.IntN(2) == 0 {
 		row["categories"] = []string{fmt.Sprintf("c%d", rng.IntN(3))}
+	}
+	if rng.IntN(3) > 0 {
+		row["price"] = rng.IntN(60)
 	}
 	raw, _ := json.Marshal(row)
 	return string(raw)
@@ -94,6 +98,13 @@ func askRandomly(t *testing.T, h *house, rng *rand.Rand, shop, size int) {
 			request.ExcludeIDs = append(request.ExcludeIDs, itemName(rng.IntN(size)))
 		}
 	}
+	if rng.IntN(2) == 0 {
+		request.Filter = slices.Sorted(maps.Keys(testFilters))[rng.IntN(len(testFilters))]
+		request.Context = Context{"budget": "30"}
+	}
+	if rng.IntN(4) == 0 {
+		request.Boost = []Boost{{Filter: `"c1" in item.categories`, By: 3}, {Expr: "item.price / 20"}}
+	}
 	if (request.Placement == "item" || request.Placement == "cart") && len(request.ItemIDs) == 0 {
 		return
 	}
@@ -103,6 +114,55 @@ func askRandomly(t *testing.T, h *house, rng *rand.Rand, shop, size int) {
 	for _, fault := range faults(h, &request, answer, limit) {
 		t.Errorf("shop %d, request %s: %s\n%+v", shop, body, fault, answer)
 	}
+}
+
+// testFilters are filters, and the same said once more.
+var testFilters = map[string]func(*Item) bool{
+	`"c1" in item.categories`:                      func(it *Item) bool { return slices.Contains(it.Categories, "c1") },
+	`item.price < context.budget`:                  func(it *Item) bool { return it.Price != nil && *it.Price < 30 },
+	`!has(item.price) || item.item_group_id != ""`: func(it *Item) bool { return it.Price == nil || it.ItemGroupID != "" },
+	`item.item_id in ["i1", "i2", "i3"]`:           func(it *Item) bool { return slices.Contains([]string{"i1", "i2", "i3"}, it.ItemID) },
+	`"c1" in item.categories && item.price < 20 || "c0" in item.categories`: func(it *Item) bool {
+		return slices.Contains(it.Categories, "c1") && it.Price != nil && *it.Price < 20 || slices.Contains(it.Categories, "c0")
+	},
+	`item.brand == "nobody"`: func(*Item) bool { return false },
+}
+
+// matches is the plain rule of the request's filter.
+func (q *Request) matches(h *house, id string) bool {
+	if q.Filter == "" {
+		return true
+	}
+	row := h.serving.catalogue.row(testSite, id)
+	if row != nil {
+		return testFilters[q.Filter](row.Item())
+	}
+	item := &Item{ItemID: id}
+	if it := h.serving.trends.of(testSite).items[id]; it != nil {
+		item.Price, item.Categories = it.price, []string{it.category}
+	}
+	return testFilters[q.Filter](item)
+}
+
+// unfilled are items that a filtered list of what is popular lacks although it has room for them.
+func unfilled(h *house, request *Request, a Answer, limit int) (found []string) {
+	if len(a.Items) >= limit || request.Filter == "" || request.Placement != control.KindPopular && request.Placement != control.KindTrending {
+		return nil
+	}
+	shown, groups := map[string]bool{}, map[string]bool{"": false}
+	for _, item := range a.Items {
+		shown[item.ItemID] = true
+		if row := h.serving.catalogue.row(testSite, item.ItemID); row != nil && row.ItemGroupID != "" {
+			groups[row.ItemGroupID] = true
+		}
+	}
+	h.serving.catalogue.all(testSite, func(row *Row) bool {
+		if row.eligible(noon) && !shown[row.ItemID] && !groups[row.ItemGroupID] && !slices.Contains(request.ExcludeIDs, row.ItemID) && request.matches(h, row.ItemID) {
+			found = append(found, "it has room for "+row.ItemID+", which matches")
+		}
+		return true
+	})
+	return found
 }
 
 // faults are the broken invariants of an answer.
@@ -115,6 +175,8 @@ func faults(h *house, request *Request, a Answer, limit int) (found []string) {
 			found = append(found, item.ItemID+" stands twice")
 		case slices.Contains(request.ExcludeIDs, item.ItemID):
 			found = append(found, item.ItemID+" is excluded")
+		case !request.matches(h, item.ItemID):
+			found = append(found, item.ItemID+" does not match the filter")
 		case row != nil && (row.Deleted || !row.Available || !row.ExpiresAt.IsZero() && !noon.Before(row.ExpiresAt)):
 			found = append(found, item.ItemID+" may not be shown")
 		case row != nil && row.ItemGroupID != "" && groups[row.ItemGroupID]:
@@ -136,16 +198,16 @@ func faults(h *house, request *Request, a Answer, limit int) (found []string) {
 	}
 	if len(a.Items) == 0 {
 		h.serving.catalogue.all(testSite, func(row *Row) bool {
-			if row.eligible(noon) && !slices.Contains(request.ExcludeIDs, row.ItemID) {
+			if row.eligible(noon) && !slices.Contains(request.ExcludeIDs, row.ItemID) && request.matches(h, row.ItemID) {
 				found = append(found, "empty although "+row.ItemID+" may be shown")
 			}
 			return true
 		})
 		for id := range h.serving.trends.of(testSite).items {
-			if h.serving.catalogue.row(testSite, id) == nil && !slices.Contains(request.ExcludeIDs, id) {
+			if h.serving.catalogue.row(testSite, id) == nil && !slices.Contains(request.ExcludeIDs, id) && request.matches(h, id) {
 				found = append(found, "empty although "+id+" of the events may be shown")
 			}
 		}
 	}
-	return found
+	return append(found, unfilled(h, request, a, limit)...)
 }

@@ -54,6 +54,8 @@ type query struct {
 	mem       *scratch
 
 	profileLost bool // the visitor's profile could not be read
+	filtered    bool // mem.restriction has filters
+	boosted     bool // and boosts
 }
 
 // decide settles what the request, the settings and the kind of the placement choose, in this order.

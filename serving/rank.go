@@ -73,6 +73,11 @@ func (r *ranking) join(sources []source, seen *idTable) {
 			c.score *= seenFactor
 		}
 	}
+	r.order()
+}
+
+// order makes a heap of the stage's candidates.
+func (r *ranking) order() {
 	for i := len(r.heap)/2 - 1; i >= 0; i-- {
 		r.sink(i)
 	}

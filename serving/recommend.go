@@ -28,6 +28,9 @@ func (s *Serving) handleRecommend(w http.ResponseWriter, r *http.Request) {
 		allowOrigin(w, r)
 	}
 	q, p := readRequest(w, r)
+	if p == nil {
+		p = q.compile(s.filters)
+	}
 	if p != nil {
 		writeProblem(w, r, p)
 		return
@@ -146,6 +149,9 @@ func (q *query) fill(m *metrics, stage stage, selected *selection) {
 	q.mem.trace.asked(stage, q.mem.sources)
 	ranked := &q.mem.ranking
 	ranked.join(q.mem.sources, &q.mem.demoted)
+	if q.boosted {
+		q.boost(ranked)
+	}
 	joined := time.Now()
 	selected.add(ranked)
 	ranked.attribute(q.mem.sources)
@@ -175,5 +181,6 @@ func (s *Serving) prepare(ctx context.Context, mem *scratch, site string, placem
 	}
 	q.remember()
 	q.follow()
+	q.restrict()
 	return q, stale
 }

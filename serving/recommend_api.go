@@ -19,8 +19,8 @@ type recommendQuery struct {
 	SessionID   string   `query:"session_id" maxLength:"128" doc:"The visit."`
 	ItemIDs     []string `query:"item_ids" maxItems:"100" doc:"The item shown, the items in the cart, or those of the session in order."`
 	Limit       int      `query:"limit" minimum:"1" maximum:"100" doc:"How many items; without it as many as the placement says."`
-	Filter      string   `query:"filter" doc:"Which items may be shown."`
-	Boost       []string `query:"boost,explode" doc:"Which items rise."`
+	Filter      string   `query:"filter" maxLength:"2048" doc:"Which items may be shown, in CEL."`
+	Boost       []string `query:"boost,explode" maxItems:"16" doc:"The factor of each item's score, in CEL." example:"item.price < 50 ? 1.2 : 1.0"`
 	ExcludeIDs  []string `query:"exclude_ids" maxItems:"1000" doc:"Items that must not be shown."`
 	Diversity   float64  `query:"diversity" doc:"How much the items should differ."`
 	Strict      bool     `query:"strict" doc:"Leave the list short rather than fill it with what is popular."`
@@ -38,7 +38,7 @@ const recommendDescription = "A list of items for a place on a page. It is never
 	"or excluded item, an item twice, or two of one item_group_id. `degraded` says which rung of the ladder had to answer where a part of the house is away."
 
 func (s *Serving) recommendEndpoints(a *api.API) {
-	problems := []string{ProblemUnknownPlacement, ProblemOrigin, ProblemNotReadable, ProblemUserToken, "not-supported"}
+	problems := []string{ProblemUnknownPlacement, ProblemOrigin, ProblemNotReadable, ProblemUserToken, ProblemExpression, "not-supported"}
 	answer := `{"rec_id":"019c0f6e-5d2a-7c31-9a4e-2f7d1c0b8a55","placement":"home","variant":"default","model_version":"20260302-120000-1",` +
 		`"served_by":"vstan","degraded":"none","stale":false,"items":[{"item_id":"shoe-1","position":0,"score":0.83,` +
 		`"reasons":["because you viewed Trail sock"],"fields":{"title":"Trail shoe","price":129.95}}],"token":"AZwPbl0qfDGaTi99HAuKVQ"}`

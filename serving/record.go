@@ -85,7 +85,7 @@ func (s *selection) exposure(a *Answer, took time.Duration) *event.Exposure {
 		AnonymousID: q.request.AnonymousID, UserID: q.request.UserID, SessionID: q.request.SessionID,
 		Request: event.ExposureRequest{
 			ItemIDs: q.request.ItemIDs, Limit: int32(q.limit), ExcludeIDs: q.request.ExcludeIDs,
-			Context: q.request.Context, AfterEvent: q.request.AfterEvent,
+			Context: q.request.Context, AfterEvent: q.request.AfterEvent, Filter: q.request.Filter, Boosts: boostTexts(q.request.Boost),
 		},
 		Items: x.Items[:0], FeatureVersion: feature.Version, DurationMicros: took.Microseconds(), Detail: event.DetailCompact,
 	}

@@ -1,7 +1,6 @@
 package serving
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -19,29 +18,31 @@ const (
 	MaxItemIDs      = 100       // a session or a cart; models look at fewer
 	MaxExcludeIDs   = 1_000     // what a page already shows
 	MaxRequestBytes = 256 << 10 // room for all of the above with ids of MaxIDBytes
-	maxContext      = 32        // entries of context, which is only recorded
+	maxContext      = 32        // entries of context
 	maxContextBytes = 256       // of one name or value of context
 	maxFields       = 50        // names in fields
 )
 
 // Request asks for one list. Limit 0 means the placement's own. Fields nil means DefaultFields, empty means none.
 type Request struct {
-	Placement   string            `json:"placement" doc:"Where the list is shown." example:"home"`
-	UserID      string            `json:"user_id,omitempty" maxLength:"128" doc:"The shop's id of the visitor." example:"customer-42"`
-	AnonymousID string            `json:"anonymous_id,omitempty" maxLength:"128" doc:"The browser, as the beacon calls it." example:"b-7f3a"`
-	SessionID   string            `json:"session_id,omitempty" maxLength:"128" doc:"The visit."`
-	ItemIDs     []string          `json:"item_ids,omitempty" maxItems:"100" doc:"The item shown, the items in the cart, or those of the session in order."`
-	Limit       *int              `json:"limit,omitempty" minimum:"1" maximum:"100" doc:"How many items; without it as many as the placement says." example:"8"`
-	Filter      string            `json:"filter,omitempty" doc:"Which items may be shown."`
-	Boost       []json.RawMessage `json:"boost,omitempty" doc:"Which items rise."`
-	ExcludeIDs  []string          `json:"exclude_ids,omitempty" maxItems:"1000" doc:"Items that must not be shown, such as those on the page."`
-	Diversity   *float64          `json:"diversity,omitempty" doc:"How much the items should differ."`
-	Strict      *bool             `json:"strict,omitempty" doc:"Leave the list short rather than fill it with what is popular; without it the placement decides."`
-	Fields      []string          `json:"fields,omitempty" maxItems:"50" doc:"Catalogue fields in the answer; without it those of a product tile, empty is none."`
-	Context     map[string]string `json:"context,omitempty" doc:"What the shop knows of the moment, at most 32 entries."`
-	Explain     bool              `json:"explain,omitempty" doc:"Say how the list came about."`
-	AfterEvent  string            `json:"after_event,omitempty" maxLength:"128" doc:"An event_id: wait up to 250 ms until it is applied, else answer stale."`
-	DryRun      bool              `json:"dry_run,omitempty" doc:"Record no exposure."`
+	Placement   string   `json:"placement" doc:"Where the list is shown." example:"home"`
+	UserID      string   `json:"user_id,omitempty" maxLength:"128" doc:"The shop's id of the visitor." example:"customer-42"`
+	AnonymousID string   `json:"anonymous_id,omitempty" maxLength:"128" doc:"The browser, as the beacon calls it." example:"b-7f3a"`
+	SessionID   string   `json:"session_id,omitempty" maxLength:"128" doc:"The visit."`
+	ItemIDs     []string `json:"item_ids,omitempty" maxItems:"100" doc:"The item shown, the items in the cart, or those of the session in order."`
+	Limit       *int     `json:"limit,omitempty" minimum:"1" maximum:"100" doc:"How many items; without it as many as the placement says." example:"8"`
+	Filter      string   `json:"filter,omitempty" maxLength:"2048" doc:"Which items may be shown, in CEL over item, context, user and now; nothing else is." example:"\"shoes\" in item.categories && item.price < context.budget"`
+	Boost       []Boost  `json:"boost,omitempty" maxItems:"16" doc:"Which items rise or fall."`
+	ExcludeIDs  []string `json:"exclude_ids,omitempty" maxItems:"1000" doc:"Items that must not be shown, such as those on the page."`
+	Diversity   *float64 `json:"diversity,omitempty" doc:"How much the items should differ."`
+	Strict      *bool    `json:"strict,omitempty" doc:"Leave the list short rather than fill it with what is popular; without it the placement decides."`
+	Fields      []string `json:"fields,omitempty" maxItems:"50" doc:"Catalogue fields in the answer; without it those of a product tile, empty is none."`
+	Context     Context  `json:"context,omitempty" doc:"What the shop knows of the moment: texts, numbers and bools, at most 32 entries."`
+	Explain     bool     `json:"explain,omitempty" doc:"Say how the list came about."`
+	AfterEvent  string   `json:"after_event,omitempty" maxLength:"128" doc:"An event_id: wait up to 250 ms until it is applied, else answer stale."`
+	DryRun      bool     `json:"dry_run,omitempty" doc:"Record no exposure."`
+
+	expressions expressions // of Filter and Boost, see compile
 }
 
 func invalid(pointer, format string, args ...any) *httpserver.Problem {
@@ -102,7 +103,7 @@ func (q *Request) checkUnsupported() *httpserver.Problem {
 		name  string
 		given bool
 	}{
-		{"filter", q.Filter != ""}, {"boost", len(q.Boost) > 0}, {"explain", q.Explain},
+		{"explain", q.Explain},
 	} {
 		if field.given {
 			return &httpserver.Problem{
@@ -160,7 +161,7 @@ func requestFromQuery(values url.Values) (*Request, *httpserver.Problem) {
 		switch {
 		case isContext:
 			if q.Context == nil {
-				q.Context = map[string]string{}
+				q.Context = Context{}
 			}
 			q.Context[entry] = given[0]
 		case name != httpserver.KeyParameter && !slices.Contains(queryParameters, name):
@@ -172,7 +173,7 @@ func requestFromQuery(values url.Values) (*Request, *httpserver.Problem) {
 		}
 	}
 	for _, boost := range values["boost"] {
-		q.Boost = append(q.Boost, json.RawMessage(strconv.Quote(boost)))
+		q.Boost = append(q.Boost, Boost{Expr: boost})
 	}
 	return q, q.scalarParameters(values)
 }

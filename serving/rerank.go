@@ -6,6 +6,7 @@ import "slices"
 const (
 	droppedUnavailable = "unavailable" // not available, expired or deleted
 	droppedExcluded    = "excluded"    // named in exclude_ids
+	droppedFilter      = "filter"      // a filter of the request, the placement or a rule does not match it
 	droppedGroup       = "group"       // another item of its item_group_id is shown
 	droppedCurrent     = "current"     // what the visitor is looking at
 	droppedBought      = "bought"      // bought already
@@ -106,6 +107,8 @@ func (s *selection) mayShow(c *candidate, row *Row) bool {
 		c.dropped = droppedUnavailable
 	case s.excluded.has(c.id):
 		c.dropped = droppedExcluded
+	case s.query.filtered && !s.query.allows(c.id, row):
+		c.dropped = droppedFilter
 	case s.policy.dropCurrent && slices.Contains(s.current, c.id):
 		s.hold(c, droppedCurrent)
 	case s.policy.bought.hides(s.bought, s.query.visitor.profile.BoughtBefore, c.id):

@@ -17,6 +17,8 @@ type scratch struct {
 	selection selection
 	ranking   ranking
 
+	restriction restriction
+
 	sources   []source // of the stage at hand
 	stages    []stage
 	proposals arena[proposal]
@@ -69,6 +71,7 @@ func (s *scratches) put(m *scratch) {
 	m.visitor.reset()
 	m.selection.reset()
 	m.ranking.reset()
+	m.restriction.reset()
 	clear(m.sources)
 	m.caps.reset()
 	m.pool.reset()

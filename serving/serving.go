@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/filter"
 	"github.com/millrace/millrace/internal/model/content"
 )
 
@@ -77,6 +78,7 @@ type Serving struct {
 	exposures    *exposures
 	recent       *recentLists
 	fullShare    float64
+	filters      *filter.Cache // compiled expressions of all sites
 	scratches    *scratches
 	settings     *settingsCache
 	lostProfiles rarely
@@ -111,7 +113,8 @@ func New(cfg Config, deps Deps) (*Serving, error) {
 		static: &staticLists{
 			dir: filepath.Join(cfg.Dir, "static"), log: deps.Log, lists: map[string][]string{}, written: map[string]time.Time{},
 		},
-		exposures: newExposures(deps.Producer, m.dropped, deps.Log), recent: newRecentLists(), fullShare: cfg.FullShare, scratches: newScratches(),
+		exposures: newExposures(deps.Producer, m.dropped, deps.Log), recent: newRecentLists(), fullShare: cfg.FullShare,
+		filters: filter.NewCache(), scratches: newScratches(),
 		settings: &settingsCache{log: deps.Log, parsed: map[placementName]parsedSettings{}},
 	}
 	s.overlay = &overlay{log: deps.Log, topic: deps.Items, models: s.models, sites: map[string]*freshSessions{}}

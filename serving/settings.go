@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/internal/control"
-	"github.com/millrace/millrace/internal/filter"
 	"github.com/millrace/millrace/internal/httpserver"
 )
 
@@ -42,6 +41,8 @@ type Settings struct {
 	Strict bool `json:"strict,omitempty"`
 	// Filter leaves out what it does not match, as that of a request does.
 	Filter string `json:"filter,omitempty"`
+	// Boost multiplies scores, beside that of a request.
+	Boost []Boost `json:"boost,omitempty"`
 	// Seen and Bought are show, demote or hide, for items met in the last SeenDays and BoughtDays; 0 days is for ever.
 	Seen       string `json:"seen,omitempty"`
 	SeenDays   int    `json:"seen_days,omitempty"`
@@ -49,6 +50,8 @@ type Settings struct {
 	BoughtDays int    `json:"bought_days,omitempty"`
 	// Fields are the item fields of an answer to a request that names none.
 	Fields []string `json:"fields,omitempty"`
+
+	expressions expressions // of Filter and Boost
 }
 
 // SourceNames are the names that Settings.Sources may hold.
@@ -77,7 +80,7 @@ func ParseSettings(kind string, raw json.RawMessage) (*Settings, *httpserver.Pro
 
 func (s *Settings) check(kind string) *httpserver.Problem {
 	for _, p := range []*httpserver.Problem{
-		checkUnit("/diversity", s.Diversity), s.checkSources(), s.checkExploration(kind), s.checkTexts(),
+		checkUnit("/diversity", s.Diversity), s.checkSources(), s.checkExploration(kind), s.checkFields(), s.compile(),
 		checkCount("/max_per_category", s.MaxPerCategory), checkCount("/max_per_brand", s.MaxPerBrand),
 		checkCount("/seen_days", s.SeenDays), checkCount("/bought_days", s.BoughtDays),
 		checkPolicy("/seen", s.Seen), checkPolicy("/bought", s.Bought),
@@ -115,10 +118,16 @@ func (s *Settings) checkExploration(kind string) *httpserver.Problem {
 	return checkUnit("/exploration", *s.Exploration)
 }
 
-func (s *Settings) checkTexts() *httpserver.Problem {
-	if len(s.Filter) > filter.MaxBytes {
-		return invalid("/filter", "filter has %d bytes, the limit is %d", len(s.Filter), filter.MaxBytes)
+// compile compiles the settings' expressions.
+func (s *Settings) compile() *httpserver.Problem {
+	var wrong *fault
+	if s.expressions, wrong = compileExpressions(nil, s.Filter, s.Boost); wrong != nil {
+		return wrong.problem()
 	}
+	return nil
+}
+
+func (s *Settings) checkFields() *httpserver.Problem {
 	if len(s.Fields) > maxFields {
 		return invalid("/fields", "fields names %d fields, the limit is %d", len(s.Fields), maxFields)
 	}

@@ -24,6 +24,9 @@ func TestSettingsAreRefusedWithTheirPlace(t *testing.T) {
 		{control.KindHome, `{"exploration":2}`, "/exploration", ""},
 		{control.KindPopular, `{"exploration":0.1}`, "/exploration", "another kind"},
 		{control.KindPopular, `{"exploration":0}`, "", ""},
+		{control.KindHome, `{"filter":"item.price < 50","boost":[{"filter":"item.available","by":2},{"expr":"item.price / 10"}]}`, "", ""},
+		{control.KindHome, `{"filter":"item.prize < 50"}`, "/filter", "item.price"},
+		{control.KindHome, `{"boost":[{"expr":"2"},{"filter":"item.available","by":0}]}`, "/boost/1/by", ""},
 		{control.KindHome, `{} {}`, "", "one JSON value"},
 	} {
 		_, p := ParseSettings(c.kind, json.RawMessage(c.settings))

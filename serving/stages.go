@@ -54,6 +54,9 @@ func (q *query) stages() []stage {
 	}
 	for i, ask := range fallbacks() {
 		if i >= ladder {
+			if i == ladderAnything && q.filtered {
+				list = append(list, stage{ask: (*query).askMatching, lastResort: shy || q.strict})
+			}
 			list = append(list, stage{ask: ask, lastResort: shy || q.strict || i >= ladderAnything})
 		}
 	}

@@ -23,6 +23,7 @@ var Kinds = []Kind{
 	{"empty-body", http.StatusBadRequest, "The request holds no event.", "Send one event, an array, one event a line, or an envelope."},
 	{"events-not-stored", http.StatusServiceUnavailable, "The events could not be written. Nothing of the request is acknowledged.", "Send it again, with the same event ids, after Retry-After seconds."},
 	{"internal", http.StatusInternalServerError, "A fault in the server. Its log has the cause under the request id.", "Try again; if it persists, look for the request id in the log."},
+	{"invalid-expression", http.StatusBadRequest, "A filter, boost or condition cannot be read, or reads what the request does not have; the detail says where.", "Correct it; docs/filters.md has the language."},
 	{"invalid-field", http.StatusBadRequest, "A field or parameter has the wrong type, or a value beyond its limits.", "Correct what pointer names."},
 	{"invalid-item", http.StatusBadRequest, "An item was refused; the detail begins with the code that a bulk write would give.", "Correct what pointer names."},
 	{"invalid-json", http.StatusBadRequest, "The body is no JSON; the detail has line and column.", "Check the body with a JSON parser."},

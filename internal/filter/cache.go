@@ -10,7 +10,7 @@ import (
 // rules write; what changes from request to request belongs into context.
 const MaxCached = 1_024
 
-// Cache keeps compiled programs, and what was wrong with texts that are none. It is safe for concurrent use.
+// Cache keeps compiled programs, and what was wrong with texts that are none. It is safe for concurrent use. A nil one compiles anew.
 type Cache struct {
 	filters, conditions, factors *lru.Cache[string, *cached]
 }
@@ -32,17 +32,30 @@ func NewCache() *Cache {
 }
 
 // Filter is Compile.
-func (c *Cache) Filter(text string) (*Program, error) { return c.get(c.filters, text, Compile) }
+func (c *Cache) Filter(text string) (*Program, error) {
+	if c == nil {
+		return Compile(text)
+	}
+	return get(c.filters, text, Compile)
+}
 
 // Condition is CompileCondition.
 func (c *Cache) Condition(text string) (*Program, error) {
-	return c.get(c.conditions, text, CompileCondition)
+	if c == nil {
+		return CompileCondition(text)
+	}
+	return get(c.conditions, text, CompileCondition)
 }
 
 // Factor is CompileFactor.
-func (c *Cache) Factor(text string) (*Program, error) { return c.get(c.factors, text, CompileFactor) }
+func (c *Cache) Factor(text string) (*Program, error) {
+	if c == nil {
+		return CompileFactor(text)
+	}
+	return get(c.factors, text, CompileFactor)
+}
 
-func (c *Cache) get(kind *lru.Cache[string, *cached], text string, compile func(string) (*Program, error)) (*Program, error) {
+func get(kind *lru.Cache[string, *cached], text string, compile func(string) (*Program, error)) (*Program, error) {
 	if len(text) > MaxBytes {
 		return compile(text) // is refused at once, and its text is not kept
 	}

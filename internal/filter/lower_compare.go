@@ -84,7 +84,7 @@ func compareOrder(o order, a, b node) node {
 		switch {
 		case areNumbers(&v, &w):
 			return orderNumbers(o, v.number(), w.number())
-		case v.isNaN() && w.kind != KindMissing || w.isNaN() && v.kind != KindMissing:
+		case v.isNaN() && w.hasOrder() || w.isNaN() && v.hasOrder():
 			return no // whatever it is compared with
 		}
 		compared, ok := compareValues(&v, &w)
@@ -123,6 +123,8 @@ func orderNumbers(o order, a, b float64) truth {
 }
 
 func (v *Value) isNaN() bool { return v.kind == KindNumber && math.IsNaN(v.number()) }
+
+func (v *Value) hasOrder() bool { return v.kind != KindMissing && v.kind != KindList }
 
 // compareValues orders two values of one kind that are no numbers. Lists have no order.
 func compareValues(a, b *Value) (compared int, ok bool) {
