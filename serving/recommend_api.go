@@ -50,7 +50,7 @@ func (s *Serving) recommendEndpoints(a *api.API) {
 	api.Describe[recommendQuery, recommendOutput](a, api.Endpoint{
 		ID: "recommendByQuery", Method: http.MethodGet, Path: "/v1/recommend", Tag: api.TagRecommend, Summary: "Recommend items, asked by URL",
 		Description: recommendDescription + "\n\nA list is a parameter given several times, or with commas. Entries of context are parameters `context.NAME`.",
-		Access:      api.AnyKey, Answer: answer, Problems: problems,
+		Access:      api.AnyKey, OwnParameters: true, Answer: answer, Problems: problems,
 	}, s.handleRecommend)
 	a.Preflight("/v1/recommend", preflight)
 }

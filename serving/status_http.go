@@ -72,6 +72,9 @@ func (s *Serving) listModels(ctx context.Context, site string, _ *struct{}) (*mo
 	answer := modelList{Champion: champion, Models: make([]modelSummary, len(list))}
 	loaded := s.models.of(site)
 	for i, m := range list {
+		if m.Models == nil { // a damaged manifest does not say
+			m.Models = map[string]registry.ModelInfo{}
+		}
 		answer.Models[i] = modelSummary{
 			Version: m.Version, CreatedAt: m.CreatedAt, Champion: m.Version == champion, Promoted: m.Gate.Promoted,
 			Reason: m.Gate.Reason, Damaged: m.Damaged, NotReproducible: control.NotReproducibleSince(erasures, m.CreatedAt),

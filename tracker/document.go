@@ -14,7 +14,7 @@ var eventsEndpoint = api.Endpoint{
 	ID: "sendEvents", Method: http.MethodPost, Path: "/v1/events", Tag: api.TagEvents, Summary: "Send events", Access: api.AnyKey, Status: http.StatusAccepted,
 	Description: "What visitors do: one event, an array, one event a line (NDJSON), or an envelope with the client's clock, plain or as gzip or zstd. " +
 		"One bad event never costs its neighbours: the answer says which were refused, and why. An accepted event is on disk.",
-	MaxBodyBytes: event.MaxBodyBytes,
+	MaxBodyBytes: event.MaxBodyBytes, OwnParameters: true, // a script may add what it likes
 	Body: `{"sent_at":"2026-03-02T12:00:01Z","events":[{"event_id":"019cae3f-3a80-7c31-9a4e-2f7d1c0b8a55","type":"view_item",` +
 		`"occurred_at":"2026-03-02T12:00:00Z","anonymous_id":"b-7f3a","items":[{"item_id":"shoe-1","price":129.95}]}]}`,
 	Answer: `{"accepted":1,"duplicates":0,"rejected":[]}`,

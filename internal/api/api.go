@@ -157,6 +157,15 @@ func Register[I, O any](a *API, e Endpoint, handle func(ctx context.Context, in 
 // form that the types say.
 func Describe[I, O any](a *API, e Endpoint, handler http.HandlerFunc) {
 	m := &metadata{api: a, bare: handler}
+	if !e.OwnParameters {
+		m.bare = func(w http.ResponseWriter, r *http.Request) {
+			if p := unknownParameter(r.URL.Query(), m.queries); p != nil {
+				httpserver.WriteProblem(w, r, *p)
+				return
+			}
+			handler(w, r)
+		}
+	}
 	huma.Register(a.huma, e.operation(a, m, bodyOf[I]()), func(context.Context, *I) (*O, error) {
 		return nil, nil //nolint:nilnil // never called: the adapter mounts the bare handler
 	})

@@ -40,19 +40,21 @@ const (
 
 // Endpoint is what the types of an endpoint do not say. ID, Method, Path, Tag, Summary and Description are needed.
 type Endpoint struct {
-	ID           string   // operationId, which generated clients are named by: getItem
-	Method, Path string   // of package http; a pattern of chi with {id}
-	Tag          string   // one of the tags
-	Summary      string   // a heading: "Read an item"
-	Description  string   // Markdown: what it does, when, and what not
-	Access       Access   // which keys it takes
-	Scope        string   // what a secret key must be allowed; "" is nothing in particular
-	Guard        Guard    // authenticates; nil for Open and bare endpoints
-	Status       int      // of success; 0 is 200 with a Body, 204 without
-	Created      bool     // also answers 201, with the same body
-	MaxBodyBytes int64    // needed with a body
-	Body, Answer string   // examples, as JSON
-	Problems     []string // slugs of the catalogue that this endpoint answers beyond those of its access and input
+	ID           string // operationId, which generated clients are named by: getItem
+	Method, Path string // of package http; a pattern of chi with {id}
+	Tag          string // one of the tags
+	Summary      string // a heading: "Read an item"
+	Description  string // Markdown: what it does, when, and what not
+	Access       Access // which keys it takes
+	Scope        string // what a secret key must be allowed; "" is nothing in particular
+	Guard        Guard  // authenticates; nil for Open and bare endpoints
+	Status       int    // of success; 0 is 200 with a Body, 204 without
+	Created      bool   // also answers 201, with the same body
+	MaxBodyBytes int64  // needed with a body
+	// OwnParameters is set where a bare handler reads the parameters and decides itself about unknown ones.
+	OwnParameters bool
+	Body, Answer  string   // examples, as JSON
+	Problems      []string // slugs of the catalogue that this endpoint answers beyond those of its access and input
 }
 
 // operation is the endpoint as huma takes it.
@@ -163,6 +165,9 @@ func (a *API) operation(method, path string) *huma.Operation {
 func (e Endpoint) describeProblems(a *API, op *huma.Operation, body bool) {
 	delete(op.Responses, "default") // huma's, which says nothing of the statuses
 	slugs := append([]string{httpserver.ProblemInternal}, e.Problems...)
+	if !e.OwnParameters || len(op.Parameters) > 0 || body {
+		slugs = append(slugs, httpserver.ProblemUnknownField)
+	}
 	if e.Access != Open {
 		slugs = append(slugs, "missing-key", "unknown-key", httpserver.ProblemSecretInURL, "too-many-requests", "unavailable")
 	}
@@ -173,7 +178,7 @@ func (e Endpoint) describeProblems(a *API, op *huma.Operation, body bool) {
 		slugs = append(slugs, "scope-needed")
 	}
 	if len(op.Parameters) > 0 || body {
-		slugs = append(slugs, httpserver.ProblemInvalidField, httpserver.ProblemUnknownField)
+		slugs = append(slugs, httpserver.ProblemInvalidField)
 	}
 	if body {
 		slugs = append(slugs, httpserver.ProblemInvalidJSON, httpserver.ProblemTrailingData, httpserver.ProblemUnreadable, httpserver.ProblemBodyTooLarge)
