@@ -174,8 +174,16 @@ func (s *system) newStream(ctx context.Context) (*stream.Stream, error) {
 func (s *system) newServing() (*serving.Serving, error) {
 	return serving.New(serving.Config{Dir: s.cfg.path("serving"), FullShare: s.cfg.Serving.FullExposures}, serving.Deps{
 		Control: s.control, Online: s.online, Registry: s.registry, Items: s.kafka, Producer: s.producer,
-		Exporter: s.exporter(), Metrics: s.metrics, Log: telemetry.Component(s.log, "serving"),
+		Exporter: s.exporter(), Lists: s.lists(), Metrics: s.metrics, Log: telemetry.Component(s.log, "serving"),
 	})
+}
+
+// lists is the lake, where this process reads it.
+func (s *system) lists() serving.Lists {
+	if s.lake == nil {
+		return nil
+	}
+	return s.lake
 }
 
 // exporter is the stream of this process, which reads the lake; nil where there is none.

@@ -5,14 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/millrace/millrace/internal/erasure"
+	"github.com/millrace/millrace/internal/event"
 )
 
 // decodeChunkRows is how many whole rows are decoded at a time.
 const decodeChunkRows = 512
+
+// findSlack is how far the time in the id of a list may be from when it was served, which is to the millisecond.
+const findSlack = time.Second
 
 // ScanEvents calls yield with every matching row, whole, until yield returns an error, which it returns. Rows come in no
 // order that may be relied on: a compacted file is sorted by profile, and one that is not holds what one commit brought. Who
@@ -44,6 +49,24 @@ func (l *Lake) ScanExposures(ctx context.Context, req ScanRequest, yield func(Ex
 		}
 		return yield(r)
 	})
+}
+
+// errStop ends a scan that has found its row.
+var errStop = errors.New("found")
+
+// FindExposure returns the record of a list that was served about then, nil where there is none.
+func (l *Lake) FindExposure(ctx context.Context, site, recID string, at time.Time) (found *event.Exposure, err error) {
+	err = l.ScanExposures(ctx, ScanRequest{Site: site, From: at.Add(-findSlack), To: at.Add(findSlack)}, func(r ExposureRow) error {
+		if r.Exposure.RecID != recID {
+			return nil
+		}
+		found = r.Exposure
+		return errStop
+	})
+	if err != nil && !errors.Is(err, errStop) {
+		return nil, fmt.Errorf("find list %s: %w", recID, err)
+	}
+	return found, nil
 }
 
 // ScanItems is ScanEvents for the history of the catalogue, which names nobody.

@@ -282,3 +282,27 @@ func TestScanOlderSnapshot(t *testing.T) {
 		t.Errorf("%d rows now, want 20", n)
 	}
 }
+
+// A list that was served is found by its id and time, on its own site, and only there.
+func TestFindExposure(t *testing.T) {
+	l := openTestLake(t)
+	in := newSampler(9).landExposures(0, 0, 50)
+	if err := l.Commit(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range in.Exposures[:5] {
+		want := row.Exposure
+		got, err := l.FindExposure(t.Context(), want.Site, want.RecID, want.ServedAt)
+		if err != nil || got == nil || got.RecID != want.RecID || len(got.Items) != len(want.Items) || string(got.Inputs) != string(want.Inputs) {
+			t.Errorf("found %+v, %v, want %+v", got, err, want)
+		}
+		for _, other := range []struct {
+			site, id string
+			at       time.Time
+		}{{"demo", want.RecID, want.ServedAt}, {want.Site, "another", want.ServedAt}, {want.Site, want.RecID, want.ServedAt.Add(time.Hour)}} {
+			if got, err := l.FindExposure(t.Context(), other.site, other.id, other.at); err != nil || got != nil {
+				t.Errorf("%+v: found %+v, %v", other, got, err)
+			}
+		}
+	}
+}

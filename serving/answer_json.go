@@ -44,7 +44,15 @@ func (a *Answer) AppendJSON(b []byte) (_ []byte, err error) {
 		}
 	}
 	b = append(b, `],"token":`...)
-	return append(jsontext.AppendString(b, a.Token), '}'), nil
+	b = jsontext.AppendString(b, a.Token)
+	if a.Explain != nil {
+		explained, err := json.Marshal(a.Explain)
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(b, `,"explain":`...), explained...)
+	}
+	return append(b, '}'), nil
 }
 
 func (it *AnswerItem) appendJSON(b []byte) ([]byte, error) {

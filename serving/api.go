@@ -12,6 +12,7 @@ import (
 // Routes mounts the public API, and describes it. Each family of endpoints registers itself beside its code.
 func (s *Serving) Routes(a *api.API) {
 	s.recommendEndpoints(a)
+	s.recallEndpoints(a)
 	s.itemEndpoints(a)
 	s.userEndpoints(a)
 	s.statusEndpoints(a)

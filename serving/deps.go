@@ -3,6 +3,7 @@ package serving
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/erasure"
@@ -19,6 +20,7 @@ type Control interface {
 	Placement(ctx context.Context, site, name string) (control.Placement, error)
 	TopicEpoch(ctx context.Context, topic string) (control.TopicEpoch, bool, error)
 	Forgotten(ctx context.Context) (*erasure.Ledger, error)
+	Ledger(ctx context.Context) (*erasure.Ledger, error)
 	RequestErasure(ctx context.Context, who erasure.Who) (control.Erasure, error)
 	Erasure(ctx context.Context, site, id string) (control.Erasure, error)
 	Erasures(ctx context.Context, site string) ([]control.Erasure, error)
@@ -51,8 +53,9 @@ type Producer interface {
 	Produce(ctx context.Context, records []kafka.Record) error
 }
 
-// Log is the reading side of Kafka that the catalogue follows.
+// Log is the reading side of Kafka: what the catalogue follows, and where lists that were served are looked for.
 type Log interface {
 	Offsets(ctx context.Context, topic string) (map[int32]kafka.OffsetRange, error)
+	OffsetAt(ctx context.Context, topic string, partition int32, at time.Time) (int64, error)
 	Fetch(ctx context.Context, request kafka.FetchRequest) (kafka.FetchResult, error)
 }

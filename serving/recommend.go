@@ -114,6 +114,9 @@ func (s *Serving) recommend(ctx context.Context, site string, placement control.
 	selected := q.choose(s.metrics, q.stages())
 
 	answer := selected.respond(recID, stale)
+	if request.Explain {
+		answer.Explain = selected.explain()
+	}
 	took := time.Since(start)
 	if !request.DryRun {
 		s.record(ctx, selected, answer, took)

@@ -59,9 +59,6 @@ func (q *Request) check() *httpserver.Problem {
 		p.Hint = "name a placement, such as home, item, session, cart, trending, popular or recent"
 		return p
 	}
-	if p := q.checkUnsupported(); p != nil {
-		return p
-	}
 	for _, id := range []struct{ pointer, value string }{
 		{"/user_id", q.UserID}, {"/anonymous_id", q.AnonymousID}, {"/session_id", q.SessionID}, {"/after_event", q.AfterEvent},
 	} {
@@ -95,24 +92,6 @@ func (q *Request) check() *httpserver.Problem {
 		return p
 	}
 	return q.checkContext()
-}
-
-// checkUnsupported refuses what a later version will do: to ignore it would answer another question.
-func (q *Request) checkUnsupported() *httpserver.Problem {
-	for _, field := range []struct {
-		name  string
-		given bool
-	}{
-		{"explain", q.Explain},
-	} {
-		if field.given {
-			return &httpserver.Problem{
-				Type: "not-supported", Title: "Not supported yet", Status: http.StatusBadRequest, Pointer: "/" + field.name,
-				Detail: field.name + " is not supported by this version", Hint: "leave it out",
-			}
-		}
-	}
-	return nil
 }
 
 func (q *Request) checkContext() *httpserver.Problem {

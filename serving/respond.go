@@ -35,6 +35,8 @@ type Answer struct {
 	Items        []AnswerItem `json:"items" doc:"The list, best first."`
 	// Token is opaque: today the list's id in its short form.
 	Token string `json:"token" doc:"Goes back with the events that answer this list, in rec.token." example:"AZwPbl0qfDGaTi99HAuKVQ"`
+	// Explain says how the list came about, where that was asked.
+	Explain *Explanation `json:"explain,omitempty" doc:"How the list came about, where that was asked."`
 }
 
 // AnswerItem is one position.

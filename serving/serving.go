@@ -53,6 +53,7 @@ type Deps struct {
 	Registry Registry
 	Producer Producer
 	Exporter Exporter         // nil where this process does not read the lake
+	Lists    Lists            // likewise
 	Items    Log              // the items topic, which must exist, and that of closed sessions
 	Now      func() time.Time // nil means time.Now
 }
@@ -64,6 +65,8 @@ type Serving struct {
 	control Control
 	online  OnlineStore
 	export  Exporter
+	lists   Lists
+	topics  Log
 	reg     Registry
 	metrics *metrics
 
@@ -83,6 +86,7 @@ type Serving struct {
 	settings     *settingsCache
 	lostProfiles rarely
 	lostSites    rarely
+	lostLists    rarely
 
 	baseLoaded   atomic.Bool
 	modelsPolled atomic.Bool
@@ -101,7 +105,7 @@ func New(cfg Config, deps Deps) (*Serving, error) {
 		return nil, err
 	}
 	s := &Serving{
-		log: deps.Log, now: deps.Now, control: deps.Control, online: deps.Online, export: deps.Exporter, reg: deps.Registry, metrics: m,
+		log: deps.Log, now: deps.Now, control: deps.Control, online: deps.Online, export: deps.Exporter, lists: deps.Lists, topics: deps.Items, reg: deps.Registry, metrics: m,
 		catalogue: &Catalogue{
 			sites: map[string]*siteItems{}, shared: newSharedTexts(), log: deps.Items, online: deps.Online, control: deps.Control,
 			produce: deps.Producer, now: deps.Now,

@@ -12,7 +12,7 @@ import (
 type trace struct {
 	on     bool
 	inputs inputs
-	times  []stageTime
+	times  []ExplainedStage
 	looked map[string]bool // items whose rows are among the inputs
 }
 
@@ -59,13 +59,6 @@ type tracedSaid struct {
 	Interest float64  `json:"interest,omitempty"`
 	Events   int64    `json:"events,omitempty"`
 	FirstAt  int64    `json:"first_at,omitempty"`
-}
-
-// stageTime is what one step of making a list took.
-type stageTime struct {
-	Stage  string `json:"stage"`
-	Micros int64  `json:"us"`
-	Items  int    `json:"items,omitempty"` // proposed, or looked at
 }
 
 // begin starts to keep what the list of a query is made from.
@@ -131,6 +124,6 @@ func (t *trace) sawRow(q *query, id string, row *Row) {
 // took keeps what a step took.
 func (t *trace) took(stage string, took time.Duration, items int) {
 	if t.on {
-		t.times = append(t.times, stageTime{stage, took.Microseconds(), items})
+		t.times = append(t.times, ExplainedStage{stage, took.Microseconds(), items})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
 )
@@ -52,6 +53,38 @@ func (c *Client) offsetRange(ctx context.Context, topic string, partition int32)
 		return r, fmt.Errorf("list offsets of %s/%d: %w", topic, partition, err)
 	}
 	return r, nil
+}
+
+// OffsetAt returns the offset of the first record of a partition that is of this time or later, or the partition's end.
+func (c *Client) OffsetAt(ctx context.Context, topic string, partition int32, at time.Time) (offset int64, err error) {
+	err = c.retry(ctx, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+		res, err := c.api.ListOffsets(ctx, &kafkago.ListOffsetsRequest{IsolationLevel: kafkago.ReadCommitted, Topics: map[string][]kafkago.OffsetRequest{
+			topic: {kafkago.TimeOffsetOf(int(partition), at)},
+		}})
+		if err != nil {
+			return err
+		}
+		if len(res.Topics[topic]) != 1 {
+			return fmt.Errorf("broker answered %d partitions for one", len(res.Topics[topic]))
+		}
+		p := res.Topics[topic][0]
+		offset = -1
+		for found := range p.Offsets { // at most one, and none where nothing is as late
+			offset = found
+		}
+		return p.Error
+	})
+	if err == nil && offset < 0 {
+		var r OffsetRange
+		r, err = c.offsetRange(ctx, topic, partition)
+		return r.End, err
+	}
+	if err != nil {
+		return 0, fmt.Errorf("find a time in %s/%d: %w", topic, partition, err)
+	}
+	return offset, nil
 }
 
 // Committed returns the offsets that a group committed on a topic; partitions without a commit are missing. Commits are

@@ -78,6 +78,25 @@ func testOffsets(t *testing.T, brokers []string) {
 	}
 }
 
+// The first record of a time or later is found, and behind the last the end.
+func testOffsetAt(t *testing.T, brokers []string) {
+	c := kafkatest.Dial(t, brokers)
+	kafkatest.Topic(t, c, "offset-at", 2)
+	p := kafkatest.Producer(t, c, kafka.ProducerConfig{})
+	for range 2 { // at 0 to 4 ms, and again: in two batches
+		produce(t, p, "offset-at", 1, 5)
+	}
+	for _, want := range []struct {
+		partition    int32
+		millis, next int64
+	}{{1, 0, 0}, {1, 3, 3}, {1, 4, 4}, {1, 5, 10}, {1, 1e12, 10}, {0, 3, 0}} {
+		got, err := c.OffsetAt(t.Context(), "offset-at", want.partition, time.UnixMilli(want.millis))
+		if err != nil || got != want.next {
+			t.Errorf("partition %d at %d ms: offset %d, %v, want %d", want.partition, want.millis, got, err, want.next)
+		}
+	}
+}
+
 // Fetch waits for the first record and delivers it at once.
 func testLongPoll(t *testing.T, brokers []string) {
 	c := kafkatest.Dial(t, brokers)

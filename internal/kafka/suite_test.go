@@ -24,6 +24,7 @@ var suite = []struct {
 	{"ensure topics", testEnsureTopics},
 	{"grow topic", testGrowTopic},
 	{"offsets", testOffsets},
+	{"offset at a time", testOffsetAt},
 	{"delete records", testDeleteRecords},
 	{"long poll", testLongPoll},
 	{"out of range", testOutOfRange},
