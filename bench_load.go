@@ -52,6 +52,14 @@ type loadReport struct {
 
 func (r loadReport) perSecond() float64 { return float64(r.Answers) / r.Seconds }
 
+// perfect reports a run in which a request failed, or was answered with nothing.
+func (r loadReport) perfect() error {
+	if r.Failed == 0 && r.Empty == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d requests failed, %d lists are empty: %s", r.Failed, r.Empty, r.Trouble)
+}
+
 func (a *app) loadCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: loadCommand, Hidden: true, Args: exactArgs(),

@@ -101,12 +101,15 @@ type servingBench struct {
 	log      *slog.Logger
 	system   *system // that runs now
 	secret   string
+	write    string // the key of those who click
+	other    string // a version that is not in force; empty: none
+	most     map[string]float64
 	constant *constantServer
 	visitors []string // who is asked for
 	items    []string // of product pages that are asked for
 }
 
-// run fills the directory with all roles, and measures with serving alone.
+// run fills the directory with all roles, measures with serving alone, and changes versions with all roles again.
 func (b *servingBench) run(ctx context.Context) (err error) {
 	b.dir, err = os.MkdirTemp("", "millrace-bench-serving-")
 	if err != nil {
@@ -130,7 +133,10 @@ func (b *servingBench) run(ctx context.Context) (err error) {
 		if err := b.with(ctx, allRoles, b.fill); err != nil {
 			return err
 		}
-		return b.with(ctx, roleServing, b.measure)
+		if err := b.with(ctx, roleServing, b.measure); err != nil {
+			return err
+		}
+		return b.with(ctx, allRoles, b.swap)
 	})
 }
 
@@ -153,7 +159,7 @@ func (b *servingBench) fill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.secret = keys.SecretKey
+	b.secret, b.write = keys.SecretKey, keys.WriteKey
 	start := time.Now()
 	if err := b.load.fill(ctx, b); err != nil {
 		return err
@@ -163,11 +169,10 @@ func (b *servingBench) fill(ctx context.Context) error {
 }
 
 func (b *servingBench) measure(ctx context.Context) error {
-	most, err := b.fullLoad(ctx)
-	if err != nil {
+	if err := b.fullLoad(ctx); err != nil {
 		return err
 	}
-	return b.halfLoad(ctx, most)
+	return b.halfLoad(ctx)
 }
 
 // emit reports a figure of this load.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/model"
 	"github.com/millrace/millrace/internal/model/blend"
+	"github.com/millrace/millrace/internal/model/content"
 	"github.com/millrace/millrace/internal/model/ials"
 	"github.com/millrace/millrace/internal/model/popularity"
 	"github.com/millrace/millrace/internal/model/transitions"
@@ -19,10 +21,15 @@ const largeIterations = 4
 // fitLarge fits the families that a large shop is served from, and puts a blend over them that weighs as those of real shops do.
 func fitLarge(ctx context.Context, sessions *model.Sessions) ([]registry.Artifact, error) {
 	vocabulary := model.NewVocabulary()
-	categories := make([][]string, largeItems)
-	for i := range int32(largeItems) {
-		vocabulary.Add(largeItem(i))
-		categories[i] = []string{largeCategory(i)}
+	categories, items := make([][]string, largeItems), make([]*event.CatalogueItem, largeItems)
+	for i := range items {
+		items[i] = largeCatalogueItem(int32(i))
+		vocabulary.Add(items[i].ItemID)
+		categories[i] = items[i].Categories
+	}
+	said, err := content.Fit(ctx, content.Default(), items)
+	if err != nil {
+		return nil, fmt.Errorf("fit content: %w", err)
 	}
 	wanted, err := popularity.Fit(popularity.Default(), sessions, largeItems, categories)
 	if err != nil {
@@ -57,5 +64,6 @@ func fitLarge(ctx context.Context, sessions *model.Sessions) ([]registry.Artifac
 	return []registry.Artifact{
 		{Name: "vocabulary", Model: vocabulary}, {Name: popularity.Name, Model: wanted}, {Name: transitions.Name, Model: next},
 		{Name: alike.Name(), Model: alike}, {Name: ials.Name, Model: factors}, {Name: blend.Name, Model: joined},
+		{Name: content.Name, Model: said},
 	}, nil
 }

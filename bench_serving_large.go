@@ -76,20 +76,25 @@ func largeCategory(i int32) string { return fmt.Sprintf("Category %d", i%largeCa
 func largeBrand(i int32) string    { return fmt.Sprintf("Brand %d", i/7%largeBrands) }
 func largePrice(i int32) float64   { return float64(i%19_900)/100 + 1 }
 
+// largeCatalogueItem is an item as the shop describes it.
+func largeCatalogueItem(i int32) *event.CatalogueItem {
+	words := [...]string{"trail", "road", "city", "light", "warm", "classic", "wide", "slim", "blue", "red", "green", "cotton", "wool",
+		"leather", "shoe", "jacket", "shirt", "bag", "cap", "sock", "belt", "glove", "scarf", "boot"}
+	word := func(i int32) string { return words[int(i)%len(words)] }
+	price := largePrice(i)
+	return &event.CatalogueItem{
+		ItemID: largeItem(i), Title: fmt.Sprintf("%s %s %s %d", word(i/1000), word(i/24), word(i), i%997), Categories: []string{largeCategory(i)},
+		Brand: largeBrand(i), Price: &price, Currency: "EUR", Available: true,
+		URL: "https://shop.example/p/" + largeItem(i), ImageURL: "https://shop.example/i/" + largeItem(i) + ".jpg",
+	}
+}
+
 // putCatalogue writes the items by the API.
 func (b *servingBench) putCatalogue(ctx context.Context) error {
-	words := []string{"trail", "road", "city", "light", "warm", "classic", "wide", "slim", "blue", "red", "green", "cotton", "wool", "leather",
-		"shoe", "jacket", "shirt", "bag", "cap", "sock", "belt", "glove", "scarf", "boot"}
-	word := func(i int32) string { return words[int(i)%len(words)] }
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
 	for i := range int32(largeItems) {
-		item := map[string]any{
-			"item_id": largeItem(i), "title": fmt.Sprintf("%s %s %s %d", word(i/1000), word(i/24), word(i), i%997),
-			"categories": []string{largeCategory(i)}, "brand": largeBrand(i), "price": largePrice(i), "currency": "EUR", "available": true,
-			"url": "https://shop.example/p/" + largeItem(i), "image_url": "https://shop.example/i/" + largeItem(i) + ".jpg",
-		}
-		if err := encoder.Encode(item); err != nil {
+		if err := encoder.Encode(largeCatalogueItem(i)); err != nil {
 			return fmt.Errorf("encode catalogue: %w", err)
 		}
 		if (i+1)%largeBulk > 0 {
@@ -157,12 +162,20 @@ func (o *onlineRows) flush(ctx context.Context) error {
 	return err
 }
 
-// publishLarge fits and stores a version that knows all items.
+// publishLarge fits and stores a version that knows all items, and the same again for another one to change to.
 func (b *servingBench) publishLarge(ctx context.Context, sessions *model.Sessions) (string, error) {
 	artifacts, err := fitLarge(ctx, sessions)
 	if err != nil {
 		return "", err
 	}
-	manifest, err := b.system.registry.Publish(ctx, registry.Manifest{Site: event.DefaultSite, CreatedAt: time.Now()}, artifacts)
-	return manifest.Version, err
+	versions := make([]string, 2)
+	for i := range versions {
+		manifest, err := b.system.registry.Publish(ctx, registry.Manifest{Site: event.DefaultSite, CreatedAt: time.Now()}, artifacts)
+		if err != nil {
+			return "", err
+		}
+		versions[i] = manifest.Version
+	}
+	b.other = versions[0]
+	return versions[1], nil
 }

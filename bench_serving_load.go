@@ -20,24 +20,24 @@ import (
 // samples is how many answers the usual one is chosen from.
 const samples = 101
 
-// fullLoad asks as fast as is answered, round for round beside the constant handler, and returns the medians by placement.
-func (b *servingBench) fullLoad(ctx context.Context) (map[string]float64, error) {
+// fullLoad asks as fast as is answered, round for round beside the constant handler, and keeps the medians by placement.
+func (b *servingBench) fullLoad(ctx context.Context) error {
 	rates, constants := map[string][]float64{}, map[string][]float64{}
 	var scans []float64
 	for round := range servingRounds {
 		for _, p := range b.load.placements {
 			if round == 0 {
 				if err := b.warm(ctx, p.name); err != nil {
-					return nil, err
+					return err
 				}
 			}
 			got, err := b.ask(ctx, p.name, loadOrder{Connections: servingConnections, Seconds: servingRound})
 			if err != nil {
-				return nil, err
+				return err
 			}
 			limit, err := b.askConstant(p.name, loadOrder{Connections: servingConnections, Seconds: servingRound})
 			if err != nil {
-				return nil, err
+				return err
 			}
 			rates[p.name], constants[p.name] = append(rates[p.name], got.perSecond()), append(constants[p.name], limit.perSecond())
 			b.say("round %d of %d: %s %.0f/s (p50 %.2f, p99 %.2f ms), constant %.0f/s", round+1, servingRounds, p.name,
@@ -47,28 +47,28 @@ func (b *servingBench) fullLoad(ctx context.Context) (map[string]float64, error)
 			}
 		}
 	}
-	most := map[string]float64{}
+	b.most = map[string]float64{}
 	for _, p := range b.load.placements {
-		most[p.name] = median(rates[p.name])
+		b.most[p.name] = median(rates[p.name])
 		limit, what := median(constants[p.name]), "the same HTTP stack with a constant answer"
 		if p.scan {
-			if err := b.emit(p.name+"_beside_constant", most[p.name], "req/s", limit, what); err != nil {
-				return nil, err
+			if err := b.emit(p.name+"_beside_constant", b.most[p.name], "req/s", limit, what); err != nil {
+				return err
 			}
 			limit, what = median(scans), "scans of 100,000 x 64 factors on all processors"
 		}
-		if err := b.emit(p.name, most[p.name], "req/s", limit, what); err != nil {
-			return nil, err
+		if err := b.emit(p.name, b.most[p.name], "req/s", limit, what); err != nil {
+			return err
 		}
-		if err := b.emit(p.name+"_beside_target", most[p.name], "req/s", p.target, "target"); err != nil {
-			return nil, err
+		if err := b.emit(p.name+"_beside_target", b.most[p.name], "req/s", p.target, "target"); err != nil {
+			return err
 		}
 	}
-	return most, nil
+	return nil
 }
 
 // halfLoad lets half as many requests arrive as the system can answer, and looks at how long each waits and what is recorded.
-func (b *servingBench) halfLoad(ctx context.Context, most map[string]float64) error {
+func (b *servingBench) halfLoad(ctx context.Context) error {
 	dropped, err := b.dropped()
 	if err != nil {
 		return err
@@ -79,7 +79,7 @@ func (b *servingBench) halfLoad(ctx context.Context, most map[string]float64) er
 		if err != nil {
 			return err
 		}
-		got, err := b.ask(ctx, p.name, loadOrder{Connections: halfConnections, Seconds: servingHalf, Rate: most[p.name] / 2})
+		got, err := b.ask(ctx, p.name, loadOrder{Connections: halfConnections, Seconds: servingHalf, Rate: b.most[p.name] / 2})
 		if err != nil {
 			return err
 		}
@@ -88,7 +88,7 @@ func (b *servingBench) halfLoad(ctx context.Context, most map[string]float64) er
 			return err
 		}
 		answers, recorded = answers+got.Answers, recorded+after-before
-		b.say("%s at %.0f/s: p50 %.2f, p99 %.2f, p99.9 %.2f, slowest %.1f ms", p.name, most[p.name]/2, got.P50, got.P99, got.P999, got.Slowest)
+		b.say("%s at %.0f/s: p50 %.2f, p99 %.2f, p99.9 %.2f, slowest %.1f ms", p.name, b.most[p.name]/2, got.P50, got.P99, got.P999, got.Slowest)
 		if err := b.emit(p.name+"_half_p50", got.P50, "ms", 5, "what is promised"); err != nil {
 			return err
 		}
@@ -152,24 +152,29 @@ func (b *servingBench) ask(ctx context.Context, placement string, order loadOrde
 	if err != nil {
 		return loadReport{}, err
 	}
-	order.Address, order.Path = b.system.info.Listen, "/v1/recommend"
-	report, err := b.send(placement, order)
-	return report, errors.Join(err, stop())
+	report, err := b.send(placement, b.toServing(order))
+	return report, errors.Join(err, report.perfect(), stop())
 }
 
 // askConstant runs the same load against the constant handler.
 func (b *servingBench) askConstant(placement string, order loadOrder) (loadReport, error) {
+	report, err := b.send(placement, b.toConstant(placement, order))
+	return report, errors.Join(err, report.perfect())
+}
+
+func (b *servingBench) toServing(order loadOrder) loadOrder {
+	order.Address, order.Path = b.system.info.Listen, "/v1/recommend"
+	return order
+}
+
+func (b *servingBench) toConstant(placement string, order loadOrder) loadOrder {
 	order.Address, order.Path = b.constant.server.Addr(), "/"+placement
-	return b.send(placement, order)
+	return order
 }
 
 func (b *servingBench) send(placement string, order loadOrder) (loadReport, error) {
 	order.Key, order.Bodies = b.secret, b.bodiesFile(placement)
-	report, err := b.generator.run(order)
-	if err == nil && (report.Failed > 0 || report.Empty > 0) {
-		err = fmt.Errorf("%d requests failed, %d lists are empty: %s", report.Failed, report.Empty, report.Trouble)
-	}
-	return report, err
+	return b.generator.run(order)
 }
 
 func (b *servingBench) bodiesFile(placement string) string {
@@ -193,22 +198,27 @@ func (b *servingBench) bodies(placement string) [][]byte {
 
 // post asks the recommendation API once.
 func (b *servingBench) post(ctx context.Context, path string, body []byte) ([]byte, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+b.system.info.Listen+path, bytes.NewReader(body))
+	return b.call(ctx, http.MethodPost, path, b.secret, body)
+}
+
+// call sends one request to the public listener.
+func (b *servingBench) call(ctx context.Context, method, path, key string, body []byte) ([]byte, error) {
+	r, err := http.NewRequestWithContext(ctx, method, "http://"+b.system.info.Listen+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
-	r.Header.Set("Authorization", "Bearer "+b.secret)
+	r.Header.Set("Authorization", "Bearer "+key)
 	response, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return nil, fmt.Errorf("post %s: %w", path, err)
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAdminAnswerBytes))
 	if err != nil {
-		return nil, fmt.Errorf("post %s: %w", path, err)
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	if response.StatusCode/100 != 2 {
-		return nil, fmt.Errorf("post %s: %s: %s", path, response.Status, answer)
+		return nil, fmt.Errorf("%s %s: %s: %s", method, path, response.Status, answer)
 	}
 	return answer, nil
 }

@@ -47,6 +47,7 @@ type liveItems struct {
 	items  []*event.CatalogueItem // by place; nil for one that was dropped
 	until  []int64                // by place: when the item may not be shown any more, Unix milliseconds
 	places map[string]int32
+	near   near
 }
 
 // NewLive returns an index without items.
@@ -63,6 +64,7 @@ func newLiveItems(cfg Config, known *takenApart, rarity []float32, items []*even
 	a := liveItems{
 		index: known.index(cfg, rarity), words: known.words, rarity: rarity,
 		items: items, until: make([]int64, len(items)), places: make(map[string]int32, len(items)),
+		near: newNear(),
 	}
 	for i, it := range items {
 		a.until[i], a.places[it.ItemID] = shownUntil(it), int32(i)

@@ -39,7 +39,8 @@ type Similar struct {
 }
 
 // Similar appends the k items that are most like those of the query to dst, best first: none of the query itself, none that may
-// not be shown at the time of the query, none below MinScore. It allocates nothing.
+// not be shown at the time of the query, none below MinScore. It allocates nothing, but
+// what it remembers of single items (near).
 func (l *Live) Similar(dst []Similar, q Query, k int) []Similar {
 	s := l.pool.Get().(*scratch)
 	defer l.pool.Put(s)
@@ -48,20 +49,33 @@ func (l *Live) Similar(dst []Similar, q Query, k int) []Similar {
 	if !l.ask(s, q) {
 		return dst
 	}
-	a := &l.all
-	whole := s.search(&a.index)
+	a, now := &l.all, q.Now.UnixMilli()
+	s.left = s.left[:0]
 	for _, id := range q.Items {
 		if place, ok := a.places[id]; ok {
-			s.leave(place)
+			s.left = append(s.left, place)
 		}
 	}
-	now := q.Now.UnixMilli()
-	s.answers(&l.cfg, &a.index, k, whole, func(place int32) bool {
-		return a.until[place] > now && (q.Skip == nil || !q.Skip(a.items[place].ItemID))
-	}, func(found answer) {
+	if len(q.Items) == 1 && k <= maxNear {
+		if answered, ok := l.nearest(dst, s, k, now, q.Skip); ok {
+			return answered
+		}
+	}
+	l.find(s, k, now, q.Skip, func(found answer) {
 		dst = append(dst, Similar{ID: a.items[found.place].ItemID, Score: found.score, Because: a.items[found.because].ItemID})
 	})
 	return dst
+}
+
+// find searches for what scratch has been asked, but for what is skipped; a nil skip skips none.
+func (l *Live) find(s *scratch, k int, now int64, skip func(id string) bool, yield func(answer)) {
+	whole := s.search(&l.all.index)
+	for _, place := range s.left {
+		s.leave(place)
+	}
+	s.answers(&l.cfg, &l.all.index, k, whole, func(place int32) bool {
+		return l.all.until[place] > now && (skip == nil || !skip(l.all.items[place].ItemID))
+	}, yield)
 }
 
 // Compare appends to dst how much each of the given items is like those of the query, in their order; 0 where nothing is known of

@@ -30,6 +30,8 @@ type scratch struct {
 	length  float32   // of the sum of its vectors
 	scores  []float32 // by place
 	touched []int32   // places with a score
+	left    []int32   // places that are no answers
+	news    []nearAnswer
 	shares  []float32 // what each item of the query gives to one answer
 	cause   []int32   // of each answer, by its place among the candidates
 	wide    topk.Heap // candidates
