@@ -8,6 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 GOLANGCI_VERSION := v2.15.0
 
 export MILLRACE_NODE_MODULES ?= $(CACHE)/node/node_modules
+export MILLRACE_API_NODE_MODULES ?= $(CACHE)/api/node_modules
 export MILLRACE_KAFKA_LIBS ?= $(CACHE)/kafka
 export MILLRACE_READERS ?= $(CACHE)/readers
 export MILLRACE_RIVALS ?= $(CACHE)/rivals
@@ -59,7 +60,7 @@ lint: ## formatting, vet and golangci-lint
 	$(GO) vet ./...
 	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION) run ./...
 
-generate: ## rebuild generated files (the beacon)
+generate: ## rebuild generated files (the beacon, pages of documentation, the OpenAPI document)
 	$(GO) generate ./...
 
 clean:

@@ -255,7 +255,7 @@ func loadConfig(path string, environ []string, flags map[string]any) (*Config, e
 }
 
 // toolVariables are environment variables with our prefix that configure suites, not the product.
-var toolVariables = []string{"MILLRACE_TEST_DATA", "MILLRACE_NODE_MODULES", "MILLRACE_KAFKA_LIBS", "MILLRACE_CHROMIUM", "MILLRACE_READERS", "MILLRACE_RUN_MAIN",
+var toolVariables = []string{"MILLRACE_TEST_DATA", "MILLRACE_NODE_MODULES", "MILLRACE_API_NODE_MODULES", "MILLRACE_FUZZ_FOR", "MILLRACE_KAFKA_LIBS", "MILLRACE_CHROMIUM", "MILLRACE_READERS", "MILLRACE_RUN_MAIN",
 	"MILLRACE_TEST_LONG", "MILLRACE_RIVALS"}
 
 func fromEnvironment(environ []string) (map[string]any, error) {

@@ -18,6 +18,20 @@ if [ ! -d "$MILLRACE_NODE_MODULES/playwright-core" ]; then
 		missing "npm is missing (install Node.js for the browser suites)"
 	fi
 fi
+api_dir=$(dirname "$MILLRACE_API_NODE_MODULES")
+if ! cmp -s scripts/api-suite/package-lock.json "$api_dir/package-lock.json"; then
+	if command -v npm >/dev/null 2>&1; then
+		mkdir -p "$api_dir"
+		cp scripts/api-suite/package.json "$api_dir/"
+		cp scripts/api-suite/package-lock.json "$api_dir/package-lock.json"
+		(cd "$api_dir" && npm ci --no-audit --no-fund --ignore-scripts --omit=optional --loglevel=error) || {
+			rm -f "$api_dir/package-lock.json"
+			missing "npm could not install the linter of OpenAPI and the generator of TypeScript clients"
+		}
+	else
+		missing "npm is missing (install Node.js for the suite of the API's document)"
+	fi
+fi
 command -v "${MILLRACE_CHROMIUM:-chromium}" >/dev/null 2>&1 || missing "chromium is missing (install it, or name it in MILLRACE_CHROMIUM)"
 command -v redis-server >/dev/null 2>&1 || missing "redis-server is missing (install Redis or Valkey for the suite of the shared online store)"
 

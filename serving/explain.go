@@ -21,45 +21,45 @@ type ExplainedVisitor struct {
 	Categories []ExplainedShare  `json:"categories" doc:"The categories that it follows from, the strongest first."`
 	Seen       int               `json:"seen" doc:"How many items the profile has as seen."`
 	Bought     int               `json:"bought" doc:"How many it has as bought."`
-	Context    map[string]string `json:"context,omitempty"`
+	Context    map[string]string `json:"context,omitempty" doc:"As asked."`
 }
 
 // ExplainedShare is a category with its share of the visitor's interest.
 type ExplainedShare struct {
-	Category string  `json:"category"`
+	Category string  `json:"category" doc:"The category."`
 	Share    float64 `json:"share" doc:"0 to 1"`
 }
 
 // ExplainedRules are what bounded a list.
 type ExplainedRules struct {
-	Limit       int     `json:"limit"`
+	Limit       int     `json:"limit" doc:"How many were wanted."`
 	Excluded    int     `json:"excluded" doc:"How many ids exclude_ids named."`
 	DropCurrent bool    `json:"drop_current" doc:"What the visitor is looking at is left out."`
 	Bought      string  `json:"bought" enum:"show,demote,hide" doc:"What becomes of items that were bought."`
 	Seen        string  `json:"seen" enum:"show,demote,hide" doc:"What becomes of items that were seen."`
-	Diversity   float64 `json:"diversity"`
+	Diversity   float64 `json:"diversity" doc:"How much the items should differ."`
 	Strict      bool    `json:"strict" doc:"The list is left short rather than filled from the ladder."`
 }
 
 // ExplainedStage is what one step did.
 type ExplainedStage struct {
-	Stage  string `json:"stage" enum:"visitor,candidates,rank,rerank"`
+	Stage  string `json:"stage" enum:"visitor,candidates,rank,rerank" doc:"Which step."`
 	Micros int64  `json:"us" doc:"How long it took, in microseconds."`
 	Items  int    `json:"items" doc:"Sources that proposed something, items ranked, or items shown by then."`
 }
 
 // ExplainedItem is an item with what spoke for it.
 type ExplainedItem struct {
-	ItemID  string          `json:"item_id"`
-	Score   float64         `json:"score"`
+	ItemID  string          `json:"item_id" doc:"The item."`
+	Score   float64         `json:"score" doc:"As it was ranked."`
 	Dropped string          `json:"dropped,omitempty" doc:"Why it is not shown; empty where it is, or was not needed."`
 	Parts   []ExplainedPart `json:"parts" doc:"The strongest first. They sum up to the score, but for what was demoted or boosted."`
 }
 
 // ExplainedPart is what one family says for an item.
 type ExplainedPart struct {
-	Family string  `json:"family"`
-	Score  float64 `json:"score"`
+	Family string  `json:"family" doc:"Which family."`
+	Score  float64 `json:"score" doc:"What it adds."`
 	Origin string  `json:"origin,omitempty" doc:"The item or category that it follows from."`
 }
 

@@ -57,7 +57,8 @@ func fuzzed(t *testing.T) (*house, apifuzz.Target) {
 		},
 		Known: map[string][]string{
 			"item_id": {"tent", "mat", "stove", "shoe-1"}, "placement": {"home", "item", "cart", "session", "popular", "trending", "recent", "again"},
-			"user_id": {"ada"}, "anonymous_id": {"fan"}, "id": {"ada", "anonymous:fan", "tent"}, "field": {"title", "price", "persons"},
+			"user_id": {"ada"}, "anonymous_id": {"fan"}, "id": {"ada", "anonymous:fan", "tent"}, "filter": {`item.price < 100.0`, `"Shoes" in item.categories`}, "expr": {`item.price < 50.0 ? 1.2 : 1.0`},
+			"boost": {`item.price < 50.0 ? 1.2 : 1.0`}, "field": {"title", "price", "persons"},
 			"getUserFeatures.id": {"ada", "anonymous:fan"}, "eraseUser.id": {"bob", "anonymous:gone"},
 		},
 		Lenient: []string{"bulkWriteItems"},

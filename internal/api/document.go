@@ -24,6 +24,9 @@ const Version = "1.0.0"
 const (
 	PathJSON = "/openapi.json"
 	PathYAML = "/openapi.yaml"
+	// PathJSON30 is the same for tools that do not know 3.1 yet, such as most generators of Go clients.
+	PathJSON30 = "/openapi-3.0.json"
+
 	PathDocs = "/docs"
 
 	PathDocsStyle = "/docs/style.css"
@@ -80,6 +83,7 @@ func (a *API) JSON() ([]byte, error) {
 // then: nobody waits for them.
 func (a *API) Mount() {
 	a.serve(PathJSON, "application/json", a.JSON)
+	a.serve(PathJSON30, "application/json", a.huma.OpenAPI().Downgrade)
 	a.serve(PathYAML, "application/yaml", a.huma.OpenAPI().YAML)
 	a.serve(PathDocs, "text/html; charset=utf-8", a.docs)
 	a.serve(PathDocsStyle, "text/css; charset=utf-8", func() ([]byte, error) { return docsStyle, nil })

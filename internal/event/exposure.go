@@ -18,59 +18,59 @@ const (
 // Exposure is one list that was served: what was asked, what was considered, what was shown and why. It is the training
 // material of rankers and the evidence behind "explain"; it cannot be back-filled.
 type Exposure struct {
-	RecID          string              `json:"rec_id"`
-	Site           string              `json:"site"`
-	Placement      string              `json:"placement"`
-	Variant        string              `json:"variant,omitempty"`
-	ModelVersion   string              `json:"model_version,omitempty"`
-	ServedBy       string              `json:"served_by,omitempty"`
-	Degraded       string              `json:"degraded,omitempty"`
-	Stale          bool                `json:"stale,omitempty"`
-	ServedAt       time.Time           `json:"served_at"`
-	ProfileID      string              `json:"profile_id,omitempty"` // key of the profile that made the query
-	AnonymousID    string              `json:"anonymous_id,omitempty"`
-	UserID         string              `json:"user_id,omitempty"`
-	SessionID      string              `json:"session_id,omitempty"`
-	Request        ExposureRequest     `json:"request"`
-	Items          []ExposureItem      `json:"items"`
-	Candidates     []ExposureCandidate `json:"candidates,omitempty"`
-	Features       map[string]float64  `json:"features,omitempty"` // request-level features by name
-	FeatureVersion int32               `json:"feature_version,omitempty"`
-	DurationMicros int64               `json:"duration_us,omitempty"`
-	Detail         string              `json:"detail,omitempty"` // DetailCompact or DetailFull, "" in version 1
+	RecID          string              `json:"rec_id" doc:"The list."`
+	Site           string              `json:"site" doc:"The site."`
+	Placement      string              `json:"placement" doc:"Where it was shown."`
+	Variant        string              `json:"variant,omitempty" doc:"The arm of the experiment."`
+	ModelVersion   string              `json:"model_version,omitempty" doc:"The version that answered."`
+	ServedBy       string              `json:"served_by,omitempty" doc:"The source that brought the first item most."`
+	Degraded       string              `json:"degraded,omitempty" doc:"none, or the rung of the ladder that answered."`
+	Stale          bool                `json:"stale,omitempty" doc:"Whether after_event was not applied in time."`
+	ServedAt       time.Time           `json:"served_at" doc:"When."`
+	ProfileID      string              `json:"profile_id,omitempty" doc:"The profile that the list was made from."`
+	AnonymousID    string              `json:"anonymous_id,omitempty" doc:"The browser that asked."`
+	UserID         string              `json:"user_id,omitempty" doc:"The user that asked."`
+	SessionID      string              `json:"session_id,omitempty" doc:"The visit."`
+	Request        ExposureRequest     `json:"request" doc:"What was asked."`
+	Items          []ExposureItem      `json:"items" doc:"What was shown, in order."`
+	Candidates     []ExposureCandidate `json:"candidates,omitempty" doc:"What was considered; in full records."`
+	Features       map[string]float64  `json:"features,omitempty" doc:"Features of the request by name."`
+	FeatureVersion int32               `json:"feature_version,omitempty" doc:"Which meaning of features."`
+	DurationMicros int64               `json:"duration_us,omitempty" doc:"Microseconds that the list took."`
+	Detail         string              `json:"detail,omitempty" doc:"compact or full: how much is recorded."`
 	// Inputs are what the list was made from, as the version of serving that made it writes them: whoever else reads them finds a
 	// JSON object. Only a full record has them.
-	Inputs json.RawMessage `json:"inputs,omitempty"`
+	Inputs json.RawMessage `json:"inputs,omitempty" doc:"What the list was made from, for millrace replay."`
 }
 
 // ExposureRequest is the caller's question.
 type ExposureRequest struct {
-	ItemIDs    []string          `json:"item_ids,omitempty"`
-	Limit      int32             `json:"limit,omitempty"`
-	Filter     string            `json:"filter,omitempty"`
-	Boosts     []string          `json:"boosts,omitempty"`
-	ExcludeIDs []string          `json:"exclude_ids,omitempty"`
-	Diversity  *float64          `json:"diversity,omitempty"`
-	Context    map[string]string `json:"context,omitempty"`
-	AfterEvent string            `json:"after_event,omitempty"`
+	ItemIDs    []string          `json:"item_ids,omitempty" doc:"As asked."`
+	Limit      int32             `json:"limit,omitempty" doc:"How many were wanted."`
+	Filter     string            `json:"filter,omitempty" doc:"As asked."`
+	Boosts     []string          `json:"boosts,omitempty" doc:"As asked."`
+	ExcludeIDs []string          `json:"exclude_ids,omitempty" doc:"As asked."`
+	Diversity  *float64          `json:"diversity,omitempty" doc:"As asked."`
+	Context    map[string]string `json:"context,omitempty" doc:"As asked."`
+	AfterEvent string            `json:"after_event,omitempty" doc:"As asked."`
 }
 
 // ExposureItem is one position of the list that was shown; Position counts from 0. Propensity is the probability with
 // which the logging policy showed the item there, nil where the list was deterministic.
 type ExposureItem struct {
-	ItemID     string   `json:"item_id"`
-	Position   int32    `json:"position"`
-	Score      float64  `json:"score"`
-	Source     string   `json:"source,omitempty"` // the family that brought it: vmisknn, transitions, trending, ...
-	Propensity *float64 `json:"propensity,omitempty"`
-	Reasons    []string `json:"reasons,omitempty"`
+	ItemID     string   `json:"item_id" doc:"The item."`
+	Position   int32    `json:"position" doc:"From 0."`
+	Score      float64  `json:"score" doc:"As it was ranked."`
+	Source     string   `json:"source,omitempty" doc:"The family that brought it."`
+	Propensity *float64 `json:"propensity,omitempty" doc:"The probability with which it was shown there; absent where the list was deterministic."`
+	Reasons    []string `json:"reasons,omitempty" doc:"What was told to the visitor."`
 }
 
 // ExposureCandidate is one item that was considered, with its score as it was ranked, its score by family and features by name.
 type ExposureCandidate struct {
-	ItemID   string             `json:"item_id"`
-	Score    *float64           `json:"score,omitempty"` // nil in version 1
-	Scores   map[string]float64 `json:"scores,omitempty"`
-	Features map[string]float64 `json:"features,omitempty"`
-	Dropped  string             `json:"dropped,omitempty"` // why it was not shown: unavailable, excluded, seen, ...
+	ItemID   string             `json:"item_id" doc:"The item."`
+	Score    *float64           `json:"score,omitempty" doc:"As it was ranked."`
+	Scores   map[string]float64 `json:"scores,omitempty" doc:"By family."`
+	Features map[string]float64 `json:"features,omitempty" doc:"By name."`
+	Dropped  string             `json:"dropped,omitempty" doc:"Why it was not shown."`
 }

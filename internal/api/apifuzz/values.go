@@ -159,8 +159,14 @@ func (f *fuzzer) breakValue(rng *rand.Rand, schema map[string]any, value any, de
 		return f.breakObject(rng, schema, v, depth)
 	case []any:
 		if most, ok := number(schema["maxItems"]); ok && rng.IntN(2) == 0 {
-			one := f.value(rng, "", child(schema, "items"), depth+1)
-			return slices.Repeat([]any{one}, int(most)+1), fmt.Sprintf("%d entries", int(most)+1)
+			v = make([]any, int(most)+1)
+			for i := range v {
+				v[i] = f.value(rng, "", child(schema, "items"), depth+1)
+				if text, ok := v[i].(string); ok {
+					v[i] = text + strconv.Itoa(i) // equal ones may count once
+				}
+			}
+			return v, fmt.Sprintf("%d entries", len(v))
 		}
 		if len(v) > 0 {
 			i := rng.IntN(len(v))
