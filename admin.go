@@ -21,6 +21,7 @@ const (
 	adminVerify = "/admin/features:verify"
 	adminItems  = "/admin/items:bulk"
 	adminModels = "/admin/models:refresh"
+	adminReplay = "/admin/recommendations:replay"
 
 	adminRebuild       = "/admin/features:rebuild"
 	adminRebuildStatus = "/admin/features:rebuild-status"

@@ -69,7 +69,7 @@ func (s *selection) compare(p *pool) {
 	for _, item := range p.items {
 		p.ids = append(p.ids, item.id)
 	}
-	p.vectors = s.query.similar.Vectors(p.vectors[:0], p.ids)
+	p.vectors = s.query.vectorsOf(p.vectors[:0], p.ids)
 	p.nearest = append(p.nearest[:0], make([]float32, len(p.items))...)
 	first := len(s.shown)
 	for i, item := range s.shown {

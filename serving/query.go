@@ -52,6 +52,7 @@ type query struct {
 	diversity float64
 	strict    bool // the list is left short rather than filled from the ladder
 	mem       *scratch
+	vectors   map[string]content.Vector // of a list that is made again, instead of those of similar; else nil
 
 	profileLost bool // the visitor's profile could not be read
 	filtered    bool // mem.restriction has filters

@@ -41,16 +41,7 @@ func (s *Serving) getRecommendation(ctx context.Context, site string, in *recall
 	x, where, err := s.recall(ctx, site, in.RecID)
 	switch {
 	case errors.Is(err, ErrUnknownList):
-		p := &httpserver.Problem{
-			Type: ProblemUnknownList, Title: "Unknown recommendation", Status: http.StatusNotFound,
-			Detail: "no list of this site has this rec_id in memory, in the log or in the lake, or its visitor was erased",
-			Hint:   "the answer of /v1/recommend has the rec_id; a dry run is not recorded",
-		}
-		if s.lists == nil {
-			p.Detail = "no list of this site has this rec_id in the memory of this node or in the log, or its visitor was erased; this process does not read the lake, which may have it"
-			p.Hint = "`millrace replay REC_ID` looks there, too; the answer of /v1/recommend has the rec_id, and a dry run is not recorded"
-		}
-		return nil, p
+		return nil, s.unknownList()
 	case err != nil:
 		s.lostLists.warn(ctx, s.log, "a list that was served could not be looked for", err)
 		return nil, &httpserver.Problem{
@@ -61,6 +52,20 @@ func (s *Serving) getRecommendation(ctx context.Context, site string, in *recall
 	list := ServedList{Exposure: *x, FoundIn: where, Lacks: lacks(x)}
 	list.Inputs = nil // for `millrace replay`; a hundred kilobytes
 	return &recallOutput{Body: list}, nil
+}
+
+// unknownList says where a list was looked for in vain.
+func (s *Serving) unknownList() *httpserver.Problem {
+	p := &httpserver.Problem{
+		Type: ProblemUnknownList, Title: "Unknown recommendation", Status: http.StatusNotFound,
+		Detail: "no list of this site has this rec_id in memory, in the log or in the lake, or its visitor was erased",
+		Hint:   "the answer of /v1/recommend has the rec_id; a dry run is not recorded",
+	}
+	if s.lists == nil {
+		p.Detail = "no list of this site has this rec_id in the memory of this node or in the log, or its visitor was erased; this process does not read the lake, which may have it"
+		p.Hint = "`millrace replay REC_ID` looks there, too; the answer of /v1/recommend has the rec_id, and a dry run is not recorded"
+	}
+	return p
 }
 
 // lacks names what a record does not hold.

@@ -129,18 +129,18 @@ func (s *Serving) recommend(ctx context.Context, site string, placement control.
 func (q *query) choose(m *metrics, stages []stage) *selection {
 	selected := &q.mem.selection
 	selected.begin(q)
-	for _, stage := range stages {
+	for place, stage := range stages {
 		if selected.full() || stage.lastResort && len(selected.shown) > 0 {
 			continue
 		}
-		q.fill(m, stage, selected)
+		q.fill(m, place, stage, selected)
 	}
 	selected.relax()
 	return selected
 }
 
 // fill takes the list one stage further.
-func (q *query) fill(m *metrics, stage stage, selected *selection) {
+func (q *query) fill(m *metrics, place int, stage stage, selected *selection) {
 	observe := func(name string, took time.Duration, items int) {
 		m.stage(q.placement.Name, name, took)
 		q.mem.trace.took(name, took, items)
@@ -149,10 +149,11 @@ func (q *query) fill(m *metrics, stage stage, selected *selection) {
 	q.mem.sources = q.mem.sources[:0]
 	stage.ask(q)
 	proposed := time.Now()
-	q.mem.trace.asked(stage, q.mem.sources)
+	q.mem.trace.asked(place, stage, q.mem.sources)
 	ranked := &q.mem.ranking
 	ranked.join(q.mem.sources, &q.mem.demoted)
 	if q.boosted {
+		q.mem.trace.sawAll(q, ranked)
 		q.boost(ranked)
 	}
 	joined := time.Now()

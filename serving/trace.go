@@ -5,6 +5,7 @@ import (
 
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/model/content"
 )
 
 // trace keeps what a list is made from while it is made, where its record is to tell of it: a list is made again from that alone
@@ -29,10 +30,13 @@ type inputs struct {
 	Stages        []tracedStage         `json:"stages"`
 	Rows          []*event.CatalogueRow `json:"rows,omitempty"` // of the items that were looked at, where they have one
 	Said          []tracedSaid          `json:"said,omitempty"` // of the others, what events said
+	// Vectors are what is said of the items that a diverse list was chosen from.
+	Vectors map[string]content.Vector `json:"vectors,omitempty"`
 }
 
 // tracedStage is a stage that was asked.
 type tracedStage struct {
+	Place      int            `json:"place"` // among those of the placement
 	LastResort bool           `json:"last_resort,omitempty"`
 	Sources    []tracedSource `json:"sources"`
 }
@@ -76,11 +80,11 @@ func (t *trace) begin(q *query) {
 func (t *trace) reset() { *t = trace{} }
 
 // asked keeps what a stage proposed.
-func (t *trace) asked(s stage, sources []source) {
+func (t *trace) asked(place int, s stage, sources []source) {
 	if !t.on {
 		return
 	}
-	kept := tracedStage{LastResort: s.lastResort, Sources: make([]tracedSource, len(sources))}
+	kept := tracedStage{Place: place, LastResort: s.lastResort, Sources: make([]tracedSource, len(sources))}
 	for i := range sources {
 		kept.Sources[i] = traced(&sources[i])
 	}
@@ -101,6 +105,18 @@ func traced(s *source) tracedSource {
 		kept.Origins = nil
 	}
 	return kept
+}
+
+// source is the inverse of traced.
+func (s *tracedSource) source() source {
+	out := source{family: s.Family, model: s.Model, rung: s.Rung, weight: s.Weight, scale: s.Scale, items: make([]proposal, len(s.IDs))}
+	for i, id := range s.IDs {
+		out.items[i] = proposal{id: id, score: s.Scores[i]}
+		if s.Origins != nil {
+			out.items[i].origin = s.Origins[i]
+		}
+	}
+	return out
 }
 
 // sawRow keeps what an item was decided on: its row, or without one what events say of it.
@@ -126,4 +142,35 @@ func (t *trace) took(stage string, took time.Duration, items int) {
 	if t.on {
 		t.times = append(t.times, ExplainedStage{stage, took.Microseconds(), items})
 	}
+}
+
+// sawAll keeps what all that was proposed is decided on: a boost looks at it before it is ranked.
+func (t *trace) sawAll(q *query, ranked *ranking) {
+	if !t.on {
+		return
+	}
+	for _, c := range ranked.all[ranked.first:] {
+		t.sawRow(q, c.id, q.catalogue.row(q.site, c.id))
+	}
+}
+
+// vectorsOf appends what is said of items: of a list that is made again, as its record has it.
+func (q *query) vectorsOf(dst []content.Vector, ids []string) []content.Vector {
+	if q.vectors != nil {
+		for _, id := range ids {
+			dst = append(dst, q.vectors[id])
+		}
+		return dst
+	}
+	first := len(dst)
+	dst = q.similar.Vectors(dst, ids)
+	if t := &q.mem.trace; t.on {
+		if t.inputs.Vectors == nil {
+			t.inputs.Vectors = make(map[string]content.Vector, len(ids))
+		}
+		for i, id := range ids {
+			t.inputs.Vectors[id] = dst[first+i]
+		}
+	}
+	return dst
 }
