@@ -23,6 +23,8 @@ const (
 	adminModels = "/admin/models:refresh"
 	adminReplay = "/admin/recommendations:replay"
 
+	adminUserLists = "/admin/recommendations:users"
+
 	adminRebuild       = "/admin/features:rebuild"
 	adminRebuildStatus = "/admin/features:rebuild-status"
 	adminGrow          = "/admin/topics:grow"

@@ -98,7 +98,7 @@ func newRootCommand(a *app) *cobra.Command {
 	root.AddCommand(a.roleCommands()...)
 	root.AddCommand(
 		a.upCommand(), a.importCommand(), a.trainCommand(), a.trainChildCommand(), a.evaluateCommand(),
-		a.modelsCommand(), a.lakeCommand(), a.featuresCommand(), a.deadLettersCommand(), a.usersCommand(), a.topicsCommand(), a.keysCommand(), a.replayCommand(), a.tokensCommand(),
+		a.modelsCommand(), a.lakeCommand(), a.featuresCommand(), a.deadLettersCommand(), a.usersCommand(), a.topicsCommand(), a.keysCommand(), a.replayCommand(), a.recommendCommand(), a.tokensCommand(),
 		a.benchCommand(), a.loadCommand(), a.configCommand(), a.versionCommand(),
 	)
 	return root

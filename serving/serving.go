@@ -208,4 +208,5 @@ func (s *Serving) AdminRoutes(r chi.Router) {
 	r.Post("/admin/items:bulk", s.handleAdminBulk)
 	r.Post("/admin/models:refresh", s.handleRefreshModels)
 	r.Post("/admin/recommendations:replay", s.handleReplay)
+	r.Post("/admin/recommendations:users", s.handleUserLists)
 }
