@@ -81,14 +81,19 @@ type house struct {
 
 // newHouse builds the neighbours and a Serving that does not run yet.
 func newHouse(tb testing.TB) *house {
-	tb.Helper()
 	dir := tb.TempDir()
+	return newHouseOver(tb, dir, filepath.Join(dir, "control.db"), kafkatest.Client(tb, kafkatest.Broker(tb)))
+}
+
+// newHouseOver is newHouse over a given place of the control store and a given broker.
+func newHouseOver(tb testing.TB, dir, place string, client *kafka.Client) *house {
+	tb.Helper()
 	h := &house{
-		tb: tb, metrics: prometheus.NewRegistry(),
+		tb: tb, client: client, metrics: prometheus.NewRegistry(),
 		newest: map[string]int64{}, profiles: map[string]*feature.Profile{}, items: map[string]*feature.ItemAggregate{},
 	}
 	var err error
-	h.control, err = control.Open(tb.Context(), filepath.Join(dir, "control.db"))
+	h.control, err = control.Open(tb.Context(), place)
 	h.must(err)
 	tb.Cleanup(func() { h.must(h.control.Close()) })
 	embedded, err := onlinestore.OpenEmbedded(onlinestore.EmbeddedConfig{Dir: filepath.Join(dir, "online")})
@@ -97,7 +102,6 @@ func newHouse(tb testing.TB) *house {
 	h.online = embedded
 	h.registry, err = registry.Open(tb.Context(), objstore.Place{Dir: filepath.Join(dir, "models")})
 	h.must(err)
-	h.client = kafkatest.Client(tb, kafkatest.Broker(tb))
 	kafkatest.Topic(tb, h.client, event.TopicItems, 2)
 	kafkatest.Topic(tb, h.client, event.TopicExposures, 2)
 	kafkatest.Topic(tb, h.client, event.TopicSessions, 2)

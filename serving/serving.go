@@ -168,10 +168,16 @@ func (s *Serving) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
+// sitesLimit bounds the question which sites there are: models and trends of those that are known must not wait for a control store
+// that hangs.
+const sitesLimit = time.Second
+
 // sites are those that have a key or a catalogue row.
 func (s *Serving) sites(ctx context.Context) []string {
 	names := append(s.catalogue.siteNames(), event.DefaultSite)
-	keys, err := s.control.Keys(ctx, "")
+	asking, cancel := context.WithTimeout(ctx, sitesLimit)
+	defer cancel()
+	keys, err := s.control.Keys(asking, "")
 	if err != nil && ctx.Err() == nil {
 		s.lostSites.warn(ctx, s.log, "the control store does not list the sites", err)
 	}

@@ -29,6 +29,9 @@ const (
 	// maxWriteAttempts is how often a write that lost against another writer is merged anew. Losing needs another write
 	// of the same item within the few milliseconds of the round trip, each time.
 	maxWriteAttempts = 5
+	// produceTimeout bounds the wait for Kafka: who writes a catalogue learns soon that it is away, and tries again. The producer goes
+	// on for a minute, so that the write may still come; it then counts as any other writer's.
+	produceTimeout = 5 * time.Second
 	// inForceTimeout bounds the wait for this node to apply a write that the log has acknowledged already.
 	inForceTimeout = 10 * time.Second
 	// headerWrite carries the id under which the writer waits for its record to come back.
@@ -234,7 +237,9 @@ func (c *Catalogue) commit(ctx context.Context, staged []stagedWrite) (lost map[
 	}
 	outcomes := c.waiters.add(ids)
 	defer c.waiters.remove(ids)
-	if err := c.produce.Produce(ctx, records); err != nil {
+	producing, cancel := context.WithTimeout(ctx, produceTimeout)
+	defer cancel()
+	if err := c.produce.Produce(producing, records); err != nil {
 		return nil, fmt.Errorf("write %d catalogue rows to %s: %w", len(records), event.TopicItems, err)
 	}
 	timeout := time.NewTimer(inForceTimeout)

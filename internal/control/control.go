@@ -22,7 +22,8 @@ import (
 )
 
 const (
-	// CacheAge is how old a cached key or placement may be, in every role: a revoked key stops working within it.
+	// CacheAge is how old a cached key or placement may be, in every role, while the store answers: a revoked key stops working
+	// within it. While it does not, they stay as they were last read, for at most MaxOutage.
 	CacheAge = time.Second
 
 	// fileMode keeps key hashes and job details from other users of the machine. SQLite gives its -wal and -shm
@@ -67,10 +68,10 @@ func Open(ctx context.Context, place string) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("open control store: %w", err), db.Close())
 	}
 	s := &Store{db: db}
-	s.keys = &cached[map[string]secretOf]{load: s.loadKeys}
+	s.keys = &cached[map[string]secretOf]{load: s.loadKeys, outage: MaxOutage}
 	s.use.byID = map[string]*keyUse{}
-	s.placements = &cached[map[string]map[string]Placement]{load: s.loadPlacements}
-	s.signing = &cached[map[string][]openSigning]{load: s.loadSigning}
+	s.placements = &cached[map[string]map[string]Placement]{load: s.loadPlacements, outage: MaxOutage}
+	s.signing = &cached[map[string][]openSigning]{load: s.loadSigning, outage: MaxOutage}
 	s.intake = &cached[Intake]{load: s.loadIntake}
 	s.erased = &cached[erasedPeople]{load: s.loadErased}
 	return s, nil
