@@ -84,7 +84,7 @@ func (r *run) judge(ctx context.Context, d *dataset, split *eval.Dataset, chosen
 	if err != nil {
 		return nil, err
 	}
-	if order.lost {
+	if order.lost && !against.won {
 		reasons, v.gate.Promoted = append([]string{order.words}, reasons...), false
 	}
 	if champion != nil {
@@ -106,7 +106,9 @@ func (r *run) judge(ctx context.Context, d *dataset, split *eval.Dataset, chosen
 }
 
 // compareOrder sets the better of the methods that follow what comes after what beside popularity. A blend of useless methods is
-// as good as popularity, because it consists of it; that visitors seem to click without any order is a fault of the record.
+// as good as popularity, because it consists of it; that visitors seem to click without any order is a fault of the record. It decides
+// where the blend does not beat popularity: in a shop whose visitors mostly follow what it shows much, no method alone may reach
+// popularity, and together they still know more than it.
 func (r *run) compareOrder(outcomes map[string]*eval.Outcome, test string) (comparison, error) {
 	best, bestValue := "", -1.0
 	for _, name := range []string{ModelTransitions, ModelSessionKNN} {
@@ -141,8 +143,8 @@ func shortfall(d *dataset, c *champion) string {
 
 // comparison is the candidate beside one rival.
 type comparison struct {
-	lost  bool
-	words string
+	lost, won bool
+	words     string
 }
 
 // compare sets the candidate beside a rival on the same test, which is told in words.
@@ -158,13 +160,13 @@ func (r *run) compare(ours, theirs *eval.Outcome, rival, test string) (compariso
 	case diff.Low > 0:
 		relation = "beats"
 	}
-	c := comparison{lost: diff.High < 0, words: fmt.Sprintf("%s %s over %s: %s", relation, rival, test, figures)}
+	c := comparison{lost: diff.High < 0, won: diff.Low > 0, words: fmt.Sprintf("%s %s over %s: %s", relation, rival, test, figures)}
 	guard, figures, err := r.difference(ours, theirs, guardMetric().Name)
 	if err != nil {
 		return comparison{}, fmt.Errorf("compare with %s: %w", rival, err)
 	}
 	if guard.High < 0 {
-		c.lost, c.words = true, c.words+", but loses "+figures
+		c.lost, c.won, c.words = true, false, c.words+", but loses "+figures
 	}
 	return c, nil
 }
