@@ -67,6 +67,12 @@ func (q *query) blended(item *blend.Blended, member int) proposal {
 	return p
 }
 
+// sessionRuns reports whether what the visitor does now belongs to the last session of the profile.
+func (q *query) sessionRuns() bool {
+	s := &q.visitor.profile.Session
+	return event.DefaultSessionRule().Continues(time.UnixMilli(s.StartedAt), time.UnixMilli(s.LastAt), q.now)
+}
+
 // told is what a model that tells the running session from what was before it is asked with. Without a profile the items of the
 // request are the session; a session that is over is history.
 func (q *query) told() (session, history []int32) {
@@ -78,7 +84,7 @@ func (q *query) told() (session, history []int32) {
 		}
 		return to
 	}
-	running := event.DefaultSessionRule().Continues(time.UnixMilli(p.Session.StartedAt), time.UnixMilli(p.Session.LastAt), q.now)
+	running := q.sessionRuns()
 	if running {
 		for _, seen := range p.Session.Items {
 			session = add(session, seen.ItemID)

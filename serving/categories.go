@@ -12,15 +12,22 @@ import (
 const (
 	// maxAffinities is how many of a visitor's categories bring candidates, the strongest first.
 	maxAffinities = 8
-	// minPerAffinity is how many items each of them brings at least: a short list shows several.
+	// minPerAffinity is how many items each of them brings at least; a list draws on three times its length, so that the families have
+	// something to choose among.
 	minPerAffinity = 10
+	// runningShare is what an hour's interest counts beside the taste of weeks while the visitor's session runs, and a day's
+	// likewise. When it is over, the last visit is one of many.
+	runningShare = 0.5
+	// evenInterest is what every item of a category has beside what events tell, in views: a category with little traffic has no sure
+	// favourite, and what one visitor has looked at is not what everybody wants.
+	evenInterest = 5
 )
 
-// fromCategories brings the wanted items of the visitor's categories, in proportion to the visitor's interest in them; of each those
-// first that the visitor has not seen, where the placement cares.
+// fromCategories brings the wanted items of the visitor's categories, in proportion to the visitor's interest in the category times
+// the item's share of all interest in it: how likely the visitor's next choice is this item, if the category decides.
 func (q *query) fromCategories(weight float64) source {
 	s := source{family: sourceCategory, rung: rungCategory, weight: weight}
-	each := max(minPerAffinity, q.limit)
+	each := max(minPerAffinity, 3*q.limit)
 	affinities := q.affinities()
 	s.items = q.mem.proposals.take(each * len(affinities))
 	for _, a := range affinities {
@@ -28,23 +35,26 @@ func (q *query) fromCategories(weight float64) source {
 		if len(ids) == 0 {
 			ids = q.modelCategory(a.category, each)
 		}
-		ids = q.unexcluded(ids, each)
-		place := 0
-		for _, seen := range [...]bool{false, true} {
-			for _, id := range ids {
-				if q.mem.seen.has(id) == seen {
-					s.items = append(s.items, proposal{id: id, score: a.share * placeWeight(place), origin: a.category})
-					s.scale = max(s.scale, s.items[len(s.items)-1].score)
-					place++
-				}
-			}
+		for place, id := range q.unexcluded(ids, each) {
+			s.items = append(s.items, proposal{id: id, score: a.share * q.shareOf(a.category, place, id), origin: a.category})
+			s.scale = max(s.scale, s.items[len(s.items)-1].score)
 		}
 	}
 	return s
 }
 
-// placeWeight is what a place in a category's list is worth: the head stands for the category, the tail fills up.
-func placeWeight(place int) float64 { return 0.3 + 0.7/(1+float64(place)/2) }
+// shareOf is an item's share of the interest in its category, of which some more for every item (evenInterest) is a part. Where events tell
+// nothing, the place in the category's list must do.
+func (q *query) shareOf(category string, place int, id string) float64 {
+	it, all := q.trends.items[id], len(q.trends.categories[category])
+	if all == 0 {
+		return 1 / float64(place+2)
+	}
+	if it == nil {
+		return evenInterest / (q.trends.wanted[category] + evenInterest*float64(all))
+	}
+	return (it.interest + evenInterest) / (q.trends.wanted[category] + evenInterest*float64(all))
+}
 
 // modelCategory is the category's list as of the last training, for a store without item aggregates: what rises there, at most half of
 // it, and what is wanted most.
@@ -96,9 +106,9 @@ func (s *shares) number(name string) int32 {
 	return n
 }
 
-// affinities are the categories that the list follows from, strongest first. For a visitor they are shares of the
-// decayed counts, averaged over the half-lives: an hour of interest in one category weighs as much as the taste of
-// weeks. Categories that only the catalogue knows count through the items that were met.
+// affinities are the categories that the list follows from, strongest first. For a visitor they are shares of the counts that decay
+// within weeks and, while the session runs, of those that decay within an hour and a day (runningShare). Categories that only the
+// catalogue knows count through the items that were met.
 func (q *query) affinities() []affinity {
 	s := &q.mem.shares
 	s.reset()
@@ -110,8 +120,11 @@ func (q *query) affinities() []affinity {
 		}
 	} else {
 		q.meet(s)
-		for h := feature.Hour; h <= feature.Fortnight; h++ {
-			s.add(&q.visitor.profile, h)
+		p := &q.visitor.profile
+		s.add(p, feature.Fortnight, 1)
+		if q.sessionRuns() {
+			s.add(p, feature.Hour, runningShare)
+			s.add(p, feature.Day, runningShare)
 		}
 	}
 	list := q.mem.affinities[:0]
@@ -145,8 +158,8 @@ func (q *query) meet(s *shares) {
 	})
 }
 
-// add counts the interest of one half-life.
-func (s *shares) add(p *feature.Profile, h feature.HalfLife) {
+// add counts the interest of one half-life with a weight.
+func (s *shares) add(p *feature.Profile, h feature.HalfLife, weight float64) {
 	clear(s.counts)
 	sum := 0.0
 	count := func(number int32, v float64) {
@@ -164,8 +177,7 @@ func (s *shares) add(p *feature.Profile, h feature.HalfLife) {
 	if sum < math.SmallestNonzeroFloat32 {
 		return
 	}
-	const halfLives = 3
 	for number, v := range s.counts {
-		s.whole[number] += v / sum / halfLives
+		s.whole[number] += weight * v / sum
 	}
 }

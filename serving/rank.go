@@ -5,9 +5,10 @@ import (
 	"slices"
 )
 
-// seenFactor demotes what the visitor has seen in a list that should show something new. It is gentle: in a small shop
-// the category that a visitor looks through must not sink because most of it has been seen.
-const seenFactor = 0.75
+// seenFactor demotes what the visitor has seen in a list that should show something new. It is gentle, because having looked at an item
+// is also the best sign of liking it (docs/shoppers.md), and because in a small shop the category that a visitor looks through must not
+// sink for having been seen.
+const seenFactor = 0.85
 
 // contribution is what one source adds to a candidate's score.
 type contribution struct {

@@ -97,10 +97,14 @@ func (q *query) askHome() {
 	q.askPersonal(0.4)
 	q.propose(q.fromTransitions(0.3))
 	personal := len(q.mem.sources)
-	q.propose(q.fromCategories(0.7))
+	wanted := q.fromCategories(1.4)
+	if q.model != nil && !q.profileLost {
+		wanted.rung = rungNone // beside a model, the taste that a profile tells is a part of what was asked for
+	}
+	q.propose(wanted)
 	q.besideThin(personal, 0.05)
-	q.propose(q.fromTrends(0.1))
-	q.propose(q.fromPopularity(0.05))
+	q.propose(q.fromTrends(0.02))
+	q.propose(q.fromPopularity(0.1))
 }
 
 // askItem asks what goes with a product.

@@ -51,6 +51,7 @@ type siteTrends struct {
 	trending   []*said             // rising ones only, fastest first
 	unmet      []unmet             // the newest first, at most maxUnmet
 	categories map[string][]string // most wanted first, with catalogue items that nobody met yet at the end
+	wanted     map[string]float64  // by category: the interest in all its items together
 }
 
 // trends keeps a periodic reading of the item aggregates of every site in memory.
@@ -119,7 +120,7 @@ func (t *trends) read(ctx context.Context, site string) (*siteTrends, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &siteTrends{items: make(map[string]*said, len(aggregates)), categories: map[string][]string{}}
+	s := &siteTrends{items: make(map[string]*said, len(aggregates)), categories: map[string][]string{}, wanted: map[string]float64{}}
 	for i := range aggregates {
 		s.clock = max(s.clock, aggregates[i].LastAt)
 	}
@@ -153,6 +154,7 @@ func (t *trends) sortIntoCategories(site string, s *siteTrends) {
 		for _, it := range s.popular {
 			for _, category := range categoriesOf(row(it.id), it) {
 				s.addToCategory(category, it.id)
+				s.wanted[category] += it.interest
 			}
 		}
 	})
