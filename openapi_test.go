@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"flag"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -20,6 +23,14 @@ import (
 	"github.com/millrace/millrace/internal/httpserver"
 	"github.com/millrace/millrace/serving"
 	"github.com/millrace/millrace/tracker"
+)
+
+var update = flag.Bool("update", false, "write the OpenAPI document and the catalogue of problems")
+
+const (
+	openAPIFile = "serving/openapi.json"
+	// releasedFile is the document of the last release; a release replaces it.
+	releasedFile = "serving/openapi.released.json"
 )
 
 // endpoints are those of every role, on roles that have nothing to answer with.
@@ -50,6 +61,38 @@ func decodeObject(t *testing.T, text []byte) map[string]any {
 		t.Fatal(err)
 	}
 	return document
+}
+
+// checkFile compares a file with what the code makes, or writes it.
+func checkFile(t *testing.T, path string, want []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, want, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(path)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%s is not what the code makes (%v): `make generate` writes it", path, err)
+	}
+}
+
+func TestOpenAPIFiles(t *testing.T) {
+	text, _ := current(t)
+	checkFile(t, openAPIFile, text)
+	checkFile(t, "docs/problems.md", []byte(api.ProblemsPage()))
+}
+
+// TestOpenAPIBreaksNothing: whoever programmed against the last release goes on.
+func TestOpenAPIBreaksNothing(t *testing.T) {
+	released, err := os.ReadFile(releasedFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, document := current(t)
+	for _, breakage := range breaks(decodeObject(t, released), document) {
+		t.Error(breakage)
+	}
 }
 
 // TestEveryRouteIsDocumented: a shop may ask for nothing that the document does not have.

@@ -19,6 +19,7 @@ var Kinds = []Kind{
 	{"admin-token", http.StatusUnauthorized, "A call to the admin listener came without the process's token.", "Use the command line with the same --data-dir; it reads the token."},
 	{"batch-too-large", http.StatusRequestEntityTooLarge, "A request holds more events than it may.", "Send fewer events in one request."},
 	{"body-too-large", http.StatusRequestEntityTooLarge, "The body has more bytes than the path reads.", "Send fewer entries in one request."},
+	{"compact-record", http.StatusUnprocessableEntity, "The list was recorded compactly, without what it was made from, so it cannot be made again.", "Replay a list that was explained, or one of the sampled share."},
 	{"conflict", http.StatusConflict, "Other writers changed the same thing again and again meanwhile.", "Read it and send the change again."},
 	{"empty-body", http.StatusBadRequest, "The request holds no event.", "Send one event, an array, one event a line, or an envelope."},
 	{"events-not-stored", http.StatusServiceUnavailable, "The events could not be written. Nothing of the request is acknowledged.", "Send it again, with the same event ids, after Retry-After seconds."},
