@@ -8,17 +8,18 @@ func (q *query) excludes(id string) bool { return q.mem.excluded.has(id) }
 // only tells the families which items of the version they may bring, so that what is excluded takes no place among their best; nil for
 // all of them.
 func (q *query) only() *model.Mask {
-	if q.mem.excluded.len() == 0 || q.model == nil {
+	mask := &q.mem.mask
+	switch {
+	case q.mem.maskMade:
+		return mask
+	case q.mem.excluded.len() == 0 || q.model == nil:
 		return nil
 	}
-	mask := &q.mem.mask
-	if !q.mem.maskMade {
-		q.mem.maskMade = true
-		mask.Reset(q.model.Vocabulary.Len(), true)
-		for _, id := range q.mem.excluded.ids {
-			if item, ok := q.model.Vocabulary.Index(id); ok {
-				mask.Deny(item)
-			}
+	q.mem.maskMade = true
+	mask.Reset(q.model.Vocabulary.Len(), true)
+	for _, id := range q.mem.excluded.ids {
+		if item, ok := q.model.Vocabulary.Index(id); ok {
+			mask.Deny(item)
 		}
 	}
 	return mask

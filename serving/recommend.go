@@ -17,36 +17,63 @@ const ProblemUnknownPlacement = "unknown-placement"
 
 // handleRecommend answers POST and GET /v1/recommend: authorise, read the request, recommend, record the exposure.
 func (s *Serving) handleRecommend(w http.ResponseWriter, r *http.Request) {
+	from, ok := s.reader(w, r)
+	if !ok {
+		return
+	}
+	q, p := readRequest(w, r)
+	var placement control.Placement
+	if p == nil {
+		placement, p = s.permit(r, from, q)
+	}
+	if p != nil {
+		writeProblem(w, r, p)
+		return
+	}
+	s.send(w, r, s.recommend(r.Context(), from.key.Site, placement, q))
+}
+
+// reader is who asks for lists: a server, or a page of an origin.
+type reader struct {
+	key    control.Key
+	origin string
+}
+
+// reader finds out who asks, and lets a page read the answer. Where ok is false the request is answered.
+func (s *Serving) reader(w http.ResponseWriter, r *http.Request) (from reader, ok bool) {
 	key, p := authenticate(r.Context(), s.control, r)
 	if p != nil {
 		allowOrigin(w, r) // the page's developer may read that the key is wrong
 		writeProblem(w, r, p)
-		return
+		return reader{}, false
 	}
-	origin := requestOrigin(r)
-	if key.Kind == control.KeySecret || key.AllowsReads(origin) {
+	from = reader{key, requestOrigin(r)}
+	if key.Kind == control.KeySecret || key.AllowsReads(from.origin) {
 		allowOrigin(w, r)
 	}
-	q, p := readRequest(w, r)
-	if p == nil {
-		p = q.compile(s.filters)
+	return from, true
+}
+
+// permit finds the placement of a request that was read, and decides whether this reader may ask it this.
+func (s *Serving) permit(r *http.Request, from reader, q *Request) (control.Placement, *httpserver.Problem) {
+	if p := q.compile(s.filters); p != nil {
+		return control.Placement{}, p
 	}
-	if p != nil {
-		writeProblem(w, r, p)
-		return
-	}
-	placement, p := s.placement(r.Context(), key.Site, q.Placement)
+	placement, p := s.placement(r.Context(), from.key.Site, q.Placement)
 	if p == nil {
-		p = checkBrowser(key, placement, origin, q)
+		p = checkBrowser(from.key, placement, from.origin, q)
 	}
 	if p == nil {
 		p = checkNeeds(placement, q)
 	}
-	if p != nil {
-		writeProblem(w, r, p)
-		return
+	if p == nil && q.More != "" {
+		p = s.continueFrom(r.Context(), from.key.Site, q)
 	}
-	answer := s.recommend(r.Context(), key.Site, placement, q)
+	return placement, p
+}
+
+// send writes an answer.
+func (s *Serving) send(w http.ResponseWriter, r *http.Request, answer any) {
 	w.Header().Set("Cache-Control", "no-store")
 	if err := httpserver.WriteJSON(w, r, http.StatusOK, answer); err != nil {
 		s.log.ErrorContext(r.Context(), "answer not written", "error", err, "request_id", r.Header.Get(httpserver.HeaderRequestID))
@@ -100,10 +127,16 @@ func checkNeeds(placement control.Placement, q *Request) *httpserver.Problem {
 
 // recommend answers a checked request. It always answers: whatever part of the house is away, the ladder has a rung.
 func (s *Serving) recommend(ctx context.Context, site string, placement control.Placement, request *Request) *Answer {
-	start := time.Now()
 	mem := s.scratches.get()
 	defer s.scratches.put(mem)
-	q, stale := s.prepare(ctx, mem, site, placement, request)
+	start := time.Now()
+	s.meet(ctx, mem, site, request)
+	return s.list(ctx, mem, start, site, placement, request)
+}
+
+// list answers a request of a visitor whom mem has met.
+func (s *Serving) list(ctx context.Context, mem *scratch, start time.Time, site string, placement control.Placement, request *Request) *Answer {
+	q := s.prepare(ctx, mem, site, placement, request)
 	s.metrics.stage(placement.Name, stageVisitor, time.Since(start))
 
 	recID := event.NewID(q.now)
@@ -113,7 +146,7 @@ func (s *Serving) recommend(ctx context.Context, site string, placement control.
 	mem.trace.took(stageVisitor, time.Since(start), 0)
 	selected := q.choose(s.metrics, q.stages())
 
-	answer := selected.respond(recID, stale)
+	answer := selected.respond(recID, mem.visitor.stale)
 	if request.Explain {
 		answer.Explain = selected.explain()
 	}
@@ -164,27 +197,32 @@ func (q *query) fill(m *metrics, place int, stage stage, selected *selection) {
 	observe(stageRerank, time.Since(joined), len(selected.shown))
 }
 
-// prepare gathers what answering needs: the visitor as of now or after its event, the model, the trends.
-func (s *Serving) prepare(ctx context.Context, mem *scratch, site string, placement control.Placement, request *Request) (q *query, stale bool) {
-	q = &mem.query
+// meet reads who asks, as of now or after their event. It is done once for a page.
+func (s *Serving) meet(ctx context.Context, mem *scratch, site string, request *Request) {
+	v, who := &mem.visitor, identity{anonymous: request.AnonymousID, user: request.UserID}
+	stale, err := s.visitors.loadAfter(ctx, v, site, who, request.AfterEvent)
+	if err != nil {
+		s.lostProfiles.warn(ctx, s.log, "profiles are not readable; lists come from the request and the ladder", err)
+		v.reset()
+		stale, v.lost = request.AfterEvent != "", true
+	}
+	v.stale = stale
+	if !v.known && who != (identity{}) && !s.base.whole.Load() {
+		v.lost = true // the store was lost, and this visitor may be among those whom it has not got back yet
+	}
+}
+
+// prepare gathers what answering needs besides the visitor: the model, the trends, what the placement wants.
+func (s *Serving) prepare(ctx context.Context, mem *scratch, site string, placement control.Placement, request *Request) *query {
+	q := &mem.query
 	*q = query{
 		site: site, placement: placement, request: request, limit: placement.Limit, now: s.now().UTC(), mem: mem,
 		model: s.models.of(site), trends: s.trends.of(site), catalogue: s.catalogue, static: s.static.of(site),
-		similar: s.similar.of(site), visitor: &mem.visitor, settings: s.settings.of(ctx, &placement),
+		similar: s.similar.of(site), visitor: &mem.visitor, settings: s.settings.of(ctx, &placement), profileLost: mem.visitor.lost,
 	}
 	q.decide()
-	who := identity{anonymous: request.AnonymousID, user: request.UserID}
-	stale, err := s.visitors.loadAfter(ctx, q.visitor, site, who, request.AfterEvent)
-	if err != nil {
-		s.lostProfiles.warn(ctx, s.log, "profiles are not readable; lists come from the request and the ladder", err)
-		q.visitor.reset()
-		stale, q.profileLost = request.AfterEvent != "", true
-	}
-	if !q.visitor.known && who != (identity{}) && !s.base.whole.Load() {
-		q.profileLost = true // the store was lost, and this visitor may be among those whom it has not got back yet
-	}
 	q.remember()
 	q.follow()
 	q.restrict()
-	return q, stale
+	return q
 }

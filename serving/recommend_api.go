@@ -27,6 +27,7 @@ type recommendQuery struct {
 	Fields      []string `query:"fields" maxItems:"50" doc:"Catalogue fields in the answer; without it those of a product tile."`
 	Explain     bool     `query:"explain" doc:"Say how the list came about."`
 	AfterEvent  string   `query:"after_event" maxLength:"128" doc:"Wait up to 250 ms until this event is applied."`
+	More        string   `query:"more" maxLength:"128" doc:"The rec_id of a list: its next items."`
 	DryRun      bool     `query:"dry_run" doc:"Record no exposure."`
 }
 
@@ -38,7 +39,7 @@ const recommendDescription = "A list of items for a place on a page. It is never
 	"or excluded item, an item twice, or two of one item_group_id. `degraded` says which rung of the ladder had to answer where a part of the house is away."
 
 func (s *Serving) recommendEndpoints(a *api.API) {
-	problems := []string{ProblemUnknownPlacement, ProblemOrigin, ProblemNotReadable, ProblemUserToken, ProblemExpression}
+	problems := []string{ProblemUnknownPlacement, ProblemOrigin, ProblemNotReadable, ProblemUserToken, ProblemExpression, ProblemUnknownList}
 	answer := `{"rec_id":"019c0f6e-5d2a-7c31-9a4e-2f7d1c0b8a55","placement":"home","variant":"default","model_version":"20260302-120000-1",` +
 		`"served_by":"vstan","degraded":"none","stale":false,"items":[{"item_id":"shoe-1","position":0,"score":0.83,` +
 		`"reasons":["because you viewed Trail sock"],"fields":{"title":"Trail shoe","price":129.95}}],"token":"AZwPbl0qfDGaTi99HAuKVQ"}`
@@ -53,4 +54,5 @@ func (s *Serving) recommendEndpoints(a *api.API) {
 		Access:      api.AnyKey, OwnParameters: true, Answer: answer, Problems: problems,
 	}, s.handleRecommend)
 	a.Preflight("/v1/recommend", preflight)
+	s.pageEndpoints(a)
 }

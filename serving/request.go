@@ -40,6 +40,7 @@ type Request struct {
 	Context     Context  `json:"context,omitempty" doc:"What the shop knows of the moment: texts, numbers and bools, at most 32 entries."`
 	Explain     bool     `json:"explain,omitempty" doc:"Say how the list came about."`
 	AfterEvent  string   `json:"after_event,omitempty" maxLength:"128" doc:"An event_id: wait up to 250 ms until it is applied, else answer stale."`
+	More        string   `json:"more,omitempty" maxLength:"128" doc:"The rec_id of a list: its next items, none of those that it or the lists before it have shown."`
 	DryRun      bool     `json:"dry_run,omitempty" doc:"Record no exposure."`
 
 	expressions expressions // of Filter and Boost, see compile
@@ -121,7 +122,7 @@ func checkIDs(pointer string, ids []string, limit int) *httpserver.Problem {
 // queryParameters are the names that GET takes; context entries come as context.NAME.
 var queryParameters = []string{
 	"placement", "user_id", "anonymous_id", "session_id", "item_ids", "limit", "filter", "boost", "exclude_ids",
-	"diversity", "strict", "fields", "explain", "after_event", "dry_run",
+	"diversity", "strict", "fields", "explain", "after_event", "more", "dry_run",
 }
 
 const contextParameter = "context."
@@ -131,7 +132,7 @@ const contextParameter = "context."
 func requestFromQuery(values url.Values) (*Request, *httpserver.Problem) {
 	q := &Request{
 		Placement: values.Get("placement"), UserID: values.Get("user_id"), AnonymousID: values.Get("anonymous_id"),
-		SessionID: values.Get("session_id"), Filter: values.Get("filter"), AfterEvent: values.Get("after_event"),
+		SessionID: values.Get("session_id"), Filter: values.Get("filter"), AfterEvent: values.Get("after_event"), More: values.Get("more"),
 		ItemIDs: listParameter(values, "item_ids"), ExcludeIDs: listParameter(values, "exclude_ids"),
 		Fields: listParameter(values, "fields"),
 	}

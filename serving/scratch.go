@@ -64,11 +64,17 @@ func newScratches() *scratches {
 
 func (s *scratches) get() *scratch { return s.pool.Get().(*scratch) }
 
-// put takes back what get returned. What points elsewhere is forgotten, so that an idle scratch holds no model that was replaced
-// and no row that was changed.
+// put takes back what get returned.
 func (s *scratches) put(m *scratch) {
-	m.query = query{}
 	m.visitor.reset()
+	m.again()
+	s.pool.Put(m)
+}
+
+// again forgets everything but the visitor, for the next list of a page. What points elsewhere is forgotten too, so that an idle
+// scratch holds no model that was replaced and no row that was changed.
+func (m *scratch) again() {
+	m.query = query{}
 	m.selection.reset()
 	m.ranking.reset()
 	m.restriction.reset()
@@ -85,7 +91,6 @@ func (s *scratches) put(m *scratch) {
 	clear(m.similar[:cap(m.similar)])
 	clear(m.affinities[:cap(m.affinities)])
 	m.trace.reset()
-	s.pool.Put(m)
 }
 
 // arenaChunk is the least number of entries that an arena asks memory for.

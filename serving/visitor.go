@@ -34,6 +34,8 @@ type visitor struct {
 	profileID string // the key of the profile without its prefix, "" when no id was given
 	profile   feature.Profile
 	known     bool
+	lost      bool             // the profile could not be read, or the store has not got it back yet
+	stale     bool             // without the event that the request waited for
 	loggedOut *feature.Profile // the person before, of a browser that nobody used since the logout
 }
 
