@@ -13,8 +13,8 @@ import (
 // MaxPlacements bounds the lists of a page.
 const MaxPlacements = 20
 
-// Page asks for the lists of a page at once. What is said of the visitor holds for all of them.
-type Page struct {
+// PageRequest asks for the lists of a page at once. What is said of the visitor holds for all of them.
+type PageRequest struct {
 	UserID      string    `json:"user_id,omitempty" maxLength:"128" doc:"The shop's id of the visitor." example:"customer-42"`
 	AnonymousID string    `json:"anonymous_id,omitempty" maxLength:"128" doc:"The browser, as the beacon calls it." example:"b-7f3a"`
 	SessionID   string    `json:"session_id,omitempty" maxLength:"128" doc:"The visit."`
@@ -50,7 +50,7 @@ func (s *Serving) handlePage(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	page := &Page{}
+	page := &PageRequest{}
 	p := httpserver.ReadJSON(w, r, MaxRequestBytes, page)
 	if p == nil {
 		p = page.share()
@@ -92,7 +92,7 @@ func (s *Serving) handlePage(w http.ResponseWriter, r *http.Request) {
 }
 
 // share gives every placement of the page what the page says, and refuses what only the page may say.
-func (p *Page) share() *httpserver.Problem {
+func (p *PageRequest) share() *httpserver.Problem {
 	if n := len(p.Placements); n < 1 || n > MaxPlacements {
 		return invalid("/placements", "a page has %d placements, it must have 1 to %d", n, MaxPlacements)
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 type pageBody struct {
-	api.JSON[Page]
+	api.JSON[PageRequest]
 }
 
 type pageOutput struct {
