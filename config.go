@@ -115,6 +115,8 @@ type ErasureConfig struct {
 type ServingConfig struct {
 	// FullExposures is the share of lists of which everything is recorded that they were made from.
 	FullExposures float64 `koanf:"full_exposures"`
+	FeedsDir      string  `koanf:"feeds_dir"`     // the directory that paths of catalogue feeds are in; "" allows none
+	FeedsPrivate  bool    `koanf:"feeds_private"` // feeds are also read from addresses of private networks
 }
 
 // DemoConfig is the demo shop of `up --demo`.
@@ -179,6 +181,8 @@ func defaults() map[string]any {
 		"trainer.weights":          trainer.FormatWeights(trainer.DefaultWeights()),
 		"trainer.seed":             1,
 		"serving.full_exposures":   serving.DefaultFullShare,
+		"serving.feeds_dir":        "",
+		"serving.feeds_private":    false,
 		"demo.events_per_second":   2.0,
 	}
 }

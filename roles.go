@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/millrace/millrace/internal/feed"
 	"github.com/millrace/millrace/internal/httpserver"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/ratelimit"
@@ -172,7 +173,7 @@ func (s *system) newStream(ctx context.Context) (*stream.Stream, error) {
 }
 
 func (s *system) newServing() (*serving.Serving, error) {
-	return serving.New(serving.Config{Dir: s.cfg.path("serving"), FullShare: s.cfg.Serving.FullExposures}, serving.Deps{
+	return serving.New(serving.Config{Dir: s.cfg.path("serving"), FullShare: s.cfg.Serving.FullExposures, Feeds: s.cfg.feeds()}, serving.Deps{
 		Control: s.control, Online: s.online, Registry: s.registry, Items: s.kafka, Producer: s.producer,
 		Exporter: s.exporter(), Lists: s.lists(), Metrics: s.metrics, Log: telemetry.Component(s.log, "serving"),
 	})
@@ -184,6 +185,11 @@ func (s *system) lists() serving.Lists {
 		return nil
 	}
 	return s.lake
+}
+
+// feeds are the places that catalogue feeds may be read from.
+func (c *Config) feeds() feed.Source {
+	return feed.Source{Dir: c.Serving.FeedsDir, Private: c.Serving.FeedsPrivate}
 }
 
 // exporter is the stream of this process, which reads the lake; nil where there is none.

@@ -14,6 +14,7 @@ func (s *Serving) Routes(a *api.API) {
 	s.recommendEndpoints(a)
 	s.recallEndpoints(a)
 	s.itemEndpoints(a)
+	s.feedEndpoints(a)
 	s.userEndpoints(a)
 	s.statusEndpoints(a)
 }

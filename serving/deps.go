@@ -17,6 +17,7 @@ import (
 type Control interface {
 	Authenticate(ctx context.Context, secret string) (control.Key, error)
 	Keys(ctx context.Context, site string) ([]control.Key, error)
+	FeedControl
 	Placement(ctx context.Context, site, name string) (control.Placement, error)
 	TopicEpoch(ctx context.Context, topic string) (control.TopicEpoch, bool, error)
 	Forgotten(ctx context.Context) (*erasure.Ledger, error)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/feed"
 	"github.com/millrace/millrace/internal/filter"
 	"github.com/millrace/millrace/internal/model/content"
 )
@@ -31,6 +33,8 @@ type Config struct {
 	// FullShare is the share of lists, 0 to 1, of which everything is recorded that they were made from: evidence for `millrace
 	// replay`. Lists that were asked to be explained are always recorded so.
 	FullShare float64
+	// Feeds are the places that catalogue feeds may be read from.
+	Feeds feed.Source
 }
 
 // Validate reports the first setting that makes no sense.
@@ -78,6 +82,7 @@ type Serving struct {
 	similar      *similarItems
 	visitors     *visitors
 	static       *staticLists
+	feeds        *feeds
 	exposures    *exposures
 	recent       *recentLists
 	fullShare    float64
@@ -125,6 +130,14 @@ func New(cfg Config, deps Deps) (*Serving, error) {
 	s.models.over = s.overlay.over
 	s.similar = &similarItems{log: deps.Log, catalogue: s.catalogue, sites: map[string]*content.Live{}, said: map[string]map[string]bool{}}
 	s.models.compare, s.catalogue.changed = s.similar.use, s.similar.take
+	counts, err := newFeedMetrics(deps.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	s.feeds = &feeds{
+		log: deps.Log, now: deps.Now, control: deps.Control, catalogue: s.catalogue, source: cfg.Feeds, metrics: counts,
+		holder: fmt.Sprintf("serving, pid %d", os.Getpid()), asked: make(chan struct{}, 1),
+	}
 	s.base = &base{online: deps.Online, control: deps.Control}
 	s.trends = &trends{online: deps.Online, base: s.base, catalogue: s.catalogue, now: deps.Now, sites: map[string]*siteTrends{}}
 	if err := deps.Metrics.Register(newModelAge(s.models, deps.Now)); err != nil {
@@ -159,6 +172,10 @@ func (s *Serving) Run(ctx context.Context) error {
 			s.static.save(site, t, s.now())
 			s.catalogue.forgetSearch(site)
 		})
+		return nil
+	})
+	group.Go(func() error {
+		s.feeds.run(ctx)
 		return nil
 	})
 	group.Go(func() error {

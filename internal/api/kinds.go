@@ -45,6 +45,7 @@ var Kinds = []Kind{
 	{"trailing-data", http.StatusBadRequest, "The body goes on after its JSON value.", "Send one JSON value."},
 	{"unavailable", http.StatusServiceUnavailable, "A store or Kafka does not answer at this moment.", "Try again after Retry-After seconds."},
 	{"unknown-erasure", http.StatusNotFound, "No erasure of this site has this id.", "Use the id that DELETE /v1/users/{id} answered."},
+	{"unknown-feed", http.StatusNotFound, "The site has no feed of this name.", "Set it up with PUT /v1/feeds/{name}."},
 	{"unknown-field", http.StatusBadRequest, "The body or the URL has a field or parameter that the request does not know.", "Leave it out, or correct its name; the hint lists the known ones."},
 	{"unknown-item", http.StatusNotFound, "Neither the catalogue nor any event knows the item.", "Create it with PUT /v1/items/{id}."},
 	{"unknown-key", http.StatusUnauthorized, "The key is unknown or was revoked.", "`millrace keys list` shows the keys."},

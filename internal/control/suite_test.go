@@ -25,6 +25,7 @@ func testStore(t *testing.T, open func(t *testing.T) *Store) {
 	t.Run("placement changes", func(t *testing.T) { testPlacementChanges(t, open(t), open(t)) })
 	t.Run("placements", func(t *testing.T) { testPlacements(t, open(t), open(t)) })
 	t.Run("bad placements", func(t *testing.T) { testBadPlacements(t, open(t)) })
+	t.Run("feeds", func(t *testing.T) { testFeeds(t, open(t), open(t)) })
 	t.Run("jobs", func(t *testing.T) { testJobs(t, open(t), open(t)) })
 	t.Run("leases", func(t *testing.T) { testLeases(t, open(t), open(t)) })
 	t.Run("lease race", func(t *testing.T) { testLeaseRace(t, open(t), open(t)) })

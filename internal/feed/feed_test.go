@@ -144,7 +144,7 @@ func TestPlaces(t *testing.T) {
 		{with, "shop.csv", true, ""}, {with, "sub/shop.csv", true, ""}, {with, server.URL + "/shop.csv", true, ""},
 		{with, "../shop.csv", false, "below the directory"}, {with, "/etc/hostname", false, "below the directory"}, {with, "out", false, "escapes"}, {with, "sub", false, "no file"},
 		{with, "none.csv", false, "no such file"}, {with, "file:///etc/hostname", false, ""}, {with, "ftp://x/y", false, ""},
-		{with, server.URL + "/loop", false, "more than 5 times"}, {with, server.URL + "/file", false, "unsupported protocol"}, {with, server.URL + "/gone", false, "404"},
+		{with, server.URL + "/loop", false, "more than 5 times"}, {with, server.URL + "/file", false, "neither http nor https"}, {with, server.URL + "/gone", false, "404"},
 		{Source{}, "shop.csv", false, "serving.feeds_dir"}, {Source{Dir: dir}, server.URL + "/shop.csv", false, "serving.feeds_private"},
 		{Source{}, "http://localhost:1/x", false, "serving.feeds_private"}, {Source{}, "http://169.254.169.254/latest", false, "serving.feeds_private"},
 		{Source{}, "http://[::ffff:10.0.0.1]/", false, "serving.feeds_private"}, {Source{}, "http://[::1]/", false, "serving.feeds_private"},

@@ -60,6 +60,8 @@ func (s Source) Check(place string) error {
 		return nil
 	}
 	switch {
+	case strings.Contains(place, "://"):
+		return fmt.Errorf("%q is neither http nor https: %w", place, ErrNotAllowed)
 	case s.Dir == "":
 		return fmt.Errorf("%q is a path, and no directory for feeds is configured (serving.feeds_dir): %w", place, ErrNotAllowed)
 	case !filepath.IsLocal(place):
@@ -131,7 +133,7 @@ func (s Source) openURL(ctx context.Context, place string, known Version) (io.Re
 		request.Header.Set("If-Modified-Since", known.LastModified)
 	}
 	client := s.client()
-	response, err := client.Do(request)
+	response, err := client.Do(request) //nolint:bodyclose // body closes it with the client
 	if err != nil {
 		return nil, known, fmt.Errorf("read feed: %w", err)
 	}

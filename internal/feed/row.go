@@ -192,3 +192,13 @@ func setTime(row map[string]any, f *Entry, name string) error {
 	}
 	return fmt.Errorf("%s %q is no time of ISO 8601, such as 2026-01-31T12:00+0100", name, text)
 }
+
+// ID is the id of the item that an entry names, "" where it names none.
+func (m Mapping) ID(e *Entry) string {
+	for column, values := range e.Columns {
+		if m.target(column) == "item_id" {
+			return values[0]
+		}
+	}
+	return ""
+}
