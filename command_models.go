@@ -29,34 +29,42 @@ func (a *app) modelsCommand() *cobra.Command {
 	cmd.AddCommand(a.modelsListCommand(open, site), a.modelsShowCommand(open, site), a.modelsDiffCommand(open, site), &cobra.Command{
 		Use: "promote VERSION", Short: "Put a version in force", Args: exactArgs("VERSION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			models, err := open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if err := models.Promote(cmd.Context(), *site, args[0]); err != nil {
-				return err
-			}
-			a.announceModels(cmd.Context())
-			_, err = fmt.Fprintf(a.stdout, "champion %s\n", args[0])
-			return err
+			return a.changeChampion(cmd, open, *site, "model.promote", func(models *registry.Registry) (string, error) {
+				return args[0], models.Promote(cmd.Context(), *site, args[0])
+			})
 		},
 	}, &cobra.Command{
 		Use: "rollback", Short: "Put the champion's predecessor in force again", Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			models, err := open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			version, err := models.Rollback(cmd.Context(), *site)
-			if err != nil {
-				return err
-			}
-			a.announceModels(cmd.Context())
-			_, err = fmt.Fprintf(a.stdout, "champion %s\n", version)
-			return err
+			return a.changeChampion(cmd, open, *site, "model.rollback", func(models *registry.Registry) (string, error) {
+				return models.Rollback(cmd.Context(), *site)
+			})
 		},
 	})
 	return cmd
+}
+
+// changeChampion puts a version in force, writes down who did it, and tells the process that runs over the data directory.
+func (a *app) changeChampion(cmd *cobra.Command, open func(context.Context) (*registry.Registry, error), site, action string,
+	change func(*registry.Registry) (version string, err error)) error {
+	models, err := open(cmd.Context())
+	if err != nil {
+		return err
+	}
+	former, err := models.ChampionVersion(cmd.Context(), site)
+	if err != nil && !errors.Is(err, registry.ErrNoChampion) && !errors.Is(err, registry.ErrCorrupt) {
+		return err
+	}
+	version, err := change(models)
+	if err != nil {
+		return err
+	}
+	err = a.withControl(cmd.Context(), func(store *control.Store) error {
+		return store.Audit(byCommand(cmd), control.AuditEntry{Site: site, Action: action, Target: version, Before: former, After: version})
+	})
+	a.announceModels(cmd.Context())
+	_, printErr := fmt.Fprintf(a.stdout, "champion %s\n", version)
+	return errors.Join(err, printErr)
 }
 
 // announceModels lets the process that runs over the data directory, if there is one, put the champion in force before the

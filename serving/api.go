@@ -1,6 +1,7 @@
 package serving
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -16,6 +17,10 @@ func (s *Serving) Routes(a *api.API) {
 	s.itemEndpoints(a)
 	s.feedEndpoints(a)
 	s.userEndpoints(a)
+	s.modelEndpoints(a)
+	s.placementEndpoints(a)
+	s.keyEndpoints(a)
+	s.operationEndpoints(a)
 	s.statusEndpoints(a)
 }
 
@@ -27,32 +32,33 @@ func keyOf(ctx context.Context) control.Key {
 	return key
 }
 
-// secretEndpoint registers an endpoint for secret keys; its function gets the key's site, and the key itself by keyOf. A fault of
-// ours is httpserver.Fault(err): the caller gets the problem `internal`, the log the cause.
+// secretEndpoint registers an endpoint for secret keys with the endpoint's scope; without one it is for ScopeAdmin alone. Its
+// function gets the key's site, and the key itself by keyOf; what it changes is the key's in the audit log. A fault of ours is
+// httpserver.Fault(err): the caller gets the problem `internal`, the log the cause.
 func secretEndpoint[I, O any](s *Serving, a *api.API, e api.Endpoint, handle func(ctx context.Context, site string, in *I) (*O, *httpserver.Problem)) {
-	e.Access, e.Guard = api.SecretKey, s.guardSecret
+	scope := control.Scope(cmp.Or(e.Scope, string(control.ScopeAdmin)))
+	e.Access, e.Scope = api.SecretKey, string(scope)
+	e.Guard = func(w http.ResponseWriter, r *http.Request) (context.Context, *httpserver.Problem) {
+		key, p := s.authenticateSecret(w, r, scope)
+		return withKey(r.Context(), key), p
+	}
 	api.Register(a, e, func(ctx context.Context, in *I) (*O, *httpserver.Problem) {
 		return handle(ctx, keyOf(ctx).Site, in)
 	})
 }
 
-// guardSecret lets requests with a secret key pass.
-func (s *Serving) guardSecret(_ http.ResponseWriter, r *http.Request) (context.Context, *httpserver.Problem) {
-	key, p := authenticateSecret(r.Context(), s.control, r)
-	if p != nil {
-		return nil, p
-	}
-	return context.WithValue(r.Context(), keyContext{}, key), nil
-}
-
-// requireSecret is guardSecret for a bare handler, which gets the key's site.
-func (s *Serving) requireSecret(handle func(w http.ResponseWriter, r *http.Request, site string)) http.HandlerFunc {
+// requireSecret does the same for a bare handler.
+func (s *Serving) requireSecret(scope control.Scope, handle func(w http.ResponseWriter, r *http.Request, site string)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		key, p := authenticateSecret(r.Context(), s.control, r)
+		key, p := s.authenticateSecret(w, r, scope)
 		if p != nil {
 			writeProblem(w, r, p)
 			return
 		}
-		handle(w, r, key.Site)
+		handle(w, r.WithContext(withKey(r.Context(), key)), key.Site)
 	}
+}
+
+func withKey(ctx context.Context, key control.Key) context.Context {
+	return control.As(context.WithValue(ctx, keyContext{}, key), key.Actor())
 }

@@ -1,7 +1,6 @@
 package serving
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -12,18 +11,34 @@ import (
 
 // Problem types of authorisation.
 const (
-	ProblemMissingKey  = "missing-key"
-	ProblemUnknownKey  = "unknown-key"
-	ProblemSecretKey   = "secret-key-needed"
-	ProblemNotReadable = "placement-not-browser-readable"
-	ProblemOrigin      = "origin-not-allowed"
-	ProblemUserToken   = "user-token-needed"
-	ProblemUnavailable = "unavailable"
-	keyHint            = "`millrace keys list` shows the keys, `millrace keys create` makes one"
+	ProblemMissingKey   = "missing-key"
+	ProblemUnknownKey   = "unknown-key"
+	ProblemSecretKey    = "secret-key-needed"
+	ProblemScope        = "scope-needed"
+	ProblemNotReadable  = "placement-not-browser-readable"
+	ProblemOrigin       = "origin-not-allowed"
+	ProblemUserToken    = "user-token-needed"
+	ProblemTokenInvalid = "user-token-invalid"
+	ProblemTokenExpired = "user-token-expired"
+	ProblemTokenOther   = "user-token-of-another"
+	ProblemUnavailable  = "unavailable"
+	keyHint             = "`millrace keys list` shows the keys, `millrace keys create` makes one"
 )
 
-// authenticate finds the key that a request gives.
-func authenticate(ctx context.Context, keys Control, r *http.Request) (control.Key, *httpserver.Problem) {
+// HeaderUserToken carries the user token of a page that does not put it into its request.
+const HeaderUserToken = "X-Millrace-User-Token"
+
+// authenticate finds the key that a request gives, and counts the request for it. One with a wrong key counts for its network:
+// whoever tries keys is refused before they are looked at again.
+func (s *Serving) authenticate(w http.ResponseWriter, r *http.Request) (control.Key, *httpserver.Problem) {
+	key, p := s.givenKey(r)
+	if limited := s.limits.Check(w, r, key); limited != nil {
+		return control.Key{}, limited
+	}
+	return key, p
+}
+
+func (s *Serving) givenKey(r *http.Request) (control.Key, *httpserver.Problem) {
 	secret, p := httpserver.GivenKey(r)
 	if p != nil {
 		return control.Key{}, p
@@ -34,12 +49,12 @@ func authenticate(ctx context.Context, keys Control, r *http.Request) (control.K
 			Detail: "the request carries no key", Hint: "send `Authorization: Bearer sk_...`; " + keyHint,
 		}
 	}
-	key, err := keys.Authenticate(ctx, secret)
+	key, err := s.control.Authenticate(r.Context(), secret)
 	switch {
 	case errors.Is(err, control.ErrUnknownKey):
 		return control.Key{}, &httpserver.Problem{
 			Type: ProblemUnknownKey, Title: "Unknown key", Status: http.StatusUnauthorized,
-			Detail: "the key is unknown or was revoked", Hint: keyHint,
+			Detail: "the key is unknown, was revoked or has expired", Hint: keyHint,
 		}
 	case err != nil:
 		return control.Key{}, &httpserver.Problem{
@@ -50,50 +65,34 @@ func authenticate(ctx context.Context, keys Control, r *http.Request) (control.K
 	return key, nil
 }
 
-// authenticateSecret finds the secret key that a request gives.
-func authenticateSecret(ctx context.Context, keys Control, r *http.Request) (control.Key, *httpserver.Problem) {
-	key, p := authenticate(ctx, keys, r)
-	if p == nil && key.Kind != control.KeySecret {
-		p = &httpserver.Problem{
+// authenticateSecret finds the secret key that a request gives, which must have the scope.
+func (s *Serving) authenticateSecret(w http.ResponseWriter, r *http.Request, scope control.Scope) (control.Key, *httpserver.Problem) {
+	key, p := s.authenticate(w, r)
+	switch {
+	case p != nil:
+		return key, p
+	case key.Kind != control.KeySecret:
+		return key, &httpserver.Problem{
 			Type: ProblemSecretKey, Title: "Secret key needed", Status: http.StatusForbidden,
 			Detail: "a public key may send events and read browser-readable placements, nothing else",
 			Hint:   "send a secret key (sk_...) from a server",
 		}
+	case !key.Allows(scope):
+		return key, scopeProblem(scope)
 	}
-	return key, p
+	return key, nil
+}
+
+func scopeProblem(scope control.Scope) *httpserver.Problem {
+	return &httpserver.Problem{
+		Type: ProblemScope, Title: "Scope needed", Status: http.StatusForbidden,
+		Detail: "this key was not made for this: it lacks the scope " + string(scope),
+		Hint:   "make a key with it: `millrace keys create --secret --scope " + string(scope) + "`",
+	}
 }
 
 func writeProblem(w http.ResponseWriter, r *http.Request, p *httpserver.Problem) {
 	httpserver.WriteProblem(w, r, *p)
-}
-
-// checkBrowser decides whether a page may ask this with a public key: an allowed origin, a placement opened for
-// browsers, and no named user, whose list only the shop's server may ask for.
-func checkBrowser(key control.Key, placement control.Placement, origin string, q *Request) *httpserver.Problem {
-	if key.Kind == control.KeySecret {
-		return nil
-	}
-	switch {
-	case !key.AllowsReads(origin):
-		return &httpserver.Problem{
-			Type: ProblemOrigin, Title: "Origin not allowed", Status: http.StatusForbidden,
-			Detail: "this public key does not read from pages of " + originName(origin),
-			Hint:   "create a key that lists the origin: `millrace keys create --origin https://shop.example`",
-		}
-	case !placement.BrowserReadable:
-		return &httpserver.Problem{
-			Type: ProblemNotReadable, Title: "Placement not open to browsers", Status: http.StatusForbidden, Pointer: "/placement",
-			Detail: "placement " + placement.Name + " is not marked browser-readable, so a public key cannot read it",
-			Hint:   "ask from a server with a secret key, or mark the placement browser-readable",
-		}
-	case q.UserID != "":
-		return &httpserver.Problem{
-			Type: ProblemUserToken, Title: "User token needed", Status: http.StatusForbidden, Pointer: "/user_id",
-			Detail: "a page with a public key may ask for its own anonymous_id only: anybody could name a user",
-			Hint:   "leave user_id out, or ask from a server with a secret key",
-		}
-	}
-	return nil
 }
 
 func originName(origin string) string {
@@ -128,7 +127,7 @@ func allowOrigin(w http.ResponseWriter, r *http.Request) {
 	h.Add("Vary", "Origin")
 	if origin := r.Header.Get("Origin"); origin != "" {
 		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Expose-Headers", httpserver.HeaderRequestID)
+		h.Set("Access-Control-Expose-Headers", "Retry-After, "+httpserver.HeaderRequestID)
 	}
 }
 
@@ -138,7 +137,7 @@ func preflight(w http.ResponseWriter, r *http.Request) {
 	allowOrigin(w, r)
 	h := w.Header()
 	h.Set("Access-Control-Allow-Methods", "GET, POST")
-	h.Set("Access-Control-Allow-Headers", "Content-Type, "+httpserver.HeaderKey)
+	h.Set("Access-Control-Allow-Headers", "Content-Type, "+httpserver.HeaderKey+", "+HeaderUserToken)
 	h.Set("Access-Control-Max-Age", "600")
 	w.WriteHeader(http.StatusNoContent)
 }

@@ -18,6 +18,9 @@ type Control interface {
 	Authenticate(ctx context.Context, secret string) (control.Key, error)
 	Keys(ctx context.Context, site string) ([]control.Key, error)
 	FeedControl
+	SigningTexts(ctx context.Context, site string) ([]string, error)
+	Administration
+	Attributes
 	Placement(ctx context.Context, site, name string) (control.Placement, error)
 	TopicEpoch(ctx context.Context, topic string) (control.TopicEpoch, bool, error)
 	Forgotten(ctx context.Context) (*erasure.Ledger, error)
@@ -25,6 +28,28 @@ type Control interface {
 	RequestErasure(ctx context.Context, who erasure.Who) (control.Erasure, error)
 	Erasure(ctx context.Context, site, id string) (control.Erasure, error)
 	Erasures(ctx context.Context, site string) ([]control.Erasure, error)
+}
+
+// Administration is what the endpoints for operators change in the control store, and read of it.
+type Administration interface {
+	KeyByID(ctx context.Context, site, id string) (control.Key, error)
+	CreateKey(ctx context.Context, n control.NewKey) (control.Key, string, error)
+	RotateKey(ctx context.Context, site, id string, overlap time.Duration) (control.Key, string, error)
+	RevokeKey(ctx context.Context, site, id string) error
+	SigningSecrets(ctx context.Context, site string) ([]control.SigningSecret, error)
+	RotateSigningSecret(ctx context.Context, site string, overlap time.Duration) (control.SigningSecret, string, error)
+	Placements(ctx context.Context, site string) ([]control.Placement, error)
+	PutPlacementIf(ctx context.Context, p control.Placement, ifMatch string) error
+	DeletePlacement(ctx context.Context, site, name, ifMatch string) error
+	Jobs(ctx context.Context, f control.JobFilter) ([]control.Job, error)
+	Audit(ctx context.Context, e control.AuditEntry) error
+	AuditLog(ctx context.Context, site, before string, limit int) ([]control.AuditRecord, error)
+}
+
+// Attributes is what shops say of their users.
+type Attributes interface {
+	PutUserAttributes(ctx context.Context, u control.UserAttributes) (control.UserAttributes, error)
+	UserAttributes(ctx context.Context, site, user string) (control.UserAttributes, bool, error)
 }
 
 // Exporter writes everything that is held about a person as one JSON object; *stream.Stream does.
@@ -47,6 +72,9 @@ type Registry interface {
 	Predecessors(ctx context.Context, site string) ([]string, error)
 	List(ctx context.Context, site string) ([]registry.Manifest, error)
 	Load(ctx context.Context, site, version string) (*registry.Bundle, error)
+	Resolve(ctx context.Context, site, name string) (version string, err error)
+	Promote(ctx context.Context, site, version string) error
+	Rollback(ctx context.Context, site string) (version string, err error)
 }
 
 // Producer sends records and returns when every one is acknowledged.

@@ -9,42 +9,43 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/millrace/millrace/internal/api"
+	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/httpserver"
 )
 
 func (s *Serving) itemEndpoints(a *api.API) {
 	secretEndpoint(s, a, api.Endpoint{
-		ID: "listItems", Method: http.MethodGet, Path: "/v1/items", Tag: api.TagItems, Summary: "List the catalogue",
+		ID: "listItems", Method: http.MethodGet, Path: "/v1/items", Tag: api.TagItems, Scope: string(control.ScopeItemsRead), Summary: "List the catalogue",
 		Description: "The rows of the catalogue by item_id, a page at a time, that fulfil all of what is asked. Items that only events know are not listed.",
 	}, s.listItems)
 	api.Describe[bulkInput, bulkOutput](a, api.Endpoint{
-		ID: "bulkWriteItems", Method: http.MethodPost, Path: "/v1/items:bulk", Tag: api.TagItems, Summary: "Write many items",
+		ID: "bulkWriteItems", Method: http.MethodPost, Path: "/v1/items:bulk", Tag: api.TagItems, Scope: string(control.ScopeItemsWrite), Summary: "Write many items",
 		Description: "Merges up to 10,000 rows into the catalogue: an array, or one row a line (NDJSON). Fields that a row names replace, null clears, the others stay, " +
 			"and an unknown item_id makes an item. gzip is taken (Content-Encoding). One bad row never costs its neighbours. The answer comes when all are in force on this node.",
 		MaxBodyBytes: MaxBulkBytes, Body: `[{"item_id":"shoe-1","title":"Trail shoe","price":129.95,"currency":"EUR"}]`,
 		Answer:   `{"accepted":1,"unchanged":0,"rejected":[]}`,
 		Problems: []string{ProblemTooManyRows},
-	}, s.requireSecret(s.handleBulkItems))
+	}, s.requireSecret(control.ScopeItemsWrite, s.handleBulkItems))
 	secretEndpoint(s, a, api.Endpoint{
-		ID: "getItem", Method: http.MethodGet, Path: "/v1/items/{id}", Tag: api.TagItems, Summary: "Read an item",
+		ID: "getItem", Method: http.MethodGet, Path: "/v1/items/{id}", Tag: api.TagItems, Scope: string(control.ScopeItemsRead), Summary: "Read an item",
 		Description: "The item's row or, where it has none, what events said of it.", Problems: []string{ProblemUnknownItem},
 	}, s.getItem)
 	secretEndpoint(s, a, api.Endpoint{
-		ID: "putItem", Method: http.MethodPut, Path: "/v1/items/{id}", Tag: api.TagItems, Summary: "Replace or create an item",
+		ID: "putItem", Method: http.MethodPut, Path: "/v1/items/{id}", Tag: api.TagItems, Scope: string(control.ScopeItemsWrite), Summary: "Replace or create an item",
 		Description:  "The item becomes what the body says; fields that are not in it are cleared. 201 where the catalogue did not have it.",
 		MaxBodyBytes: MaxItemBytes, Body: `{"title":"Trail shoe","categories":["Shoes"],"price":129.95,"currency":"EUR","available":true}`,
 		Created:  true,
 		Problems: []string{ProblemInvalidItem, ProblemConflict, ProblemPrecondition},
 	}, s.putItem)
 	secretEndpoint(s, a, api.Endpoint{
-		ID: "patchItem", Method: http.MethodPatch, Path: "/v1/items/{id}", Tag: api.TagItems, Summary: "Change an item",
+		ID: "patchItem", Method: http.MethodPatch, Path: "/v1/items/{id}", Tag: api.TagItems, Scope: string(control.ScopeItemsWrite), Summary: "Change an item",
 		Description:  "Fields that the body names replace, null clears, the others stay (RFC 7396).",
 		MaxBodyBytes: MaxItemBytes, Body: `{"available":false}`,
 		Problems: []string{ProblemUnknownItem, ProblemInvalidItem, ProblemConflict, ProblemPrecondition},
 	}, s.patchItem)
 	secretEndpoint(s, a, api.Endpoint{
-		ID: "deleteItem", Method: http.MethodDelete, Path: "/v1/items/{id}", Tag: api.TagItems, Summary: "Delete an item",
+		ID: "deleteItem", Method: http.MethodDelete, Path: "/v1/items/{id}", Tag: api.TagItems, Scope: string(control.ScopeItemsWrite), Summary: "Delete an item",
 		Description: "From the answer on the item is not recommended, also not where events go on to name it.",
 		Problems:    []string{ProblemUnknownItem, ProblemConflict, ProblemPrecondition},
 	}, s.deleteItem)

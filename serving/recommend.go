@@ -41,7 +41,7 @@ type reader struct {
 
 // reader finds out who asks, and lets a page read the answer. Where ok is false the request is answered.
 func (s *Serving) reader(w http.ResponseWriter, r *http.Request) (from reader, ok bool) {
-	key, p := authenticate(r.Context(), s.control, r)
+	key, p := s.authenticate(w, r)
 	if p != nil {
 		allowOrigin(w, r) // the page's developer may read that the key is wrong
 		writeProblem(w, r, p)
@@ -61,7 +61,7 @@ func (s *Serving) permit(r *http.Request, from reader, q *Request) (control.Plac
 	}
 	placement, p := s.placement(r.Context(), from.key.Site, q.Placement)
 	if p == nil {
-		p = checkBrowser(from.key, placement, from.origin, q)
+		p = s.checkReader(r, from.key, placement, from.origin, q)
 	}
 	if p == nil {
 		p = checkNeeds(placement, q)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/millrace/millrace/internal/api"
+	"github.com/millrace/millrace/internal/control"
 )
 
 // recommendBody documents the body that handleRecommend reads.
@@ -15,6 +16,7 @@ type recommendBody struct {
 type recommendQuery struct {
 	Placement   string   `query:"placement" required:"true" doc:"Where the list is shown." example:"home"`
 	UserID      string   `query:"user_id" maxLength:"128" doc:"The shop's id of the visitor."`
+	UserToken   string   `query:"user_token" maxLength:"512" doc:"What lets a page ask for a named user: a token that the shop's server signed. X-Millrace-User-Token takes it, too."`
 	AnonymousID string   `query:"anonymous_id" maxLength:"128" doc:"The browser, as the beacon calls it." example:"b-7f3a"`
 	SessionID   string   `query:"session_id" maxLength:"128" doc:"The visit."`
 	ItemIDs     []string `query:"item_ids" maxItems:"100" doc:"The item shown, the items in the cart, or those of the session in order."`
@@ -39,19 +41,20 @@ const recommendDescription = "A list of items for a place on a page. It is never
 	"or excluded item, an item twice, or two of one item_group_id. `degraded` says which rung of the ladder had to answer where a part of the house is away."
 
 func (s *Serving) recommendEndpoints(a *api.API) {
-	problems := []string{ProblemUnknownPlacement, ProblemOrigin, ProblemNotReadable, ProblemUserToken, ProblemExpression, ProblemUnknownList}
+	problems := []string{ProblemUnknownPlacement, ProblemOrigin, ProblemNotReadable, ProblemUserToken, ProblemTokenInvalid, ProblemTokenExpired,
+		ProblemTokenOther, ProblemExpression, ProblemUnknownList}
 	answer := `{"rec_id":"019c0f6e-5d2a-7c31-9a4e-2f7d1c0b8a55","placement":"home","variant":"default","model_version":"20260302-120000-1",` +
 		`"served_by":"vstan","degraded":"none","stale":false,"items":[{"item_id":"shoe-1","position":0,"score":0.83,` +
 		`"reasons":["because you viewed Trail sock"],"fields":{"title":"Trail shoe","price":129.95}}],"token":"AZwPbl0qfDGaTi99HAuKVQ"}`
 	api.Describe[recommendBody, recommendOutput](a, api.Endpoint{
 		ID: "recommend", Method: http.MethodPost, Path: "/v1/recommend", Tag: api.TagRecommend, Summary: "Recommend items",
-		Description: recommendDescription, Access: api.AnyKey, MaxBodyBytes: MaxRequestBytes,
+		Description: recommendDescription, Access: api.AnyKey, Scope: string(control.ScopeRecommend), MaxBodyBytes: MaxRequestBytes,
 		Body: `{"placement":"home","anonymous_id":"b-7f3a","limit":8}`, Answer: answer, Problems: problems,
 	}, s.handleRecommend)
 	api.Describe[recommendQuery, recommendOutput](a, api.Endpoint{
 		ID: "recommendByQuery", Method: http.MethodGet, Path: "/v1/recommend", Tag: api.TagRecommend, Summary: "Recommend items, asked by URL",
 		Description: recommendDescription + "\n\nA list is a parameter given several times, or with commas. Entries of context are parameters `context.NAME`.",
-		Access:      api.AnyKey, OwnParameters: true, Answer: answer, Problems: problems,
+		Access:      api.AnyKey, Scope: string(control.ScopeRecommend), OwnParameters: true, Answer: answer, Problems: problems,
 	}, s.handleRecommend)
 	a.Preflight("/v1/recommend", preflight)
 	s.pageEndpoints(a)

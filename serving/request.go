@@ -27,6 +27,7 @@ const (
 type Request struct {
 	Placement   string   `json:"placement" doc:"Where the list is shown." example:"home"`
 	UserID      string   `json:"user_id,omitempty" maxLength:"128" doc:"The shop's id of the visitor." example:"customer-42"`
+	UserToken   string   `json:"user_token,omitempty" maxLength:"512" doc:"What lets a page ask for a named user: a token that the shop's server signed (docs/access.md)."`
 	AnonymousID string   `json:"anonymous_id,omitempty" maxLength:"128" doc:"The browser, as the beacon calls it." example:"b-7f3a"`
 	SessionID   string   `json:"session_id,omitempty" maxLength:"128" doc:"The visit."`
 	ItemIDs     []string `json:"item_ids,omitempty" maxItems:"100" doc:"The item shown, the items in the cart, or those of the session in order."`
@@ -121,7 +122,7 @@ func checkIDs(pointer string, ids []string, limit int) *httpserver.Problem {
 
 // queryParameters are the names that GET takes; context entries come as context.NAME.
 var queryParameters = []string{
-	"placement", "user_id", "anonymous_id", "session_id", "item_ids", "limit", "filter", "boost", "exclude_ids",
+	"placement", "user_id", "user_token", "anonymous_id", "session_id", "item_ids", "limit", "filter", "boost", "exclude_ids",
 	"diversity", "strict", "fields", "explain", "after_event", "more", "dry_run",
 }
 
@@ -131,7 +132,7 @@ const contextParameter = "context."
 // id that holds a comma needs POST.
 func requestFromQuery(values url.Values) (*Request, *httpserver.Problem) {
 	q := &Request{
-		Placement: values.Get("placement"), UserID: values.Get("user_id"), AnonymousID: values.Get("anonymous_id"),
+		Placement: values.Get("placement"), UserID: values.Get("user_id"), UserToken: values.Get("user_token"), AnonymousID: values.Get("anonymous_id"),
 		SessionID: values.Get("session_id"), Filter: values.Get("filter"), AfterEvent: values.Get("after_event"), More: values.Get("more"),
 		ItemIDs: listParameter(values, "item_ids"), ExcludeIDs: listParameter(values, "exclude_ids"),
 		Fields: listParameter(values, "fields"),

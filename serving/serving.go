@@ -24,6 +24,7 @@ import (
 	"github.com/millrace/millrace/internal/feed"
 	"github.com/millrace/millrace/internal/filter"
 	"github.com/millrace/millrace/internal/model/content"
+	"github.com/millrace/millrace/internal/ratelimit"
 )
 
 // Config is what an operator decides.
@@ -58,6 +59,7 @@ type Deps struct {
 	Producer Producer
 	Exporter Exporter         // nil where this process does not read the lake
 	Lists    Lists            // likewise
+	Limits   *ratelimit.Guard // nil for none
 	Items    Log              // the items topic, which must exist, and that of closed sessions
 	Now      func() time.Time // nil means time.Now
 }
@@ -92,6 +94,9 @@ type Serving struct {
 	lostProfiles rarely
 	lostSites    rarely
 	lostLists    rarely
+	lostSigning  rarely
+	limits       *ratelimit.Guard
+	attributes   *attributes
 
 	baseLoaded   atomic.Bool
 	modelsPolled atomic.Bool
@@ -110,7 +115,7 @@ func New(cfg Config, deps Deps) (*Serving, error) {
 		return nil, err
 	}
 	s := &Serving{
-		log: deps.Log, now: deps.Now, control: deps.Control, online: deps.Online, export: deps.Exporter, lists: deps.Lists, topics: deps.Items, reg: deps.Registry, metrics: m,
+		log: deps.Log, now: deps.Now, control: deps.Control, online: deps.Online, export: deps.Exporter, lists: deps.Lists, limits: deps.Limits, topics: deps.Items, reg: deps.Registry, metrics: m,
 		catalogue: &Catalogue{
 			sites: map[string]*siteItems{}, shared: newSharedTexts(), log: deps.Items, online: deps.Online, control: deps.Control,
 			produce: deps.Producer, now: deps.Now,
@@ -126,6 +131,7 @@ func New(cfg Config, deps Deps) (*Serving, error) {
 		filters: filter.NewCache(), scratches: newScratches(),
 		settings: &settingsCache{log: deps.Log, parsed: map[placementName]parsedSettings{}},
 	}
+	s.attributes = &attributes{store: deps.Control}
 	s.overlay = &overlay{log: deps.Log, topic: deps.Items, models: s.models, sites: map[string]*freshSessions{}}
 	s.models.over = s.overlay.over
 	s.similar = &similarItems{log: deps.Log, catalogue: s.catalogue, sites: map[string]*content.Live{}, said: map[string]map[string]bool{}}

@@ -13,11 +13,7 @@ import (
 
 func (s *Serving) statusEndpoints(a *api.API) {
 	secretEndpoint(s, a, api.Endpoint{
-		ID: "listModels", Method: http.MethodGet, Path: "/v1/models", Tag: api.TagModels, Summary: "List model versions",
-		Description: "The trained versions of the site, newest first, with what they were measured at.",
-	}, s.listModels)
-	secretEndpoint(s, a, api.Endpoint{
-		ID: "getStatus", Method: http.MethodGet, Path: "/v1/status", Tag: api.TagStatus, Summary: "Status of the site",
+		ID: "getStatus", Method: http.MethodGet, Path: "/v1/status", Tag: api.TagStatus, Scope: string(control.ScopeAdmin), Summary: "Status of the site",
 		Description: "What this node serves the site with.",
 	}, s.getStatus)
 }

@@ -22,22 +22,31 @@ const (
 
 func (s *Serving) userEndpoints(a *api.API) {
 	secretEndpoint(s, a, api.Endpoint{
-		ID: "getUserFeatures", Method: http.MethodGet, Path: "/v1/users/{id}/features", Tag: api.TagUsers, Summary: "Features of a visitor",
+		ID: "getUserFeatures", Method: http.MethodGet, Path: "/v1/users/{id}/features", Tag: api.TagUsers, Scope: string(control.ScopeUsers), Summary: "Features of a visitor",
 		Description: "The online features as requests see them now: what the visitor did, has seen and bought, and prefers.",
 		Problems:    []string{ProblemUnknownVisitor},
 	}, s.userFeatures)
+	secretEndpoint(s, a, api.Endpoint{
+		ID: "putUser", Method: http.MethodPut, Path: "/v1/users/{id}", Tag: api.TagUsers, Scope: string(control.ScopeUsers), Summary: "Say something of a user",
+		Description:  "Replaces what the shop says of a user: attributes that filters and rules know as user.NAME. In force at once here, within a second elsewhere; an erasure removes them.",
+		MaxBodyBytes: MaxUserBytes, Body: `{"attributes":{"tier":"gold","age":42}}`,
+	}, s.putUser)
+	secretEndpoint(s, a, api.Endpoint{
+		ID: "getUser", Method: http.MethodGet, Path: "/v1/users/{id}", Tag: api.TagUsers, Scope: string(control.ScopeUsers), Summary: "What the shop said of a user",
+		Description: "The attributes of PUT.", Problems: []string{ProblemUnknownUser},
+	}, s.getUser)
 	api.Describe[userInput, exportOutput](a, api.Endpoint{
-		ID: "exportUser", Method: http.MethodGet, Path: "/v1/users/{id}/export", Tag: api.TagUsers, Summary: "Everything about a person",
+		ID: "exportUser", Method: http.MethodGet, Path: "/v1/users/{id}/export", Tag: api.TagUsers, Scope: string(control.ScopeUsers), Summary: "Everything about a person",
 		Description: "All that is held about a person, in all stores, as one JSON object. It is written as it is read: an error in the middle cuts the connection.",
 		Problems:    []string{ProblemNoLake},
-	}, s.requireSecret(s.handleExport))
+	}, s.requireSecret(control.ScopeUsers, s.handleExport))
 	secretEndpoint(s, a, api.Endpoint{
-		ID: "eraseUser", Method: http.MethodDelete, Path: "/v1/users/{id}", Tag: api.TagUsers, Summary: "Erase a person", Status: http.StatusAccepted,
+		ID: "eraseUser", Method: http.MethodDelete, Path: "/v1/users/{id}", Tag: api.TagUsers, Scope: string(control.ScopeUsers), Summary: "Erase a person", Status: http.StatusAccepted,
 		Description: "From the answer on nothing of the person is shown; an erasure that removes it from every store is under way. GET /v1/erasures/{id} tells how far it is.",
 		Problems:    []string{ProblemNoErasureKey},
 	}, s.eraseUser)
 	secretEndpoint(s, a, api.Endpoint{
-		ID: "getErasure", Method: http.MethodGet, Path: "/v1/erasures/{id}", Tag: api.TagUsers, Summary: "Progress of an erasure",
+		ID: "getErasure", Method: http.MethodGet, Path: "/v1/erasures/{id}", Tag: api.TagUsers, Scope: string(control.ScopeUsers), Summary: "Progress of an erasure",
 		Description: "How far an erasure has come and, when it is done, its certificate.",
 		Problems:    []string{ProblemUnknownErasure},
 	}, s.getErasure)
@@ -109,6 +118,7 @@ func (s *Serving) eraseUser(ctx context.Context, site string, in *userInput) (*e
 		return nil, p
 	}
 	e, err := s.control.RequestErasure(ctx, who)
+	s.attributes.forget(site, who.User)
 	if errors.Is(err, control.ErrNoErasureKey) {
 		return nil, &httpserver.Problem{
 			Type: ProblemNoErasureKey, Title: "No erasure key", Status: http.StatusServiceUnavailable,

@@ -169,7 +169,7 @@ func (e Endpoint) describeProblems(a *API, op *huma.Operation, body bool) {
 		slugs = append(slugs, httpserver.ProblemUnknownField)
 	}
 	if e.Access != Open {
-		slugs = append(slugs, "missing-key", "unknown-key", httpserver.ProblemSecretInURL, "too-many-requests", "unavailable")
+		slugs = append(slugs, "missing-key", "unknown-key", httpserver.ProblemSecretInURL, "unavailable", "scope-needed", "too-many-requests")
 	}
 	if e.Access == SecretKey {
 		slugs = append(slugs, "secret-key-needed")

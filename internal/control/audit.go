@@ -65,15 +65,15 @@ type AuditEntry struct {
 // AuditRecord is an entry as it is read. Before and After are null, what the entry had, or {"bytes", "sha256"} of it where that
 // was long.
 type AuditRecord struct {
-	ID        string          `json:"id"`
-	Site      string          `json:"site"`
-	At        time.Time       `json:"at"`
-	ActorKind ActorKind       `json:"actor_kind"`
-	Actor     string          `json:"actor"`
-	Action    string          `json:"action"`
-	Target    string          `json:"target"`
-	Before    json.RawMessage `json:"before,omitempty"`
-	After     json.RawMessage `json:"after,omitempty"`
+	ID        string          `json:"id" doc:"Names the entry." example:"019c0f6e-5d2a-7c31-9a4e-2f7d1c0b8a55"`
+	Site      string          `json:"site" doc:"Whose it is." example:"default"`
+	At        time.Time       `json:"at" doc:"When it happened."`
+	ActorKind ActorKind       `json:"actor_kind" enum:"key,command,system" doc:"What kind of somebody did it."`
+	Actor     string          `json:"actor" doc:"Who did it: a key by its id and how it begins, or a command." example:"key_q5xw3m7k2ahd4e6f (sk_ab3d...)"`
+	Action    string          `json:"action" doc:"What was done." example:"placement.put"`
+	Target    string          `json:"target" doc:"To what." example:"home"`
+	Before    json.RawMessage `json:"before,omitempty" doc:"The state before; of a long one its length and SHA-256."`
+	After     json.RawMessage `json:"after,omitempty" doc:"The state after, likewise."`
 }
 
 // Audit writes down a change that is not one of the control store itself, whose own changes are in the log with them.

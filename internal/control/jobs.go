@@ -39,17 +39,17 @@ var ErrJobEnded = errors.New("job is not running")
 // Job is one long piece of work and what became of it. Progress runs from 0 to 1; Result is a JSON document, present
 // when the job is done. A job whose owner died reads as failed.
 type Job struct {
-	ID        string          `json:"id"`
-	Kind      string          `json:"kind"`
-	Site      string          `json:"site"`
-	State     JobState        `json:"state"`
-	Progress  float64         `json:"progress"`
-	Stage     string          `json:"stage,omitempty"`
-	Detail    string          `json:"detail,omitempty"`
-	Result    json.RawMessage `json:"result,omitempty"`
-	StartedAt time.Time       `json:"started_at"`
-	UpdatedAt time.Time       `json:"updated_at"`
-	EndedAt   time.Time       `json:"ended_at,omitzero"`
+	ID        string          `json:"id" doc:"Names the job." example:"job_q5xw3m7k2ahd4e6f"`
+	Kind      string          `json:"kind" doc:"What it does." example:"train"`
+	Site      string          `json:"site" doc:"For whom." example:"default"`
+	State     JobState        `json:"state" enum:"running,done,failed,cancelled" doc:"Where it stands."`
+	Progress  float64         `json:"progress" doc:"From 0 to 1."`
+	Stage     string          `json:"stage,omitempty" doc:"What it is at."`
+	Detail    string          `json:"detail,omitempty" doc:"Why it was started, or what became of it."`
+	Result    json.RawMessage `json:"result,omitempty" doc:"What it made, when it is done."`
+	StartedAt time.Time       `json:"started_at" doc:"When it began."`
+	UpdatedAt time.Time       `json:"updated_at" doc:"When it was last heard of."`
+	EndedAt   time.Time       `json:"ended_at,omitzero" doc:"When it ended."`
 }
 
 // JobProgress is what the owner of a running job tells.

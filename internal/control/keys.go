@@ -61,21 +61,21 @@ type NewKey struct {
 // Key is an API key without its secret, which is stored nowhere. Hint is its first characters. After a rotation the secret
 // that starts with PreviousHint works until PreviousUntil. LastUsedAt is exact to a few minutes.
 type Key struct {
-	ID            string    `json:"id"`
-	Site          string    `json:"site"`
-	Kind          KeyKind   `json:"kind"`
-	Label         string    `json:"label,omitempty"`
-	Hint          string    `json:"hint"`
-	Origins       []string  `json:"origins,omitempty"`
-	Scopes        []Scope   `json:"scopes,omitempty"` // of a secret key; none is all
-	Rate          float64   `json:"rate,omitempty"`   // requests a second, 0 for the default
-	CreatedAt     time.Time `json:"created_at"`
-	ExpiresAt     time.Time `json:"expires_at,omitzero"`
-	RotatedAt     time.Time `json:"rotated_at,omitzero"`
-	PreviousHint  string    `json:"previous_hint,omitempty"`
-	PreviousUntil time.Time `json:"previous_until,omitzero"`
-	RevokedAt     time.Time `json:"revoked_at,omitzero"`
-	LastUsedAt    time.Time `json:"last_used_at,omitzero"`
+	ID            string    `json:"id" doc:"Names the key; no secret." example:"key_q5xw3m7k2ahd4e6f"`
+	Site          string    `json:"site" doc:"What it belongs to." example:"default"`
+	Kind          KeyKind   `json:"kind" enum:"write,read,secret" doc:"Where it belongs: write and read into pages, secret on servers." example:"secret"`
+	Label         string    `json:"label,omitempty" doc:"What it is for." example:"backend"`
+	Hint          string    `json:"hint" doc:"How its secret begins." example:"sk_ab3d"`
+	Origins       []string  `json:"origins,omitempty" doc:"Pages that a public key may be used from."`
+	Scopes        []Scope   `json:"scopes,omitempty" doc:"What a secret key may do; none is everything." example:"[\"recommend\"]"`
+	Rate          float64   `json:"rate,omitempty" doc:"Requests a second; none is the default of the installation." example:"200"`
+	CreatedAt     time.Time `json:"created_at" doc:"When it was made."`
+	ExpiresAt     time.Time `json:"expires_at,omitzero" doc:"When it ends."`
+	RotatedAt     time.Time `json:"rotated_at,omitzero" doc:"When it got its secret, where that is not the first."`
+	PreviousHint  string    `json:"previous_hint,omitempty" doc:"How the secret before began."`
+	PreviousUntil time.Time `json:"previous_until,omitzero" doc:"Until when that one works."`
+	RevokedAt     time.Time `json:"revoked_at,omitzero" doc:"When it was ended."`
+	LastUsedAt    time.Time `json:"last_used_at,omitzero" doc:"When it was used last, exact to a few minutes."`
 }
 
 // CreateKey makes a key and returns it with its secret, which is shown this once: the store keeps only its SHA-256.

@@ -21,7 +21,7 @@ func (s *Store) PutPlacement(ctx context.Context, p Placement) error {
 // PutPlacementIf stores a placement if it stands as the caller knows it, by its ETag, or is none and ifMatch is NoETag; else it is
 // ErrChanged. An empty ifMatch is whatever stands.
 func (s *Store) PutPlacementIf(ctx context.Context, p Placement, ifMatch string) error {
-	if err := checkPlacement(p); err != nil {
+	if err := p.Check(); err != nil {
 		return fmt.Errorf("put placement: %w", err)
 	}
 	err := s.changePlacement(ctx, p.Site, p.Name, ifMatch, func(tx *sqldb.Tx, before *Placement) error {

@@ -65,13 +65,13 @@ func (e *UnknownPlacementError) Is(target error) bool { return target == ErrUnkn
 
 // Placement is a place on a page that shows a list. Settings is a JSON object, its content up to the kind.
 type Placement struct {
-	Site            string          `json:"site"`
-	Name            string          `json:"name"`
-	Kind            string          `json:"kind"`
-	Limit           int             `json:"limit"`
-	BrowserReadable bool            `json:"browser_readable"`
-	Settings        json.RawMessage `json:"settings,omitempty"`
-	UpdatedAt       time.Time       `json:"updated_at,omitzero"` // zero for a standard placement as it comes
+	Site            string          `json:"site" doc:"Whose it is." example:"default"`
+	Name            string          `json:"name" doc:"What requests call it." example:"home"`
+	Kind            string          `json:"kind" doc:"What its lists follow from." example:"home"`
+	Limit           int             `json:"limit" doc:"How many items a list has." example:"12"`
+	BrowserReadable bool            `json:"browser_readable" doc:"Whether pages may read it with a public key."`
+	Settings        json.RawMessage `json:"settings,omitempty" doc:"An object; what is left out follows from the kind."`
+	UpdatedAt       time.Time       `json:"updated_at,omitzero" doc:"When it was written; absent for a standard one as it comes."` // zero for a standard placement as it comes
 }
 
 // Kinds lists the kinds of placements; the standard placements carry the same names.
@@ -126,7 +126,8 @@ func standardPlacement(site, kind string) Placement {
 	return Placement{Site: site, Name: kind, Kind: kind, Limit: DefaultPlacementLimit}
 }
 
-func checkPlacement(p Placement) error {
+// Check reports the first thing that makes a placement one that cannot be stored.
+func (p Placement) Check() error {
 	if err := event.CheckSite(p.Site); err != nil {
 		return err
 	}

@@ -27,11 +27,11 @@ var (
 
 // SigningSecret is what a shop's server signs user tokens with, without the secret itself. The zero ExpiresAt is never.
 type SigningSecret struct {
-	ID        string    `json:"id"`
-	Site      string    `json:"site"`
-	Hint      string    `json:"hint"`
-	CreatedAt time.Time `json:"created_at"`
-	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	ID        string    `json:"id" doc:"Names it; no secret." example:"signing_q5xw3m7k2ahd4e6f"`
+	Site      string    `json:"site" doc:"Whose tokens it signs." example:"default"`
+	Hint      string    `json:"hint" doc:"How it begins." example:"ss_ab3d"`
+	CreatedAt time.Time `json:"created_at" doc:"When it was made."`
+	ExpiresAt time.Time `json:"expires_at,omitzero" doc:"When it ended, or will; absent for the newest."`
 }
 
 // UseSealKey sets the key that signing secrets are sealed with, before the store is shared; nil is none.

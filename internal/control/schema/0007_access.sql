@@ -35,7 +35,7 @@ CREATE TABLE audit (
 
 CREATE INDEX audit_by_site ON audit (site, id);
 
--- What a shop says of its users. The online store has a copy for requests; this is what it is made again from.
+-- What a shop says of its users.
 CREATE TABLE user_attributes (
     site       TEXT NOT NULL,
     user_id    TEXT NOT NULL,
