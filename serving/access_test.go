@@ -237,6 +237,7 @@ func TestPlacementEndpoints(t *testing.T) {
 	h.expect("a new one", 200, "", http.MethodPut, "/v1/placements/side", `{"kind":"item","limit":4,"settings":{}}`, "If-None-Match", "*")
 	h.expect("a bad kind", 400, httpserver.ProblemInvalidField, http.MethodPut, "/v1/placements/x", `{"kind":"banner","limit":4}`)
 	h.expect("settings that are no object", 400, httpserver.ProblemInvalidField, http.MethodPut, "/v1/placements/x", `{"kind":"home","limit":4,"settings":[1]}`)
+	h.expect("settings that are unknown", 400, httpserver.ProblemUnknownField, http.MethodPut, "/v1/placements/x", `{"kind":"home","limit":4,"settings":{"colour":1}}`)
 	h.expect("a bad name", 400, httpserver.ProblemInvalidField, http.MethodPut, "/v1/placements/No", write)
 	h.expect("delete what was changed", 412, ProblemChanged, http.MethodDelete, "/v1/placements/popular", "", "If-Match", tag)
 	h.expect("delete", 204, "", http.MethodDelete, "/v1/placements/popular", "", "If-Match", written.Header().Get("ETag"))

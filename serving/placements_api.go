@@ -110,6 +110,10 @@ func (s *Serving) putPlacement(ctx context.Context, site string, in *putPlacemen
 	if err := written.Check(); err != nil {
 		return nil, invalid("", "the placement: %v", err)
 	}
+	if _, p := ParseSettings(w.Kind, w.Settings); p != nil {
+		p.Pointer = "/settings" + p.Pointer
+		return nil, p
+	}
 	if err := s.control.PutPlacementIf(ctx, written, precondition(in.IfMatch, in.IfNoneMatch)); err != nil {
 		return nil, placementProblem(err)
 	}
