@@ -113,7 +113,7 @@ func TestScopes(t *testing.T) {
 	h := start(t)
 	h.put(`{"item_id":"a"}`)
 	needs := map[control.Scope][]string{
-		control.ScopeRecommend:  {"POST /v1/recommend", "GET /v1/recommend?placement=home"},
+		control.ScopeRecommend:  {"GET /v1/recommendations/none", "POST /v1/recommend", "GET /v1/recommend?placement=home"},
 		control.ScopeItemsRead:  {"GET /v1/items", "GET /v1/items/a"},
 		control.ScopeItemsWrite: {"PUT /v1/items/a", "PATCH /v1/items/a", "POST /v1/items:bulk", "DELETE /v1/items/b"},
 		control.ScopeUsers: {"GET /v1/users/ada", "PUT /v1/users/ada", "GET /v1/users/ada/features", "GET /v1/users/ada/export", "DELETE /v1/users/ada",

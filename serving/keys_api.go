@@ -101,7 +101,7 @@ func (s *Serving) createKey(ctx context.Context, site string, in *createKeyInput
 	if err != nil {
 		return nil, invalid("", "the key: %v", err)
 	}
-	if p := lacks(ctx, planned); p != nil {
+	if p := mayGive(ctx, planned); p != nil {
 		return nil, p
 	}
 	key, secret, err := s.control.CreateKey(ctx, wanted)
@@ -111,8 +111,8 @@ func (s *Serving) createKey(ctx context.Context, site string, in *createKeyInput
 	return &shownKeyOutput{Body: shownKey{key, secret}}, nil
 }
 
-// lacks refuses to make, or to show, a key that may do more than the one that asks.
-func lacks(ctx context.Context, other control.Key) *httpserver.Problem {
+// mayGive refuses to make, or to show, a key that may do more than the one that asks.
+func mayGive(ctx context.Context, other control.Key) *httpserver.Problem {
 	missing := keyOf(ctx).Lacks(other)
 	if missing == "" {
 		return nil
@@ -138,7 +138,7 @@ type rotateKeyInput struct {
 func (s *Serving) rotateKey(ctx context.Context, site string, in *rotateKeyInput) (*shownKeyOutput, *httpserver.Problem) {
 	key, err := s.control.KeyByID(ctx, site, in.ID)
 	if err == nil {
-		if p := lacks(ctx, key); p != nil {
+		if p := mayGive(ctx, key); p != nil {
 			return nil, p
 		}
 	}
@@ -196,7 +196,7 @@ func (s *Serving) listSigningSecrets(ctx context.Context, site string, _ *struct
 }
 
 func (s *Serving) rotateSigningSecret(ctx context.Context, site string, in *Overlap) (*shownSigningOutput, *httpserver.Problem) {
-	if p := lacks(ctx, control.Key{Site: site, Kind: control.KeyRead, Rate: keyOf(ctx).Rate, ExpiresAt: keyOf(ctx).ExpiresAt}); p != nil {
+	if p := mayGive(ctx, control.Key{Site: site, Kind: control.KeyRead, Rate: keyOf(ctx).Rate, ExpiresAt: keyOf(ctx).ExpiresAt}); p != nil {
 		return nil, p
 	}
 	made, text, err := s.control.RotateSigningSecret(ctx, site, in.duration())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/control"
@@ -18,6 +19,9 @@ const (
 	ProblemNoEarlierModel = "no-earlier-model"
 )
 
+// refreshWait bounds how long an answer waits for this node to serve the version: large ones take longer to check than a caller waits.
+const refreshWait = 800 * time.Millisecond
+
 func (s *Serving) modelEndpoints(a *api.API) {
 	scope := string(control.ScopeModels)
 	secretEndpoint(s, a, api.Endpoint{
@@ -26,7 +30,7 @@ func (s *Serving) modelEndpoints(a *api.API) {
 	}, s.listModels)
 	secretEndpoint(s, a, api.Endpoint{
 		ID: "promoteModel", Method: http.MethodPost, Path: "/v1/models/{version}:promote", Tag: api.TagModels, Scope: scope, Summary: "Put a version in force",
-		Description: "Every file of the version is checked before. It is in force here with the answer, elsewhere within a second.",
+		Description: "Every file of the version is checked before. It is in force here with the answer where it loads within a second, elsewhere a second later.",
 		Problems:    []string{ProblemUnknownModel, ProblemModelDamaged},
 	}, s.promoteModel)
 	secretEndpoint(s, a, api.Endpoint{
@@ -74,7 +78,10 @@ func (s *Serving) changeChampion(ctx context.Context, site, action string, chang
 	if err := s.control.Audit(ctx, control.AuditEntry{Site: site, Action: action, Target: version, Before: former, After: version}); err != nil {
 		return nil, httpserver.Fault(err)
 	}
-	if err := s.models.refresh(ctx); err != nil {
+	// A version that takes longer to load is in force when it is loaded: the promotion itself has happened.
+	look, cancel := context.WithTimeout(ctx, refreshWait)
+	defer cancel()
+	if err := s.models.refresh(look); err != nil && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
 		return nil, httpserver.Fault(err)
 	}
 	return &championOutput{Body: body}, nil

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/millrace/millrace/internal/api"
+	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/httpserver"
 )
@@ -15,7 +16,7 @@ const ProblemUnknownList = "unknown-recommendation"
 
 func (s *Serving) recallEndpoints(a *api.API) {
 	secretEndpoint(s, a, api.Endpoint{
-		ID: "getRecommendation", Method: http.MethodGet, Path: "/v1/recommendations/{rec_id}", Tag: api.TagRecommend, Summary: "What was shown, and why",
+		ID: "getRecommendation", Method: http.MethodGet, Path: "/v1/recommendations/{rec_id}", Tag: api.TagRecommend, Scope: string(control.ScopeRecommend), Summary: "What was shown, and why",
 		Description: "The record of a list that was served. Of every list there is what was asked and shown; of those that were asked to be explained, and of a " +
 			"sampled share, also what was considered, the scores of each family, and why an item was dropped. `lacks` says what this record does not hold.",
 		Problems: []string{ProblemUnknownList, ProblemUnavailable},
