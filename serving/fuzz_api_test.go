@@ -15,6 +15,8 @@ import (
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/erasure"
 	"github.com/millrace/millrace/internal/httpserver"
+	"github.com/millrace/millrace/internal/kafka/kafkatest"
+	"github.com/millrace/millrace/internal/seal"
 )
 
 // nothingHeld is an exporter of somebody of whom the lake has nothing: what is read from it is tested where the lake is.
@@ -33,13 +35,25 @@ func fuzzed(t *testing.T) (*house, apifuzz.Target) {
 	key, err := erasure.ParseKey("00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff")
 	h.must(err)
 	h.must(h.control.UseErasureKey(t.Context(), &key))
+	sealed := seal.NewKey()
+	h.control.UseSealKey(&sealed)
+	spare, _ := h.key(control.NewKey{Kind: control.KeySecret})
+	ended, _ := h.key(control.NewKey{Kind: control.KeySecret})
+	job, err := h.control.StartJob(t.Context(), "train", testSite, "nightly")
+	h.must(err)
 	h.put(`{"item_id":"tent","title":"Tent","categories":["Camping"],"price":199,"brand":"Hut","fields":{"persons":2}}`,
 		`{"item_id":"mat","title":"Mat","categories":["Camping"],"price":49}`, `{"item_id":"stove","title":"Stove","price":79,"available":false}`,
 		`{"item_id":"shoe-1","title":"Trail shoe","categories":["Shoes"],"item_group_id":"shoe","labels":["sale"]}`)
 	h.happen(parseEvent(t, "10m a=fan u=ada type=view_item items=tent category=Camping"))
 	h.happen(parseEvent(t, "5m a=fan type=purchase items=mat"))
-	h.train([][]string{{"tent", "mat"}, {"tent", "mat", "stove"}, {"mat", "shoe-1"}})
+	sessions := [][]string{{"tent", "mat"}, {"tent", "mat", "stove"}, {"mat", "shoe-1"}}
+	first := h.train(sessions)
+	h.train(sessions) // so that there is one to go back to
 	h.serving.models.poll(t.Context(), testSite)
+	kafkatest.Run(t, func(ctx context.Context) error {
+		h.serving.models.run(ctx, h.serving.sites, func() {})
+		return nil
+	})
 	h.refresh()
 	router := chi.NewRouter()
 	router.Use(httpserver.RequestID)
@@ -59,6 +73,8 @@ func fuzzed(t *testing.T) (*house, apifuzz.Target) {
 			"item_id": {"tent", "mat", "stove", "shoe-1"}, "placement": {"home", "item", "cart", "session", "popular", "trending", "recent", "again"},
 			"user_id": {"ada"}, "anonymous_id": {"fan"}, "id": {"ada", "anonymous:fan", "tent"}, "filter": {`item.price < 100.0`, `"Shoes" in item.categories`}, "expr": {`item.price < 50.0 ? 1.2 : 1.0`},
 			"boost": {`item.price < 50.0 ? 1.2 : 1.0`}, "field": {"title", "price", "persons"},
+			"rotateKey.id": {spare.ID}, "revokeKey.id": {ended.ID}, "getJob.id": {job.ID}, "name": {"home", "popular"}, "version": {first.Version},
+			"putUser.id": {"ada"}, "getUser.id": {"ada"},
 			"getUserFeatures.id": {"ada", "anonymous:fan"}, "eraseUser.id": {"bob", "anonymous:gone"},
 		},
 		Lenient: []string{"bulkWriteItems"},

@@ -33,11 +33,11 @@ func (s *Serving) keyEndpoints(a *api.API) {
 	secretEndpoint(s, a, api.Endpoint{
 		ID: "rotateKey", Method: http.MethodPost, Path: "/v1/keys/{id}:rotate", Tag: api.TagKeys, Scope: admin, Summary: "Give a key another secret",
 		Description: "Shows the new secret, this once. The one before works until the overlap is over; one that was left of an earlier rotation ends at once.",
-		Problems:    []string{ProblemNoSuchKey, ProblemMoreRights},
+		Problems:    []string{ProblemNoSuchKey, ProblemMoreRights, httpserver.ProblemNotFound},
 	}, s.rotateKey)
 	secretEndpoint(s, a, api.Endpoint{
 		ID: "revokeKey", Method: http.MethodPost, Path: "/v1/keys/{id}:revoke", Tag: api.TagKeys, Scope: admin, Summary: "End a key",
-		Description: "The key stops working with all its secrets: at once here, within a second elsewhere.", Problems: []string{ProblemNoSuchKey},
+		Description: "The key stops working with all its secrets: at once here, within a second elsewhere.", Problems: []string{ProblemNoSuchKey, httpserver.ProblemNotFound},
 	}, s.revokeKey)
 	secretEndpoint(s, a, api.Endpoint{
 		ID: "listSigningSecrets", Method: http.MethodGet, Path: "/v1/signing-secrets", Tag: api.TagKeys, Scope: admin, Summary: "List signing secrets",

@@ -31,7 +31,7 @@ func (s *Serving) modelEndpoints(a *api.API) {
 	secretEndpoint(s, a, api.Endpoint{
 		ID: "promoteModel", Method: http.MethodPost, Path: "/v1/models/{version}:promote", Tag: api.TagModels, Scope: scope, Summary: "Put a version in force",
 		Description: "Every file of the version is checked before. It is in force here with the answer where it loads within a second, elsewhere a second later.",
-		Problems:    []string{ProblemUnknownModel, ProblemModelDamaged},
+		Problems:    []string{ProblemUnknownModel, ProblemModelDamaged, httpserver.ProblemNotFound},
 	}, s.promoteModel)
 	secretEndpoint(s, a, api.Endpoint{
 		ID: "rollbackModel", Method: http.MethodPost, Path: "/v1/models:rollback", Tag: api.TagModels, Scope: scope, Summary: "Go back to the version before",
@@ -89,7 +89,7 @@ func (s *Serving) changeChampion(ctx context.Context, site, action string, chang
 
 func modelProblem(err error) *httpserver.Problem {
 	switch {
-	case errors.Is(err, registry.ErrUnknownVersion):
+	case errors.Is(err, registry.ErrUnknownVersion), errors.Is(err, registry.ErrAmbiguousVersion):
 		return &httpserver.Problem{
 			Type: ProblemUnknownModel, Title: "Unknown model", Status: http.StatusNotFound, Detail: err.Error(), Hint: "GET /v1/models lists the versions",
 		}

@@ -57,6 +57,9 @@ var (
 	// ErrFenced means that a training that began later has put its version in force.
 	ErrFenced = errors.New("a training that began later has put its version in force")
 
+	// ErrAmbiguousVersion means a beginning of several versions' names.
+	ErrAmbiguousVersion = errors.New("which of several model versions is meant")
+
 	// ErrNothingToRollBackTo means that the champion has no predecessor that is still on disk.
 	ErrNothingToRollBackTo = errors.New("there is no earlier champion to go back to")
 

@@ -10,7 +10,8 @@ import (
 )
 
 // Resolve finds the version that a person means: the one in force by the name champion (ErrNoChampion where there is none), or
-// a version by its name or by a beginning that no other one has. An unknown one is an *UnknownVersionError. It reads no manifest:
+// a version by its name or by a beginning that no other one has. An unknown one is an
+// *UnknownVersionError, a beginning of several ErrAmbiguousVersion. It reads no manifest:
 // the version may be damaged.
 func (r *Registry) Resolve(ctx context.Context, site, name string) (version string, err error) {
 	if name == championName {
@@ -38,5 +39,5 @@ func (r *Registry) Resolve(ctx context.Context, site, name string) (version stri
 	case 1:
 		return meant[0], nil
 	}
-	return "", fmt.Errorf("%d model versions of site %s begin with %q: %s; give more of the name", len(meant), site, name, strings.Join(meant, ", "))
+	return "", fmt.Errorf("%w: %d of site %s begin with %q: %s; give more of the name", ErrAmbiguousVersion, len(meant), site, name, strings.Join(meant, ", "))
 }

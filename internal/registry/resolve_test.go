@@ -38,7 +38,7 @@ func TestResolve(t *testing.T) {
 		}
 	}
 	got, err := r.Resolve(t.Context(), site, "202603")
-	if err == nil || errors.Is(err, ErrUnknownVersion) || !strings.Contains(err.Error(), versions[0]) || !strings.Contains(err.Error(), versions[1]) {
+	if !errors.Is(err, ErrAmbiguousVersion) || errors.Is(err, ErrUnknownVersion) || !strings.Contains(err.Error(), versions[0]) || !strings.Contains(err.Error(), versions[1]) {
 		t.Errorf("a beginning of both is %q, %v", got, err)
 	}
 }
