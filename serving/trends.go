@@ -116,24 +116,25 @@ func (t *trends) refresh(ctx context.Context, site string) (read *siteTrends, er
 
 // read merges the shares of every item of a site and orders the items.
 func (t *trends) read(ctx context.Context, site string) (*siteTrends, error) {
-	aggregates, err := readAggregates(ctx, t.online, onlinestore.ItemSitePrefix(site))
+	heard, err := readHeard(ctx, t.online, onlinestore.ItemSitePrefix(site))
 	if err != nil {
 		return nil, err
 	}
-	s := &siteTrends{items: make(map[string]*said, len(aggregates)), categories: map[string][]string{}, wanted: map[string]float64{}}
-	for i := range aggregates {
-		s.clock = max(s.clock, aggregates[i].LastAt)
+	s := &siteTrends{categories: map[string][]string{}, wanted: map[string]float64{}}
+	for i := range heard {
+		s.clock = max(s.clock, heard[i].LastAt)
 	}
-	all := make([]*said, len(aggregates))
-	for i := range aggregates {
-		all[i] = summarise(&aggregates[i], s.clock)
+	items, all := make([]said, len(heard)), make([]*said, len(heard))
+	for i := range heard {
+		items[i] = heard[i].asOf(s.clock)
+		all[i] = &items[i]
 	}
 	slices.SortFunc(all, func(a, b *said) int {
 		return cmp.Or(cmp.Compare(b.interest, a.interest), cmp.Compare(b.lastAt, a.lastAt), cmp.Compare(a.id, b.id))
 	})
 	s.popular = all[:min(len(all), maxTrackedItems)]
+	s.items = itemsByID(s.popular)
 	for _, it := range s.popular {
-		s.items[it.id] = it
 		if it.trend > 1 {
 			s.trending = append(s.trending, it)
 		}
@@ -145,6 +146,14 @@ func (t *trends) read(ctx context.Context, site string) (*siteTrends, error) {
 	t.sortIntoCategories(site, s)
 	s.sortUnmet(t.catalogue, site, t.now())
 	return s, nil
+}
+
+func itemsByID(items []*said) map[string]*said {
+	byID := make(map[string]*said, len(items))
+	for _, it := range items {
+		byID[it.id] = it
+	}
+	return byID
 }
 
 // sortIntoCategories fills the list of each category: the most wanted items first, then catalogue items that no event
@@ -223,22 +232,23 @@ func (s *said) field(name string) (value any, ok bool) {
 	return nil, false
 }
 
-// aggregate is one item's merged aggregate.
-type aggregate struct {
+// heard is one item's merged summary.
+type heard struct {
 	id string
-	feature.ItemAggregate
+	feature.ItemSummary
 }
 
-// readAggregates merges the shares below a prefix by item. Shares of one item follow each other in the store. Shares of
-// another feature version count as not there until the stream has replaced them.
-func readAggregates(ctx context.Context, online OnlineStore, prefix string) ([]aggregate, error) {
-	var all []aggregate
+// readHeard merges the shares below a prefix by item. Shares of one item follow each other in the store. Shares of another feature
+// version count as not there until the stream has replaced them.
+func readHeard(ctx context.Context, online OnlineStore, prefix string) ([]heard, error) {
+	var all []heard
+	var reader feature.SummaryReader
 	err := online.Scan(ctx, prefix, func(row onlinestore.Row) error {
 		share, err := onlinestore.ParseItemKey(row.Key)
 		if err != nil {
 			return err
 		}
-		decoded, err := feature.DecodeItemAggregate(row.Value)
+		summary, err := reader.Read(row.Value)
 		if errors.Is(err, feature.ErrVersion) {
 			return nil
 		}
@@ -246,27 +256,27 @@ func readAggregates(ctx context.Context, online OnlineStore, prefix string) ([]a
 			return fmt.Errorf("read %s: %w", row.Key, err)
 		}
 		if len(all) == 0 || all[len(all)-1].id != share.Item {
-			all = append(all, aggregate{id: share.Item, ItemAggregate: *decoded})
+			all = append(all, heard{id: share.Item, ItemSummary: summary})
 			return nil
 		}
-		all[len(all)-1].Merge(decoded)
+		all[len(all)-1].Merge(&summary)
 		return nil
 	})
 	return all, err
 }
 
-func summarise(a *aggregate, clock int64) *said {
-	interest := a.Interest()
-	s := &said{
-		id: a.id, interest: interest.Value(feature.Fortnight, clock), trend: a.Trend(clock),
-		name: a.Name.Value, category: a.Category.Value, brand: a.Brand.Value,
-		events: a.Events, firstAt: a.FirstAt, lastAt: a.LastAt,
+// asOf is what was heard of the item, and how much it is wanted at clock.
+func (h *heard) asOf(clock int64) said {
+	s := said{
+		id: h.id, interest: h.Interest.Value(feature.Fortnight, clock), trend: h.Trend(clock),
+		name: h.Name.Value, category: h.Category.Value, brand: h.Brand.Value,
+		events: h.Events, firstAt: h.FirstAt, lastAt: h.LastAt,
 	}
 	if math.IsNaN(s.trend) {
 		s.trend = 0
 	}
-	if a.Price.Known {
-		price := a.Price.Value
+	if h.Price.Known {
+		price := h.Price.Value
 		s.price = &price
 	}
 	return s
@@ -274,12 +284,13 @@ func summarise(a *aggregate, clock int64) *said {
 
 // saidOf reads what events said of one item from the store, nil when none named it.
 func saidOf(ctx context.Context, online OnlineStore, site, id string) (*said, error) {
-	found, err := readAggregates(ctx, online, onlinestore.ItemPrefix(site, id))
+	found, err := readHeard(ctx, online, onlinestore.ItemPrefix(site, id))
 	if err != nil {
 		return nil, fmt.Errorf("read aggregate of an item: %w", err)
 	}
 	if len(found) == 0 {
 		return nil, nil
 	}
-	return summarise(&found[0], found[0].LastAt), nil
+	it := found[0].asOf(found[0].LastAt)
+	return &it, nil
 }

@@ -159,7 +159,8 @@ const trendPrior = 1.0
 
 // Trend compares today's interest with that of the last weeks: the rate at the half-life of a day over the rate at that
 // of a fortnight plus trendPrior. It is 0 without interest, near 1 for a steady item, above 1 for a rising one.
-func (a *ItemAggregate) Trend(now int64) float64 {
-	interest := a.Interest()
+func (a *ItemAggregate) Trend(now int64) float64 { return trend(a.Interest(), now) }
+
+func trend(interest Decayed, now int64) float64 {
 	return interest.Rate(Day, now) / (interest.Rate(Fortnight, now) + trendPrior)
 }
