@@ -22,6 +22,10 @@ type Control interface {
 	Administration
 	Attributes
 	Placement(ctx context.Context, site, name string) (control.Placement, error)
+	Rules(ctx context.Context, site string) ([]control.Rule, error)
+	Rule(ctx context.Context, site, id string) (control.Rule, error)
+	PutRule(ctx context.Context, rule control.Rule, ifMatch string) (control.Rule, error)
+	DeleteRule(ctx context.Context, site, id, ifMatch string) error
 	TopicEpoch(ctx context.Context, topic string) (control.TopicEpoch, bool, error)
 	Forgotten(ctx context.Context) (*erasure.Ledger, error)
 	Ledger(ctx context.Context) (*erasure.Ledger, error)

@@ -39,6 +39,8 @@ type ExplainedRules struct {
 	Seen        string  `json:"seen" enum:"show,demote,hide" doc:"What becomes of items that were seen."`
 	Diversity   float64 `json:"diversity" doc:"How much the items should differ."`
 	Strict      bool    `json:"strict" doc:"The list is left short rather than filled from the ladder."`
+
+	Rules []string `json:"rules" doc:"The ids of the rules that were in force."`
 }
 
 // ExplainedStage is what one step did.
@@ -74,7 +76,7 @@ func (s *selection) explain() *Explanation {
 		},
 		Applied: ExplainedRules{
 			Limit: q.limit, Excluded: len(q.request.ExcludeIDs), DropCurrent: q.policy.dropCurrent, Bought: q.policy.bought.does, Seen: q.policy.seen.does,
-			Diversity: q.diversity, Strict: q.strict,
+			Diversity: q.diversity, Strict: q.strict, Rules: q.mem.restriction.ruleIDs(),
 		},
 		Stages: append([]ExplainedStage{}, q.mem.trace.times...),
 		Items:  make([]ExplainedItem, len(s.shown)), Considered: make([]ExplainedItem, len(s.seen)),

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/filter"
 	"github.com/millrace/millrace/internal/httpserver"
 )
@@ -22,13 +23,8 @@ const (
 	MaxFactor = 100.0
 )
 
-// Boost multiplies the scores of items: by By those that Filter matches, or each by the value of Expr. An item that the value
-// cannot be computed for keeps its score.
-type Boost struct {
-	Filter string  `json:"filter,omitempty" maxLength:"2048" doc:"The items whose scores are multiplied, in CEL." example:"item.brand == \"Salewa\""`
-	By     float64 `json:"by,omitempty" minimum:"0.01" maximum:"100" doc:"The factor that goes with filter." example:"1.5"`
-	Expr   string  `json:"expr,omitempty" maxLength:"2048" doc:"Instead of both, the factor of each item, in CEL; it counts as 0.01 to 100." example:"item.price < 50 ? 1.2 : 1.0"`
-}
+// Boost is a boost of a request, a placement or a rule.
+type Boost = control.Boost
 
 // boostTexts are boosts as a record has them: each as the expression of its factor.
 func boostTexts(boosts []Boost) []string {
@@ -157,7 +153,8 @@ func (q *Request) compile(cache *filter.Cache) *httpserver.Problem {
 type restriction struct {
 	filters []*filter.Bound // every one of which an item must match
 	boosts  []boundBoost
-	unknown hearsay // the item at hand, where it has no row
+	rules   []*control.Rule // those that are in force
+	unknown hearsay         // the item at hand, where it has no row
 }
 
 type boundBoost struct {
@@ -168,7 +165,8 @@ type boundBoost struct {
 func (r *restriction) reset() {
 	clear(r.filters)
 	clear(r.boosts)
-	*r = restriction{filters: r.filters[:0], boosts: r.boosts[:0]}
+	clear(r.rules)
+	*r = restriction{filters: r.filters[:0], boosts: r.boosts[:0], rules: r.rules[:0]}
 }
 
 // add binds expressions to what they read.
@@ -222,10 +220,11 @@ func (r *restriction) narrow() (all []filter.Condition) {
 	return all
 }
 
-// restrict gathers the filters and boosts of the request and of the placement.
-func (q *query) restrict() {
+// restrict gathers the filters and boosts of the rules in force, of the placement and of the request.
+func (q *query) restrict(rules []compiledRule) {
 	r := &q.mem.restriction
 	values := &filter.Values{Context: q.request.Context, Now: q.now}
+	r.apply(rules, q.placement.Name, values)
 	r.add(&q.settings.expressions, values)
 	r.add(&q.request.expressions, values)
 	q.filtered, q.boosted = len(r.filters) > 0, len(r.boosts) > 0

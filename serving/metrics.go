@@ -22,6 +22,8 @@ type metrics struct {
 	empty    prometheus.Counter
 	dropped  prometheus.Counter
 	stale    prometheus.Counter
+
+	rulesSkipped prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -42,11 +44,14 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		stale: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_recommend_stale_total", Help: "Lists that did not see their after_event in time.",
 		}),
+		rulesSkipped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_rules_skipped_total", Help: "Revisions of rules that were read and not understood, and are left out.",
+		}),
 	}
 	for _, r := range []rung{rungSession, rungCategory, rungTrending, rungStatic} {
 		m.degraded.WithLabelValues(r.String()) // a rate needs a zero to start from
 	}
-	for _, c := range []prometheus.Collector{m.seconds, m.degraded, m.empty, m.dropped, m.stale} {
+	for _, c := range []prometheus.Collector{m.seconds, m.degraded, m.empty, m.dropped, m.stale, m.rulesSkipped} {
 		if err := reg.Register(c); err != nil {
 			return nil, wrap(err, "register metrics of serving")
 		}

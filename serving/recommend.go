@@ -223,6 +223,6 @@ func (s *Serving) prepare(ctx context.Context, mem *scratch, site string, placem
 	q.decide()
 	q.remember()
 	q.follow()
-	q.restrict()
+	q.restrict(s.rules.of(ctx, site))
 	return q
 }

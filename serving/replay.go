@@ -124,7 +124,15 @@ func (s *Serving) rebuild(ctx context.Context, mem *scratch, x *event.Exposure, 
 	q.decide()
 	q.remember()
 	q.follow()
-	q.restrict()
+	var rules []compiledRule
+	for _, rule := range in.Rules {
+		c, wrong := compileRule(s.filters, rule)
+		if wrong != nil {
+			return nil, fmt.Errorf("rule %s does not compile any more: %w", rule.ID, wrong.err)
+		}
+		rules = append(rules, c)
+	}
+	q.restrict(rules)
 	return q, nil
 }
 

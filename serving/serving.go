@@ -89,6 +89,7 @@ type Serving struct {
 	recent       *recentLists
 	fullShare    float64
 	filters      *filter.Cache // compiled expressions of all sites
+	rules        *rules
 	scratches    *scratches
 	settings     *settingsCache
 	lostProfiles rarely
@@ -132,6 +133,7 @@ func New(cfg Config, deps Deps) (*Serving, error) {
 		settings: &settingsCache{log: deps.Log, parsed: map[placementName]parsedSettings{}},
 	}
 	s.attributes = &attributes{store: deps.Control}
+	s.rules = &rules{store: deps.Control, cache: s.filters, log: deps.Log, skipped: m.rulesSkipped, sites: map[string]*siteRules{}}
 	s.overlay = &overlay{log: deps.Log, topic: deps.Items, models: s.models, sites: map[string]*freshSessions{}}
 	s.models.over = s.overlay.over
 	s.similar = &similarItems{log: deps.Log, catalogue: s.catalogue, sites: map[string]*content.Live{}, said: map[string]map[string]bool{}}

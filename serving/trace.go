@@ -1,6 +1,7 @@
 package serving
 
 import (
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/internal/control"
@@ -25,6 +26,8 @@ type inputs struct {
 	Profile     []byte            `json:"profile,omitempty"`
 	Known       bool              `json:"known"`                  // whether the visitor was
 	ProfileLost bool              `json:"profile_lost,omitempty"` // it could not be read
+	// Rules are those that were in force, as they were then.
+	Rules []*control.Rule `json:"rules,omitempty"`
 	// FreshSessions are how many closed sessions lay over the version, which is trained without them.
 	FreshSessions int                   `json:"fresh_sessions,omitempty"`
 	Stages        []tracedStage         `json:"stages"`
@@ -72,6 +75,7 @@ func (t *trace) begin(q *query) {
 	if q.visitor.known {
 		t.inputs.Profile = q.visitor.profile.Encode(nil)
 	}
+	t.inputs.Rules = slices.Clone(q.mem.restriction.rules)
 	if q.model != nil {
 		t.inputs.FreshSessions = q.model.fresh
 	}

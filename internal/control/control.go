@@ -44,6 +44,7 @@ type Store struct {
 	use        keyUses
 	audited    atomic.Int64 // entries of the audit log that this process wrote
 	placements *cached[map[string]map[string]Placement]
+	rules      *cached[map[string][]Rule] // by site
 	intake     *cached[Intake]
 	signing    *cached[map[string][]openSigning]
 	erased     *cached[erasedPeople]
@@ -72,6 +73,7 @@ func Open(ctx context.Context, place string) (*Store, error) {
 	s.use.byID = map[string]*keyUse{}
 	s.placements = &cached[map[string]map[string]Placement]{load: s.loadPlacements, outage: MaxOutage}
 	s.signing = &cached[map[string][]openSigning]{load: s.loadSigning, outage: MaxOutage}
+	s.rules = &cached[map[string][]Rule]{load: s.loadRules, outage: MaxOutage}
 	s.intake = &cached[Intake]{load: s.loadIntake}
 	s.erased = &cached[erasedPeople]{load: s.loadErased}
 	return s, nil

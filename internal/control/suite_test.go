@@ -24,6 +24,7 @@ func testStore(t *testing.T, open func(t *testing.T) *Store) {
 	t.Run("user attributes", func(t *testing.T) { testUserAttributes(t, open(t), open(t)) })
 	t.Run("placement changes", func(t *testing.T) { testPlacementChanges(t, open(t), open(t)) })
 	t.Run("placements", func(t *testing.T) { testPlacements(t, open(t), open(t)) })
+	t.Run("rules", func(t *testing.T) { testRules(t, open(t), open(t)) })
 	t.Run("bad placements", func(t *testing.T) { testBadPlacements(t, open(t)) })
 	t.Run("feeds", func(t *testing.T) { testFeeds(t, open(t), open(t)) })
 	t.Run("jobs", func(t *testing.T) { testJobs(t, open(t), open(t)) })

@@ -1,0 +1,102 @@
+package serving
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/internal/control"
+)
+
+// TestRules puts rules into the control store and looks at what they do to a list.
+func TestRules(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		rules []control.Rule
+		want  []string
+	}{
+		{"none", nil, []string{"a", "b", "c", "d"}},
+		{"filter", []control.Rule{{Filter: `item.brand == "Fleet"`}}, []string{"a", "c"}},
+		{"filters go together", []control.Rule{{Filter: `item.brand == "Fleet"`}, {Filter: `"socks" in item.categories`}}, []string{"c"}},
+		{"boosts multiply", []control.Rule{
+			{Boost: []control.Boost{{Filter: `item.item_id == "b"`, By: 50}}}, {Boost: []control.Boost{{Expr: `item.item_id == "b" ? 0.01 : 1.0`}}},
+		}, []string{"a", "c", "b", "d"}},
+		{"of this placement", []control.Rule{{Placements: []string{"home", "popular"}, Filter: `item.brand == "Fleet"`}}, []string{"a", "c"}},
+		{"of another placement", []control.Rule{{Placements: []string{"home"}, Filter: `item.brand == "Fleet"`}}, []string{"a", "b", "c", "d"}},
+		{"condition holds", []control.Rule{{Condition: `context.sale && now.getFullYear() == 2026`, Filter: `item.brand == "Fleet"`}}, []string{"a", "c"}},
+		{"condition fails", []control.Rule{{Condition: `context.sale == false`, Filter: `item.brand == "Fleet"`}}, []string{"a", "b", "c", "d"}},
+		{"condition cannot be decided", []control.Rule{{Condition: `context.missing == "x"`, Filter: `item.brand == "Fleet"`}}, []string{"a", "b", "c", "d"}},
+		{"begins now", []control.Rule{{StartsAt: noon, EndsAt: noon.Add(time.Second), Filter: `item.brand == "Fleet"`}}, []string{"a", "c"}},
+		{"begins later", []control.Rule{{StartsAt: noon.Add(time.Second), Filter: `item.brand == "Fleet"`}}, []string{"a", "b", "c", "d"}},
+		{"has ended", []control.Rule{{EndsAt: noon, Filter: `item.brand == "Fleet"`}}, []string{"a", "b", "c", "d"}},
+		{"not understood", []control.Rule{{Filter: `item.prize > 3`}, {Filter: `item.brand == "Fleet"`}}, []string{"a", "c"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := shelf(t)
+			for i, rule := range c.rules {
+				rule.Site, rule.ID, rule.Enabled = testSite, string(rune('p'+i)), true
+				_, err := h.control.PutRule(t.Context(), rule, "")
+				h.must(err)
+			}
+			for range 2 { // the second list comes from what was compiled for the first
+				if got := ids(h.ask(`{"placement":"popular","context":{"sale":true}}`)); !slices.Equal(got, c.want) {
+					t.Errorf("%v, want %v", got, c.want)
+				}
+			}
+			skipped := 0.0
+			if c.name == "not understood" {
+				skipped = 1
+			}
+			if n, _ := metric(t, h.metrics, "millrace_rules_skipped_total"); n != skipped {
+				t.Errorf("%g rules skipped, want %g", n, skipped)
+			}
+		})
+	}
+}
+
+// TestRulesChange: a change is in force with the next list, and rules that are switched off or gone do nothing.
+func TestRulesChange(t *testing.T) {
+	h := shelf(t)
+	rule := control.Rule{Site: testSite, ID: "fleet", Enabled: true, Filter: `item.brand == "Fleet"`}
+	first := func(want ...string) {
+		t.Helper()
+		if got := ids(h.ask(`{"placement":"popular","limit":2}`)); !slices.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+	put := func() {
+		t.Helper()
+		_, err := h.control.PutRule(t.Context(), rule, "")
+		h.must(err)
+	}
+	put()
+	first("a", "c")
+	rule.Filter = `"socks" in item.categories`
+	put()
+	first("c", "d")
+	rule.Enabled = false
+	put()
+	first("a", "b")
+	rule.Enabled = true
+	put()
+	h.must(h.control.DeleteRule(t.Context(), testSite, "fleet", ""))
+	first("a", "b")
+}
+
+// TestRulesAreExplained: an explanation names the rules in force, and the list is made again with them although they are gone.
+func TestRulesAreExplained(t *testing.T) {
+	h := shelf(t)
+	_, err := h.control.PutRule(t.Context(), control.Rule{Site: testSite, ID: "fleet", Enabled: true, Filter: `item.brand == "Fleet"`}, "")
+	h.must(err)
+	answer := h.ask(`{"placement":"popular","explain":true}`)
+	if answer.Explain == nil || !slices.Equal(answer.Explain.Applied.Rules, []string{"fleet"}) {
+		t.Fatalf("explained by %+v", answer.Explain)
+	}
+	h.must(h.control.DeleteRule(t.Context(), testSite, "fleet", ""))
+	x := h.firstExposure()
+	replayed, err := h.serving.replay(t.Context(), x)
+	h.must(err)
+	if !replayed.Identical {
+		t.Errorf("made again as %+v", replayed)
+	}
+}
