@@ -50,7 +50,7 @@ func randomRow(rng *rand.Rand, i int) string {
 	return string(raw)
 }
 
-// stockRandomly gives a shop rows, events, a model and trends; each shop has other parts missing.
+// stockRandomly gives a shop rows, and what liveRandomly does.
 func stockRandomly(h *house, rng *rand.Rand, size int) {
 	for i := range size {
 		if rng.IntN(4) > 0 {
@@ -60,6 +60,11 @@ func stockRandomly(h *house, rng *rand.Rand, size int) {
 			h.do("DELETE", "/v1/items/"+itemName(i), "")
 		}
 	}
+	liveRandomly(h, rng, size)
+}
+
+// liveRandomly gives a shop events, a model and trends; each shop has other parts missing.
+func liveRandomly(h *house, rng *rand.Rand, size int) {
 	if rng.IntN(4) > 0 {
 		for v := range rng.IntN(40) {
 			kind := []string{"view_item", "view_item", "purchase", "add_to_cart"}[rng.IntN(4)]
@@ -81,16 +86,19 @@ func stockRandomly(h *house, rng *rand.Rand, size int) {
 	}
 }
 
-func askRandomly(t *testing.T, h *house, rng *rand.Rand, shop, size int) {
-	t.Helper()
-	kinds := control.Kinds()
-	request := Request{Placement: kinds[rng.IntN(len(kinds))], DryRun: true}
+// randomRequest asks a shop of so many items for a list at one of the placements.
+func randomRequest(rng *rand.Rand, placements []string, size int) *Request {
+	request := &Request{Placement: placements[rng.IntN(len(placements))], DryRun: true}
 	if rng.IntN(2) == 0 {
 		request.AnonymousID = fmt.Sprintf("b%d", rng.IntN(5))
 	}
 	limit := 1 + rng.IntN(size+2)
 	request.Limit = &limit
-	for range rng.IntN(4) {
+	least := 0
+	if request.Placement == control.KindItem || request.Placement == control.KindCart {
+		least = 1
+	}
+	for range least + rng.IntN(4-least) {
 		request.ItemIDs = append(request.ItemIDs, itemName(rng.IntN(size+1)))
 	}
 	if rng.IntN(2) == 0 {
@@ -105,13 +113,20 @@ func askRandomly(t *testing.T, h *house, rng *rand.Rand, shop, size int) {
 	if rng.IntN(4) == 0 {
 		request.Boost = []Boost{{Filter: `"c1" in item.categories`, By: 3}, {Expr: "item.price / 20"}}
 	}
-	if (request.Placement == "item" || request.Placement == "cart") && len(request.ItemIDs) == 0 {
-		return
+	if rng.IntN(4) == 0 {
+		diversity := rng.Float64()
+		request.Diversity = &diversity
 	}
+	return request
+}
+
+func askRandomly(t *testing.T, h *house, rng *rand.Rand, shop, size int) {
+	t.Helper()
+	request := randomRequest(rng, control.Kinds(), size)
 	body, err := json.Marshal(request)
 	h.must(err)
 	answer := h.ask(string(body))
-	for _, fault := range faults(h, &request, answer, limit) {
+	for _, fault := range faults(h, request, answer, *request.Limit) {
 		t.Errorf("shop %d, request %s: %s\n%+v", shop, body, fault, answer)
 	}
 }
