@@ -15,7 +15,7 @@ const itemRowVersion = 1
 
 // Row is a row of the catalogue in force. It never changes once it is in force, and is shared by all who read it. What decisions
 // need are its fields; whatever else the shop says of the item is packed (row_pack.go), and is read by methods. Texts that many rows
-// share are there once. A million rows of usual texts take half a gigabyte so, a third of what whole items would.
+// share are there once. A row of usual texts takes 611 bytes with the index, 582 MiB for a million.
 type Row struct {
 	Site        string
 	ItemID      string

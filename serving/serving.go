@@ -136,7 +136,7 @@ func New(cfg Config, deps Deps) (*Serving, error) {
 	s.rules = &rules{store: deps.Control, cache: s.filters, log: deps.Log, skipped: m.rulesSkipped, sites: map[string]*siteRules{}}
 	s.overlay = &overlay{log: deps.Log, topic: deps.Items, models: s.models, sites: map[string]*freshSessions{}}
 	s.models.over = s.overlay.over
-	s.similar = &similarItems{log: deps.Log, catalogue: s.catalogue, sites: map[string]*content.Live{}, said: map[string]map[string]bool{}}
+	s.similar = &similarItems{log: deps.Log, catalogue: s.catalogue, sites: map[string]*content.Live{}, said: map[string]map[string]*said{}}
 	s.models.compare, s.catalogue.changed = s.similar.use, s.similar.take
 	counts, err := newFeedMetrics(deps.Metrics)
 	if err != nil {

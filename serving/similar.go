@@ -2,8 +2,10 @@ package serving
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 
@@ -27,7 +29,7 @@ type similarItems struct {
 
 	mu    sync.RWMutex // guards sites and said
 	sites map[string]*content.Live
-	said  map[string]map[string]bool // by site: the items that are in it by what events said
+	said  map[string]map[string]*said // by site and id: the items that are in it by what events said
 }
 
 // of returns a site's index; it is never nil.
@@ -41,29 +43,42 @@ func (s *similarItems) of(site string) *content.Live {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if live = s.sites[site]; live == nil {
-		live, _ = content.NewLive(content.Default()) // the default is valid
-		s.sites[site], s.said[site] = live, map[string]bool{}
+		live, _ = content.NewLive(content.Default(), s.source(site)) // the default is valid
+		s.sites[site], s.said[site] = live, map[string]*said{}
 	}
 	return live
+}
+
+// source lists what a site's index has: the rows of the catalogue, and what events say of items that have none.
+func (s *similarItems) source(site string) content.Source {
+	return func(yield func(*Item) bool) {
+		going := true
+		s.catalogue.all(site, func(row *Row) bool {
+			going = row.Deleted || yield(row.Item())
+			return going
+		})
+		if !going {
+			return
+		}
+		s.mu.RLock()
+		known := slices.Collect(maps.Values(s.said[site]))
+		s.mu.RUnlock()
+		for _, it := range known {
+			if !yield(viewOf(it)) {
+				return
+			}
+		}
+	}
 }
 
 // fill takes in the whole catalogue as it was loaded.
 func (s *similarItems) fill(ctx context.Context) error {
 	for _, site := range s.catalogue.siteNames() {
-		var items []*Item
-		s.catalogue.all(site, func(row *Row) bool {
-			if !row.Deleted {
-				items = append(items, row.Item())
-			}
-			return len(items) <= content.MaxLiveItems
-		})
-		if len(items) > content.MaxLiveItems {
-			s.report(ctx, site, content.ErrFull)
-			items = items[:content.MaxLiveItems]
-		}
-		if err := s.of(site).Load(ctx, items); err != nil {
+		err := s.of(site).Renew(ctx)
+		if err != nil && !errors.Is(err, content.ErrFull) {
 			return fmt.Errorf("find similar items of site %s: %w", site, err)
 		}
+		s.report(ctx, site, err)
 	}
 	return nil
 }
@@ -82,21 +97,25 @@ func (s *similarItems) take(ctx context.Context, row *Row) {
 func (s *similarItems) learn(ctx context.Context, site string, t *siteTrends) {
 	live := s.of(site)
 	s.mu.RLock()
-	known := s.said[site] // used by the one goroutine that reads trends
+	known := s.said[site] // changed by the one goroutine that reads trends, which is this one
 	s.mu.RUnlock()
 	for id, it := range t.items {
-		if it.name == "" && it.category == "" && it.brand == "" || s.catalogue.row(site, id) != nil || saysTheSame(live.Item(id), it) {
+		if it.name == "" && it.category == "" && it.brand == "" || s.catalogue.row(site, id) != nil || live.Has(id) && saysTheSame(known[id], it) {
 			continue
 		}
+		s.mu.Lock()
+		known[id] = it
+		s.mu.Unlock()
 		s.report(ctx, site, live.Put(viewOf(it)))
-		known[id] = true
 		if row := s.catalogue.row(site, id); row != nil { // it came meanwhile, and has the last word
 			s.take(ctx, row)
 		}
 	}
 	for id := range known {
 		if row := s.catalogue.row(site, id); row != nil || t.items[id] == nil {
+			s.mu.Lock()
 			delete(known, id)
+			s.mu.Unlock()
 			if row == nil {
 				s.report(ctx, site, live.Remove(id))
 			}
@@ -104,12 +123,12 @@ func (s *similarItems) learn(ctx context.Context, site string, t *siteTrends) {
 	}
 }
 
-// saysTheSame reports whether an item in an index is what events say of it now.
-func saysTheSame(in *Item, it *said) bool {
-	if in == nil || in.Title != it.name || in.Brand != it.brand || (in.Price == nil) != (it.price == nil) {
+// saysTheSame reports whether events say of an item now what they said before; before is nil where they said nothing.
+func saysTheSame(before, now *said) bool {
+	if before == nil || before.name != now.name || before.category != now.category || before.brand != now.brand || (before.price == nil) != (now.price == nil) {
 		return false
 	}
-	return (in.Price == nil || *in.Price == *it.price) && slices.Equal(in.Categories, categoriesOf(nil, it))
+	return before.price == nil || *before.price == *now.price
 }
 
 // use compares a site's items as a version in force does; one without such a model leaves it to the catalogue.

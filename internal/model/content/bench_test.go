@@ -55,8 +55,8 @@ func BenchmarkBigShop(b *testing.B) {
 		}
 	})
 	terms := 0
-	for _, vector := range m.vectors {
-		terms += len(vector)
+	for _, size := range m.vectors.sizes {
+		terms += int(size)
 	}
 	b.Logf("%.1f terms an item, %d in all", float64(terms)/float64(len(items)), len(m.words.buckets))
 	l := liveOf(b, items)

@@ -31,7 +31,9 @@ const version = 1
 func (m *Model) Kind() string { return Kind }
 
 // Encode implements model.Artifact.
-func (m *Model) Encode(w io.Writer) error {
+func (m *Model) Encode(w io.Writer) error { return m.encode(w, m.vectors.columns()) }
+
+func (m *Model) encode(w io.Writer, c columns) error {
 	out := artifact.NewWriter(w, Kind, version)
 	out.JSON("config", m.cfg)
 	out.Int64s("described", []int64{int64(m.words.items)})
@@ -41,20 +43,30 @@ func (m *Model) Encode(w io.Writer) error {
 	}
 	out.Int32s("buckets", buckets)
 	out.Int32s("counts", m.words.counts)
-	rows := make([]int64, 1, len(m.vectors)+1)
-	for _, vector := range m.vectors {
-		rows = append(rows, rows[len(rows)-1]+int64(len(vector)))
-	}
-	numbers, weights := make([]int32, 0, rows[len(rows)-1]), make([]float32, 0, rows[len(rows)-1])
-	for _, vector := range m.vectors {
-		for _, t := range vector {
-			numbers, weights = append(numbers, t.number), append(weights, t.weight)
-		}
-	}
-	out.Int64s("rows", rows)
-	out.Int32s("terms", numbers)
-	out.Float32s("weights", weights)
+	out.Int64s("rows", c.rows)
+	out.Int32s("terms", c.numbers)
+	out.Float32s("weights", c.weights)
 	return out.Close()
+}
+
+// columns are vectors as they are stored.
+type columns struct {
+	rows    []int64
+	numbers []int32
+	weights []float32
+}
+
+func (v *vectors) columns() columns {
+	c := columns{rows: make([]int64, 1, v.len()+1)}
+	for place := range int32(v.len()) {
+		vector := v.at(place)
+		for i := range vector.terms() {
+			t := vector.term(i)
+			c.numbers, c.weights = append(c.numbers, t.number), append(c.weights, t.weight)
+		}
+		c.rows = append(c.rows, int64(len(c.numbers)))
+	}
+	return c
 }
 
 // Decode reads what Encode wrote for a vocabulary of numItems; its errors wrap artifact.ErrCorrupt.
@@ -63,7 +75,7 @@ func Decode(f artifact.File, numItems int) (*Model, error) {
 	m := &Model{}
 	in.JSON("config", &m.cfg)
 	words, wordsErr := decodeDictionary(in.Int64s("described"), in.Int32s("buckets"), in.Int32s("counts"), numItems)
-	vectors, vectorsErr := decodeVectors(in.Int64s("rows"), in.Int32s("terms"), in.Float32s("weights"), numItems, len(words.buckets))
+	vectors, vectorsErr := decodeVectors(columns{in.Int64s("rows"), in.Int32s("terms"), in.Float32s("weights")}, numItems, len(words.buckets))
 	if err := errors.Join(m.cfg.Validate(), wordsErr, vectorsErr); err != nil {
 		in.Failf("%v", err) // an error of the reader came before, and stays
 	}
@@ -92,28 +104,29 @@ func decodeDictionary(items []int64, buckets, counts []int32, numItems int) (*di
 	return d, nil
 }
 
-func decodeVectors(rows []int64, numbers []int32, weights []float32, numItems, numTerms int) ([][]term, error) {
-	if len(rows) != numItems+1 || len(numbers) != len(weights) || rows[0] != 0 || rows[numItems] != int64(len(numbers)) {
-		return nil, fmt.Errorf("%d rows, %d terms and %d weights for a vocabulary of %d", len(rows)-1, len(numbers), len(weights), numItems)
+func decodeVectors(c columns, numItems, numTerms int) (out vectors, err error) {
+	if len(c.rows) != numItems+1 || len(c.numbers) != len(c.weights) || c.rows[0] != 0 || c.rows[numItems] != int64(len(c.numbers)) {
+		return out, fmt.Errorf("%d rows, %d terms and %d weights for a vocabulary of %d", len(c.rows)-1, len(c.numbers), len(c.weights), numItems)
 	}
-	vectors, terms := make([][]term, numItems), make([]term, len(numbers))
-	for i := range vectors {
-		lo, hi := rows[i], rows[i+1]
-		if lo > hi || hi > int64(len(terms)) {
-			return nil, errors.New("rows do not rise")
+	room := make([]term, maxTerms)
+	for i := range numItems {
+		lo, hi := c.rows[i], c.rows[i+1]
+		if lo > hi || hi > int64(len(c.numbers)) || hi-lo > maxTerms {
+			return out, fmt.Errorf("rows do not rise, or by more than %d terms", maxTerms)
 		}
-		if lo == hi {
-			continue
+		vector := room[:hi-lo]
+		if err := fillVector(vector, c.numbers[lo:hi], c.weights[lo:hi], numTerms); err != nil {
+			return out, fmt.Errorf("the vector of item %d %w", i, err)
 		}
-		vectors[i] = terms[lo:hi:hi]
-		if err := fillVector(vectors[i], numbers[lo:hi], weights[lo:hi], numTerms); err != nil {
-			return nil, fmt.Errorf("the vector of item %d %w", i, err)
-		}
+		out.add(vector)
 	}
-	return vectors, nil
+	return out, nil
 }
 
 func fillVector(vector []term, numbers []int32, weights []float32, numTerms int) error {
+	if len(vector) == 0 {
+		return nil
+	}
 	last, length := int32(-1), 0.0
 	for i, n := range numbers {
 		if n <= last || int(n) >= numTerms {

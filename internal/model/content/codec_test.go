@@ -58,8 +58,15 @@ func small() *Model {
 			numbers: map[uint32]int32{7: 0, 9: 1, fieldBrand<<bucketBits | 5: 2}, buckets: []uint32{7, 9, fieldBrand<<bucketBits | 5},
 			counts: []int32{1, 2, 1}, items: 2,
 		},
-		index: newIndex([][]term{{{0, 0.6}, {1, 0.8}}, nil, {{1, 0.6}, {2, 0.8}}}, 3),
+		index: newIndex(packed([]term{{0, 0.6}, {1, 0.8}}, nil, []term{{1, 0.6}, {2, 0.8}}), 3),
 	}
+}
+
+func packed(list ...[]term) (v vectors) {
+	for _, vector := range list {
+		v.add(vector)
+	}
+	return v
 }
 
 var writeGolden = flag.Bool("golden", false, "write golden bytes of the current layout version")
@@ -113,26 +120,31 @@ func TestGoldenTerms(t *testing.T) {
 }
 
 func TestDecodeRefusesContentThatWouldBreakAQuery(t *testing.T) {
-	for name, change := range map[string]func(*Model){
-		"no settings":         func(m *Model) { m.cfg = Config{} },
-		"length":              func(m *Model) { m.vectors[0][0].weight = 0.1 },
-		"weight negative":     func(m *Model) { m.vectors[0][0].weight = -0.6 },
-		"terms fall":          func(m *Model) { m.vectors[0][0].number = 2 },
-		"term twice":          func(m *Model) { m.vectors[0][0].number = 1 },
-		"term out of range":   func(m *Model) { m.vectors[2][1].number = 3 },
-		"term negative":       func(m *Model) { m.vectors[0][0].number = -1 },
-		"more items":          func(m *Model) { m.words.items = 4 },
-		"no item":             func(m *Model) { m.words.items = -1 },
-		"too often":           func(m *Model) { m.words.counts[1] = 3 },
-		"never":               func(m *Model) { m.words.counts[1] = 0 },
-		"count missing":       func(m *Model) { m.words.counts = m.words.counts[:2] },
-		"bucket out of range": func(m *Model) { m.words.buckets[2] = numBuckets },
-		"buckets fall":        func(m *Model) { m.words.buckets[0] = 9 },
-		"fewer items":         func(m *Model) { m.vectors = m.vectors[:2] },
+	for name, change := range map[string]func(*Model, *columns){
+		"no settings":         func(m *Model, _ *columns) { m.cfg = Config{} },
+		"length":              func(_ *Model, c *columns) { c.weights[0] = 0.1 },
+		"weight negative":     func(_ *Model, c *columns) { c.weights[0] = -0.6 },
+		"terms fall":          func(_ *Model, c *columns) { c.numbers[0] = 2 },
+		"term twice":          func(_ *Model, c *columns) { c.numbers[0] = 1 },
+		"term out of range":   func(_ *Model, c *columns) { c.numbers[3] = 3 },
+		"term negative":       func(_ *Model, c *columns) { c.numbers[0] = -1 },
+		"more items":          func(m *Model, _ *columns) { m.words.items = 4 },
+		"no item":             func(m *Model, _ *columns) { m.words.items = -1 },
+		"too often":           func(m *Model, _ *columns) { m.words.counts[1] = 3 },
+		"never":               func(m *Model, _ *columns) { m.words.counts[1] = 0 },
+		"count missing":       func(m *Model, _ *columns) { m.words.counts = m.words.counts[:2] },
+		"bucket out of range": func(m *Model, _ *columns) { m.words.buckets[2] = numBuckets },
+		"buckets fall":        func(m *Model, _ *columns) { m.words.buckets[0] = 9 },
+		"fewer items":         func(_ *Model, c *columns) { c.rows = c.rows[:3] },
 	} {
 		m := small()
-		change(m)
-		if _, err := Decode(artifact.File{Bytes: encoded(t, m)}, 3); !errors.Is(err, artifact.ErrCorrupt) {
+		c := m.vectors.columns()
+		change(m, &c)
+		var written bytes.Buffer
+		if err := m.encode(&written, c); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Decode(artifact.File{Bytes: written.Bytes()}, 3); !errors.Is(err, artifact.ErrCorrupt) {
 			t.Errorf("%s: error %v, want ErrCorrupt", name, err)
 		}
 	}
@@ -162,7 +174,7 @@ func FuzzDecode(f *testing.F) {
 				t.Fatalf("answers %+v", s)
 			}
 		}
-		if l, err := NewLive(Default()); err != nil || l.Use(t.Context(), m) != nil {
+		if l, err := NewLive(Default(), nil); err != nil || l.Use(t.Context(), m) != nil {
 			t.Fatal("a live index cannot use it")
 		}
 	})

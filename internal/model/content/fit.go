@@ -68,15 +68,10 @@ func (k *takenApart) take(found []occurrence) {
 	if len(found) == 0 {
 		return
 	}
-	k.words.items++
 	k.found = append(k.found, found...)
+	k.words.count(found)
 	for _, o := range found {
-		n := k.words.number(o.bucket)
-		if int(n) == len(k.words.counts) {
-			k.words.counts = append(k.words.counts, 0)
-		}
-		k.words.counts[n]++
-		k.numbers = append(k.numbers, n)
+		k.numbers = append(k.numbers, k.words.number(o.bucket))
 	}
 }
 
@@ -97,16 +92,15 @@ func (k *takenApart) renumber() {
 	}
 }
 
-// index weighs the items and indexes them. All vectors share one array.
+// index weighs the items and indexes them.
 func (k *takenApart) index(cfg Config, rarity []float32) index {
-	vectors, terms, from := make([][]term, len(k.ends)), make([]term, 0, len(k.found)), 0
-	for i, end := range k.ends {
-		if end > from {
-			start := len(terms)
-			terms = cfg.weigh(terms, k.found[from:end], k.numbers[from:end], rarity)
-			vectors[i] = terms[start:len(terms):len(terms)]
-		}
+	var packed vectors
+	var room []term
+	from := 0
+	for _, end := range k.ends {
+		room = cfg.weigh(room[:0], k.found[from:end], k.numbers[from:end], rarity)
+		packed.add(room)
 		from = end
 	}
-	return newIndex(vectors, len(k.words.buckets))
+	return newIndex(packed, len(k.words.buckets))
 }

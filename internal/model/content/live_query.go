@@ -1,10 +1,6 @@
 package content
 
-import (
-	"time"
-
-	"github.com/millrace/millrace/internal/event"
-)
+import "time"
 
 // Len returns the number of items.
 func (l *Live) Len() int {
@@ -13,14 +9,12 @@ func (l *Live) Len() int {
 	return len(l.all.places)
 }
 
-// Item returns the item of an id as it was put, nil where there is none.
-func (l *Live) Item(id string) *event.CatalogueItem {
+// Has reports whether an item is there.
+func (l *Live) Has(id string) bool {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	if place, ok := l.all.places[id]; ok {
-		return l.all.items[place]
-	}
-	return nil
+	_, ok := l.all.places[id]
+	return ok
 }
 
 // Query asks a Live.
@@ -49,7 +43,7 @@ func (l *Live) Similar(dst []Similar, q Query, k int) []Similar {
 	if !l.ask(s, q) {
 		return dst
 	}
-	a, now := &l.all, q.Now.UnixMilli()
+	a, now := l.all, q.Now.UnixMilli()
 	s.left = s.left[:0]
 	for _, id := range q.Items {
 		if place, ok := a.places[id]; ok {
@@ -62,19 +56,19 @@ func (l *Live) Similar(dst []Similar, q Query, k int) []Similar {
 		}
 	}
 	l.find(s, k, now, q.Skip, func(found answer) {
-		dst = append(dst, Similar{ID: a.items[found.place].ItemID, Score: found.score, Because: a.items[found.because].ItemID})
+		dst = append(dst, Similar{ID: a.ids[found.place], Score: found.score, Because: a.ids[found.because]})
 	})
 	return dst
 }
 
 // find searches for what scratch has been asked, but for what is skipped; a nil skip skips none.
 func (l *Live) find(s *scratch, k int, now int64, skip func(id string) bool, yield func(answer)) {
-	whole := s.search(&l.all.index)
+	s.search(&l.all.index)
 	for _, place := range s.left {
 		s.leave(place)
 	}
-	s.answers(&l.cfg, &l.all.index, k, whole, func(place int32) bool {
-		return l.all.until[place] > now && (skip == nil || !skip(l.all.items[place].ItemID))
+	s.answers(&l.all.cfg, &l.all.index, k, func(place int32) bool {
+		return l.all.until[place] > now && (skip == nil || !skip(l.all.ids[place]))
 	}, yield)
 }
 
@@ -88,9 +82,9 @@ func (l *Live) Compare(dst []Similar, q Query, ids []string) []Similar {
 	known := l.ask(s, q)
 	for _, id := range ids {
 		one := Similar{ID: id}
-		if place, ok := l.all.places[id]; ok && known && len(l.all.vectors[place]) > 0 {
-			if score, because := s.compare(l.all.vectors[place]); score > 0 {
-				one.Score, one.Because = score, l.all.items[because].ItemID
+		if place, ok := l.all.places[id]; ok && known && l.all.vectors.sizes[place] > 0 {
+			if score, because := s.compare(l.all.vectors.at(place)); score > 0 {
+				one.Score, one.Because = score, l.all.ids[because]
 			}
 		}
 		dst = append(dst, one)
@@ -99,7 +93,7 @@ func (l *Live) Compare(dst []Similar, q Query, ids []string) []Similar {
 }
 
 func (l *Live) ask(s *scratch, q Query) bool {
-	return s.ask(&l.cfg, &l.all.index, len(q.Items), q.Set, func(i int) int32 {
+	return s.ask(&l.all.cfg, &l.all.index, len(q.Items), q.Set, func(i int) int32 {
 		if place, ok := l.all.places[q.Items[i]]; ok {
 			return place
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -15,29 +16,58 @@ import (
 	"github.com/millrace/millrace/internal/model"
 )
 
-func liveOf(t testing.TB, items []*event.CatalogueItem) *Live {
+// shop is a Live with a source that has what was put.
+type shop struct {
+	*Live
+	items map[string]*event.CatalogueItem
+}
+
+func newShop(t testing.TB) *shop {
 	t.Helper()
-	l, err := NewLive(Default())
+	s := &shop{items: map[string]*event.CatalogueItem{}}
+	l, err := NewLive(Default(), func(yield func(*event.CatalogueItem) bool) {
+		for _, id := range slices.Sorted(maps.Keys(s.items)) {
+			if !yield(s.items[id]) {
+				return
+			}
+		}
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := []*event.CatalogueItem{}
-	for _, it := range items {
-		if it != nil {
-			known = append(known, it)
-		}
-	}
-	if err := l.Load(t.Context(), known); err != nil {
-		t.Fatal(err)
-	}
-	return l
+	s.Live = l
+	return s
 }
 
-func like(l *Live, id string, k int) []Similar {
+func (s *shop) Put(it *event.CatalogueItem) error {
+	s.items[it.ItemID] = it
+	return s.Live.Put(it)
+}
+
+func (s *shop) Remove(id string) error {
+	delete(s.items, id)
+	return s.Live.Remove(id)
+}
+
+func liveOf(t testing.TB, items []*event.CatalogueItem) *shop {
+	t.Helper()
+	s := newShop(t)
+	for _, it := range items {
+		if it != nil {
+			s.items[it.ItemID] = it
+		}
+	}
+	if err := s.Renew(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func like(l *shop, id string, k int) []Similar {
 	return l.Similar(nil, Query{Items: []string{id}, Set: true, Now: noon}, k)
 }
 
-func put(t testing.TB, l *Live, items ...*event.CatalogueItem) {
+func put(t testing.TB, l *shop, items ...*event.CatalogueItem) {
 	t.Helper()
 	for _, it := range items {
 		if err := l.Put(it); err != nil {
@@ -102,10 +132,7 @@ func TestSoldOutItemsAreAskedAboutAndNotShown(t *testing.T) {
 // of a model that was fitted on what is there now and knows the same rarity.
 func TestLiveIsAModelOfWhatIsThere(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 5))
-	l, err := NewLive(Default())
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := newShop(t)
 	now := map[string]*event.CatalogueItem{}
 	for range 1_500 {
 		it := randomItem(rng, rng.IntN(400))
@@ -146,7 +173,7 @@ func TestLiveIsAModelOfWhatIsThere(t *testing.T) {
 }
 
 // compareLive expects the answers of a model from a live index; of equal scores either may come first.
-func compareLive(t *testing.T, l *Live, m *Model, items []*event.CatalogueItem) {
+func compareLive(t *testing.T, l *shop, m *Model, items []*event.CatalogueItem) {
 	t.Helper()
 	for i, it := range items {
 		want := m.Score(nil, model.Query{Items: []int32{int32(i)}}, 30)
@@ -171,10 +198,7 @@ func compareLive(t *testing.T, l *Live, m *Model, items []*event.CatalogueItem) 
 
 // Until something is trained, rarity follows from the catalogue, also of one that grew item by item.
 func TestRarityIsCountedWithoutAModel(t *testing.T) {
-	l, err := NewLive(Default())
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := newShop(t)
 	for i := range 60 {
 		put(t, l, &event.CatalogueItem{ItemID: fmt.Sprintf("set%d", i), Title: "set of napkins", Available: true})
 	}
@@ -198,20 +222,52 @@ func TestCompareWithTheUnknown(t *testing.T) {
 }
 
 func TestAFullIndexTakesChangesOnly(t *testing.T) {
-	items := make([]*event.CatalogueItem, MaxLiveItems)
-	for i := range items {
-		items[i] = &event.CatalogueItem{ItemID: fmt.Sprint(i)}
+	l := newShop(t)
+	l.limit = 9
+	for i := range l.limit {
+		l.items[fmt.Sprint(i)] = &event.CatalogueItem{ItemID: fmt.Sprint(i)}
 	}
+	if err := l.Renew(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Put(&event.CatalogueItem{ItemID: "more"}); !errors.Is(err, ErrFull) || l.Has("more") {
+		t.Errorf("error %v, want ErrFull", err)
+	}
+	put(t, l, &event.CatalogueItem{ItemID: "7", Title: "tent", Available: true}, &event.CatalogueItem{ItemID: "6", Title: "tent"})
+	if got := like(l, "6", 1); len(got) != 1 || got[0].ID != "7" {
+		t.Errorf("like the tent is %+v", got)
+	}
+	if err := l.Renew(t.Context()); !errors.Is(err, ErrFull) || l.Len() != l.limit {
+		t.Errorf("error %v with %d items, want ErrFull", err, l.Len())
+	}
+}
+
+// What comes, changes and goes while everything is taken in anew is right at once, and stays so when the new index is in force.
+func TestChangesDoNotWaitForARenewal(t *testing.T) {
+	items := randomItems(8, 40)
+	m := fit(t, Default(), items)
 	l := liveOf(t, items)
-	if err := l.Put(&event.CatalogueItem{ItemID: "more"}); !errors.Is(err, ErrFull) {
-		t.Errorf("error %v, want ErrFull", err)
+	shelf := maps.Clone(l.items)
+	asked := false
+	l.source = func(yield func(*event.CatalogueItem) bool) { // what was there before the changes
+		for _, it := range shelf {
+			if !asked {
+				asked = true
+				put(t, l, &event.CatalogueItem{ItemID: "new", Title: "Dome tent", Available: true}, &event.CatalogueItem{ItemID: "i1", Title: "Tent", Available: true})
+				if err := l.Remove("i2"); err != nil || l.Has("i2") || !l.Has("new") {
+					t.Errorf("a change waits: %v", err)
+				}
+			}
+			if !yield(it) {
+				return
+			}
+		}
 	}
-	put(t, l, &event.CatalogueItem{ItemID: "7", Title: "tent", Available: true})
-	if it := l.Item("7"); it == nil || it.Title != "tent" {
-		t.Errorf("item %+v", it)
+	if err := l.Use(t.Context(), m); err != nil || !asked {
+		t.Fatal(err)
 	}
-	if err := l.Load(t.Context(), append(items, items[0])); !errors.Is(err, ErrFull) {
-		t.Errorf("error %v, want ErrFull", err)
+	if got := like(l, "new", 1); len(got) != 1 || got[0].ID != "i1" || l.Has("i2") {
+		t.Errorf("afterwards, like the new tent is %+v", got)
 	}
 }
 

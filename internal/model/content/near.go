@@ -53,12 +53,12 @@ func (n near) get(of int32, places int, now int64) *nearList {
 // nearest is Similar of a single item, which scratch has been asked; ok is false where more is skipped than lists have to spare.
 func (l *Live) nearest(dst []Similar, s *scratch, k int, now int64, skip func(id string) bool) (answered []Similar, ok bool) {
 	of := s.items[0].place
-	if list := l.all.near.get(of, len(l.all.vectors), now); list != nil {
-		if answered, ok = l.update(dst, s, list, k, now, skip); ok || list.upTo == len(l.all.vectors) && len(list.answers) >= k+nearSpare {
+	if list := l.all.near.get(of, l.all.vectors.len(), now); list != nil {
+		if answered, ok = l.update(dst, s, list, k, now, skip); ok || list.upTo == l.all.vectors.len() && len(list.answers) >= k+nearSpare {
 			return answered, ok
 		}
 	}
-	list := &nearList{of: of, upTo: len(l.all.vectors), made: now, answers: make([]nearAnswer, 0, k+nearSpare)}
+	list := &nearList{of: of, upTo: l.all.vectors.len(), made: now, answers: make([]nearAnswer, 0, k+nearSpare)}
 	l.find(s, k+nearSpare, now, nil, func(found answer) {
 		list.answers = append(list.answers, nearAnswer{found.place, found.score})
 	})
@@ -69,17 +69,17 @@ func (l *Live) nearest(dst []Similar, s *scratch, k int, now int64, skip func(id
 
 // update appends the k best of a list and of what came after it; ok is false where too much of the list is gone to say.
 func (l *Live) update(dst []Similar, s *scratch, list *nearList, k int, now int64, skip func(id string) bool) (updated []Similar, ok bool) {
-	a, start := &l.all, len(dst)
-	because := a.items[list.of].ItemID
+	a, start := l.all, len(dst)
+	because := a.ids[list.of]
 	full := func() bool { return len(dst)-start >= k }
 	add := func(found nearAnswer) {
-		if id := a.items[found.place].ItemID; skip == nil || !skip(id) {
+		if id := a.ids[found.place]; skip == nil || !skip(id) {
 			dst = append(dst, Similar{ID: id, Score: found.score, Because: because})
 		}
 	}
 	news := l.news(s, list, now)
 	for _, old := range list.answers {
-		if a.vectors[old.place] == nil || a.until[old.place] <= now {
+		if a.vectors.sizes[old.place] == 0 || a.until[old.place] <= now {
 			continue
 		}
 		for len(news) > 0 && news[0].score > old.score && !full() {
@@ -103,9 +103,9 @@ func (l *Live) update(dst []Similar, s *scratch, list *nearList, k int, now int6
 // news are the answers that a list does not know, best first, ties to the lower place.
 func (l *Live) news(s *scratch, list *nearList, now int64) []nearAnswer {
 	s.news = s.news[:0]
-	for place := list.upTo; place < len(l.all.vectors); place++ {
-		if vector := l.all.vectors[place]; len(vector) > 0 && l.all.until[place] > now {
-			if score, _ := s.compare(vector); float64(score) >= l.cfg.MinScore {
+	for place := list.upTo; place < l.all.vectors.len(); place++ {
+		if vector := l.all.vectors.at(int32(place)); len(vector) > 0 && l.all.until[place] > now {
+			if score, _ := s.compare(vector); float64(score) >= l.all.cfg.MinScore {
 				s.news = append(s.news, nearAnswer{int32(place), score})
 			}
 		}

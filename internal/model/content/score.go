@@ -20,7 +20,7 @@ func (m *Model) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
 	if !s.ask(&m.cfg, &m.index, len(items), q.Set, func(i int) int32 { return items[i] }) {
 		return dst
 	}
-	all := s.search(&m.index)
+	s.search(&m.index)
 	for _, a := range s.items {
 		s.leave(a.place)
 	}
@@ -29,7 +29,7 @@ func (m *Model) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
 			s.leave(item)
 		}
 	}
-	s.answers(&m.cfg, &m.index, k, all, q.Only.Allows, func(a answer) {
+	s.answers(&m.cfg, &m.index, k, q.Only.Allows, func(a answer) {
 		dst = append(dst, model.Scored{Item: a.place, Score: a.score, Because: a.because})
 	})
 	return dst

@@ -12,7 +12,7 @@ const (
 	// maxPostings bounds the postings that one query reads, the rarest terms first: some 150 µs. What does not fit is of terms
 	// that many items have.
 	maxPostings = 20_000
-	// When a query has not read all of its terms, so many more candidates than wanted are compared in full.
+	// So many more candidates than wanted are compared in full: lists know weights roughly, and a query may not read all of its.
 	compareMore = 50
 	// A term that more than one in commonShare items has tells them apart hardly at all, and reading its list costs most. In a
 	// small catalogue it costs nothing and may be all there is.
@@ -69,7 +69,7 @@ func (s *scratch) ask(c *Config, x *index, n int, set bool, place func(i int) in
 	weight := float32(1)
 	for i := n - 1; i >= 0 && len(s.items) < c.LastItems; i-- {
 		at := place(i)
-		if at < 0 || int(at) >= len(x.vectors) || len(x.vectors[at]) == 0 ||
+		if at < 0 || int(at) >= x.vectors.len() || x.vectors.sizes[at] == 0 ||
 			slices.ContainsFunc(s.items, func(a asked) bool { return a.place == at }) {
 			continue
 		}
@@ -86,7 +86,9 @@ func (s *scratch) ask(c *Config, x *index, n int, set bool, place func(i int) in
 func (s *scratch) sum(x *index) {
 	s.terms, s.lists = s.terms[:0], s.lists[:0]
 	for i, a := range s.items {
-		for _, t := range x.vectors[a.place] {
+		vector := x.vectors.at(a.place)
+		for n := range vector.terms() {
+			t := vector.term(n)
 			s.terms = append(s.terms, askedTerm{t.number, a.weight * t.weight, int32(i)})
 		}
 	}
@@ -106,10 +108,10 @@ func (s *scratch) sum(x *index) {
 	s.length = float32(math.Sqrt(length))
 }
 
-// search scores the vectors that share a term with the query, the rarest terms first, and reports whether it has read all.
-func (s *scratch) search(x *index) (all bool) {
-	if len(s.scores) < len(x.vectors) {
-		s.scores = make([]float32, len(x.vectors)+len(x.vectors)/8) // for the items that come
+// search scores the vectors that share a term with the query, the rarest terms first.
+func (s *scratch) search(x *index) {
+	if n := x.vectors.len(); len(s.scores) < n {
+		s.scores = make([]float32, n+n/8) // for the items that come
 	}
 	slices.SortFunc(s.lists, func(a, b askedList) int {
 		return cmp.Or(cmp.Compare(len(a.postings), len(b.postings)), cmp.Compare(a.number, b.number))
@@ -118,18 +120,18 @@ func (s *scratch) search(x *index) (all bool) {
 	for _, list := range s.lists {
 		n := len(list.postings)
 		if n > left || n > smallCatalogue && n > x.live/commonShare {
-			return false // the lists that follow are longer
+			return // the lists that follow are longer
 		}
 		left -= n
 		weight := list.weight / s.length
 		for _, p := range list.postings {
-			if s.scores[p.place] == 0 {
-				s.touched = append(s.touched, p.place)
+			place := p.place()
+			if s.scores[place] == 0 {
+				s.touched = append(s.touched, place)
 			}
-			s.scores[p.place] += weight * p.weight
+			s.scores[place] += weight * p.weight()
 		}
 	}
-	return true
 }
 
 // leave takes a place out of the answer.
@@ -148,17 +150,13 @@ type answer struct {
 
 // answers calls yield with the k nearest of what was searched and may be shown, best first, ties to the lower place, none below
 // MinScore; and clears the scores. A nil shown shows all.
-func (s *scratch) answers(c *Config, x *index, k int, all bool, shown func(place int32) bool, yield func(answer)) {
-	wide := k
-	if !all {
-		wide += compareMore
-	}
-	s.wide.Reset(wide)
+func (s *scratch) answers(c *Config, x *index, k int, shown func(place int32) bool, yield func(answer)) {
+	s.wide.Reset(k + compareMore)
 	lowest := float32(0)
 	for _, place := range s.touched {
 		score := s.scores[place]
 		s.scores[place] = 0
-		if score == 0 || score < lowest || x.vectors[place] == nil || shown != nil && !shown(place) {
+		if score == 0 || score < lowest || x.vectors.sizes[place] == 0 || shown != nil && !shown(place) {
 			continue
 		}
 		s.wide.Push(place, score)
@@ -166,23 +164,11 @@ func (s *scratch) answers(c *Config, x *index, k int, all bool, shown func(place
 	}
 	s.touched = s.touched[:0]
 	candidates := s.wide.Sorted()
-	if all { // a score is a cosine
-		for _, e := range candidates {
-			if float64(e.Score) >= c.MinScore {
-				because := s.items[0].place
-				if len(s.items) > 1 {
-					_, because = s.compare(x.vectors[e.ID])
-				}
-				yield(answer{e.ID, e.Score, because})
-			}
-		}
-		return
-	}
 	s.best.Reset(k)
 	s.cause = s.cause[:0]
 	slices.SortFunc(candidates, func(a, b topk.Entry) int { return cmp.Compare(a.ID, b.ID) })
 	for i, e := range candidates {
-		score, because := s.compare(x.vectors[e.ID])
+		score, because := s.compare(x.vectors.at(e.ID))
 		s.cause = append(s.cause, because)
 		if float64(score) >= c.MinScore {
 			s.best.Push(int32(i), score)
@@ -194,14 +180,15 @@ func (s *scratch) answers(c *Config, x *index, k int, all bool, shown func(place
 }
 
 // compare is the cosine of the query and a vector, with the place of the item of the query that gives most to it; ties to the newer.
-func (s *scratch) compare(vector []term) (cosine float32, because int32) {
+func (s *scratch) compare(vector Vector) (cosine float32, because int32) {
 	if len(s.shares) < len(s.items) {
 		s.shares = make([]float32, len(s.items))
 	}
 	shares := s.shares[:len(s.items)]
 	clear(shares)
 	rest := s.terms
-	for _, t := range vector {
+	for n := range vector.terms() {
+		t := vector.term(n)
 		for len(rest) > 0 && rest[0].number < t.number {
 			rest = rest[1:]
 		}

@@ -13,8 +13,9 @@ const termBytes = 8
 // MarshalText writes a vector for the record of a list that was chosen by it: base64 of its terms, number and weight, little endian.
 // Only vectors of one Live compare.
 func (v Vector) MarshalText() ([]byte, error) {
-	raw := make([]byte, 0, termBytes*len(v))
-	for _, t := range v {
+	raw := make([]byte, 0, termBytes*v.terms())
+	for i := range v.terms() {
+		t := v.term(i)
 		raw = binary.LittleEndian.AppendUint32(raw, uint32(t.number))
 		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(t.weight))
 	}
@@ -30,10 +31,13 @@ func (v *Vector) UnmarshalText(text []byte) error {
 	if len(raw)%termBytes != 0 {
 		return errors.New("a vector of broken terms")
 	}
-	*v = make(Vector, len(raw)/termBytes)
-	for i := range *v {
-		at := raw[i*termBytes:]
-		(*v)[i] = term{int32(binary.LittleEndian.Uint32(at)), math.Float32frombits(binary.LittleEndian.Uint32(at[4:]))}
+	*v = make(Vector, 0, len(raw)/termBytes*termSize)
+	for ; len(raw) > 0; raw = raw[termBytes:] {
+		number, weight := binary.LittleEndian.Uint32(raw), math.Float32frombits(binary.LittleEndian.Uint32(raw[4:]))
+		if number > maxNumber || !(weight > 0 && weight <= 1) {
+			return errors.New("a vector of impossible terms")
+		}
+		*v = appendTerm(*v, term{int32(number), weight})
 	}
 	return nil
 }

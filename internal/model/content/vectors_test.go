@@ -10,10 +10,7 @@ import (
 
 // Vectors compare as the index does, which finds the items that are like another.
 func TestVectorsCompareAsTheIndexDoes(t *testing.T) {
-	live, err := NewLive(Default())
-	if err != nil {
-		t.Fatal(err)
-	}
+	live := newShop(t)
 	for _, it := range []event.CatalogueItem{
 		{ItemID: "a", Title: "Trail shoe red", Brand: "Fox", Categories: []string{"Shoes"}, Available: true},
 		{ItemID: "b", Title: "Trail shoe blue", Brand: "Fox", Categories: []string{"Shoes"}, Available: true},

@@ -30,6 +30,18 @@ func (d *dictionary) number(bucket uint32) int32 {
 	return n
 }
 
+// count counts the buckets of one item; all that have a number were counted.
+func (d *dictionary) count(found []occurrence) {
+	d.items++
+	for _, o := range found {
+		n := d.number(o.bucket)
+		if int(n) == len(d.counts) {
+			d.counts = append(d.counts, 0)
+		}
+		d.counts[n]++
+	}
+}
+
 // rarity is the inverse document frequency of a bucket. It is above 0 also for one that every item has, and for one of a
 // catalogue that nobody has counted yet.
 func (d *dictionary) rarity(bucket uint32) float32 {
