@@ -350,3 +350,29 @@ func FuzzRows(f *testing.F) {
 		}
 	})
 }
+
+// TestNothingNewIsSaidOfTheNewestRow: a node that has not yet what another one acknowledged neither takes a change for what is so
+// already, nor an item for unknown.
+func TestNothingNewIsSaidOfTheNewestRow(t *testing.T) {
+	a := start(t)
+	a.put(`{"item_id":"x","available":false}`)
+	b, follow := neighbour(t, a)
+	a.put(`{"item_id":"x","available":true}`, `{"item_id":"y"}`) // b does not know yet
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if report := b.put(`{"item_id":"x","available":false}`); report.Accepted != 1 || report.Unchanged != 0 {
+			t.Errorf("%+v", report)
+		}
+	})
+	wg.Go(func() {
+		if w := b.do(http.MethodPatch, "/v1/items/y", `{"brand":"b"}`); w.Code != http.StatusOK {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	})
+	time.AfterFunc(20*time.Millisecond, follow)
+	wg.Wait()
+	a.until("both nodes have b's word", func() bool {
+		row := a.serving.catalogue.row(testSite, "x")
+		return !row.Available && row.Revision == 3
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"time"
 
@@ -32,6 +33,8 @@ const (
 	// produceTimeout bounds the wait for Kafka: who writes a catalogue learns soon that it is away, and tries again. The producer goes
 	// on for a minute, so that the write may still come; it then counts as any other writer's.
 	produceTimeout = 5 * time.Second
+	// catchUpStep is the pause between two looks at how far this node is: it applies a record within a few milliseconds.
+	catchUpStep = time.Millisecond
 	// inForceTimeout bounds the wait for this node to apply a write that the log has acknowledged already.
 	inForceTimeout = 10 * time.Second
 	// headerWrite carries the id under which the writer waits for its record to come back.
@@ -96,13 +99,23 @@ func (c *Catalogue) Upsert(ctx context.Context, site string, rows []json.RawMess
 }
 
 // write carries changes through the log, in rounds of maxRoundBytes, and merges anew those that lost against another
-// writer.
+// writer. That a change says nothing new, or that its item does not exist, is only said once this node has what the log held when
+// it was asked: what another node has acknowledged may be on its way here.
 func (c *Catalogue) write(ctx context.Context, site string, changes []change, report *UpsertReport) error {
-	for len(changes) > 0 {
-		staged, rest, err := c.stage(site, changes, report)
+	for current := false; len(changes) > 0; {
+		var round UpsertReport
+		staged, rest, err := c.stage(site, changes, &round)
 		if err != nil {
 			return err
 		}
+		if !current && round.hangsOnRows() {
+			if err := c.catchUp(ctx); err != nil {
+				return err
+			}
+			current = true
+			continue
+		}
+		report.add(&round)
 		lost, err := c.commit(ctx, staged)
 		if err != nil {
 			return err
@@ -127,6 +140,45 @@ func (c *Catalogue) write(ctx context.Context, site string, changes []change, re
 		changes = append(again, rest...)
 	}
 	return nil
+}
+
+func (r *UpsertReport) add(o *UpsertReport) {
+	r.Accepted += o.Accepted
+	r.Unchanged += o.Unchanged
+	r.Rejected = append(r.Rejected, o.Rejected...)
+}
+
+// hangsOnRows reports whether a verdict is about what the item is now, and not about the change.
+func (r *UpsertReport) hangsOnRows() bool {
+	return r.Unchanged > 0 || slices.ContainsFunc(r.Rejected, func(r Rejection) bool { return r.Code == CodeUnknownItem })
+}
+
+// catchUp returns when this node has applied what the log holds now.
+func (c *Catalogue) catchUp(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, produceTimeout)
+	defer cancel()
+	ranges, err := c.log.Offsets(ctx, event.TopicItems)
+	if err != nil {
+		return fmt.Errorf("read the end of %s: %w", event.TopicItems, err)
+	}
+	for !c.hasReached(ranges) {
+		if err := pause(ctx, catchUpStep); err != nil {
+			return fmt.Errorf("wait for what other nodes wrote to %s: %w", event.TopicItems, err)
+		}
+	}
+	return nil
+}
+
+// hasReached reports whether everything before the ends of ranges is applied.
+func (c *Catalogue) hasReached(ranges map[int32]kafka.OffsetRange) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for partition, r := range ranges {
+		if c.reached[partition].next < r.End {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *UpsertReport) reject(ch change, p *event.Problem) {
