@@ -81,23 +81,26 @@ func Kinds() []string {
 
 // Placement returns one placement of a site, or an *UnknownPlacementError. The answer is at most CacheAge old.
 func (s *Store) Placement(ctx context.Context, site, name string) (Placement, error) {
-	all, err := s.sitePlacements(ctx, site)
+	stored, err := s.storedPlacements(ctx, site)
 	if err != nil {
 		return Placement{}, err
 	}
-	p, ok := all[name]
-	if !ok {
-		return Placement{}, &UnknownPlacementError{Site: site, Name: name, Known: slices.Sorted(maps.Keys(all))}
+	if p, ok := stored[name]; ok {
+		return p, nil
 	}
-	return p, nil
+	if slices.Contains(Kinds(), name) {
+		return standardPlacement(site, name), nil
+	}
+	return Placement{}, &UnknownPlacementError{Site: site, Name: name, Known: slices.Sorted(maps.Keys(withStandard(site, stored)))}
 }
 
 // Placements lists the placements of a site by name: the standard ones, overridden and extended by stored rows.
 func (s *Store) Placements(ctx context.Context, site string) ([]Placement, error) {
-	all, err := s.sitePlacements(ctx, site)
+	stored, err := s.storedPlacements(ctx, site)
 	if err != nil {
 		return nil, err
 	}
+	all := withStandard(site, stored)
 	list := make([]Placement, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		list = append(list, all[name])
@@ -105,21 +108,23 @@ func (s *Store) Placements(ctx context.Context, site string) ([]Placement, error
 	return list, nil
 }
 
-// sitePlacements merges a site's rows over the standard placements.
-func (s *Store) sitePlacements(ctx context.Context, site string) (map[string]Placement, error) {
+// storedPlacements returns a site's rows by name; the caller only reads them.
+func (s *Store) storedPlacements(ctx context.Context, site string) (map[string]Placement, error) {
 	if err := event.CheckSite(site); err != nil {
 		return nil, fmt.Errorf("read placements: %w", err)
 	}
 	stored, err := s.placements.get(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all := make(map[string]Placement, len(stored[site])+8)
+	return stored[site], err
+}
+
+// withStandard merges a site's rows over the standard placements.
+func withStandard(site string, stored map[string]Placement) map[string]Placement {
+	all := make(map[string]Placement, len(stored)+len(Kinds()))
 	for _, kind := range Kinds() {
 		all[kind] = standardPlacement(site, kind)
 	}
-	maps.Copy(all, stored[site])
-	return all, nil
+	maps.Copy(all, stored)
+	return all
 }
 
 func standardPlacement(site, kind string) Placement {
