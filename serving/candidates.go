@@ -44,7 +44,7 @@ func (q *query) fromSession(weight float64) source {
 	if q.model == nil || q.model.session == nil {
 		return source{}
 	}
-	return q.fromModel(q.model.session, weight)
+	return q.fromModel(q.model.session, &q.model.pages.session, weight)
 }
 
 // fromTransitions asks the item-to-item model.
@@ -52,7 +52,7 @@ func (q *query) fromTransitions(weight float64) source {
 	if q.model == nil || q.model.transitions == nil {
 		return source{}
 	}
-	return q.fromModel(q.model.transitions, weight)
+	return q.fromModel(q.model.transitions, &q.model.pages.transitions, weight)
 }
 
 // fromBaskets asks what is bought together.
@@ -60,10 +60,11 @@ func (q *query) fromBaskets(weight float64) source {
 	if q.model == nil || q.model.baskets == nil {
 		return source{}
 	}
-	return q.fromModel(q.model.baskets, weight)
+	return q.fromModel(q.model.baskets, nil, weight)
 }
 
-func (q *query) fromModel(scorer model.Scorer, weight float64) source {
+// fromModel asks a family, or the lists of product pages that are remembered of it, if any are.
+func (q *query) fromModel(scorer model.Scorer, pages *familyLists, weight float64) source {
 	s := source{family: scorer.Name(), weight: weight, model: true}
 	if q.profileLost && q.placement.Kind == control.KindHome {
 		s.rung = rungSession // a personal list was asked for, and only the request's own session is there
@@ -73,8 +74,14 @@ func (q *query) fromModel(scorer model.Scorer, weight float64) source {
 	if len(q.mem.indices) == 0 {
 		return s
 	}
-	scored := scorer.Score(q.mem.scored[:0], model.Query{Items: q.mem.indices, Set: q.set, Only: q.only(), Now: q.now}, q.reach())
-	q.mem.scored = scored
+	asked := model.Query{Items: q.mem.indices, Set: q.set, Only: q.only(), Now: q.now}
+	var scored []model.Scored
+	if pages != nil && asked.Set && len(asked.Items) == 1 && asked.Only == nil {
+		scored = pages.score(scorer, q.mem.scored, asked, q.reach())
+	} else {
+		scored = scorer.Score(q.mem.scored[:0], asked, q.reach())
+		q.mem.scored = scored
+	}
 	s.items = q.mem.proposals.take(len(scored))
 	for _, sc := range scored {
 		p := proposal{id: vocabulary.ID(sc.Item), score: float64(sc.Score)}

@@ -34,6 +34,7 @@ type loadedModel struct {
 	transitions model.Scorer // nil where the version has none
 	blend       *blend.Model // nil where the version has none
 	baskets     model.Scorer // nil where the version has none
+	pages       *pageLists   // of session and transitions
 
 	trained *loadedModel // the version as it was trained, where closed sessions lie over it (overlay); else nil
 	fresh   int          // how many do
@@ -49,7 +50,7 @@ func (m *loadedModel) whole() *loadedModel {
 }
 
 func newLoadedModel(b *registry.Bundle) *loadedModel {
-	m := &loadedModel{Bundle: b, transitions: b.Scorers[transitions.Name], baskets: b.Scorers[basket.Name]}
+	m := &loadedModel{Bundle: b, transitions: b.Scorers[transitions.Name], baskets: b.Scorers[basket.Name], pages: &pageLists{}}
 	for _, name := range sessionFamilies {
 		if m.session = b.Scorers[name]; m.session != nil {
 			break
