@@ -117,6 +117,7 @@ type ServingConfig struct {
 	FullExposures float64 `koanf:"full_exposures"`
 	FeedsDir      string  `koanf:"feeds_dir"`     // the directory that paths of catalogue feeds are in; "" allows none
 	FeedsPrivate  bool    `koanf:"feeds_private"` // feeds are also read from addresses of private networks
+	GCPercent     int     `koanf:"gc_percent"`    // garbage that may gather, of what lives, in a process that answers lists; GOGC comes first
 }
 
 // DemoConfig is the demo shop of `up --demo`.
@@ -183,6 +184,7 @@ func defaults() map[string]any {
 		"serving.full_exposures":   serving.DefaultFullShare,
 		"serving.feeds_dir":        "",
 		"serving.feeds_private":    false,
+		"serving.gc_percent":       defaultGCPercent,
 		"demo.events_per_second":   2.0,
 	}
 }
@@ -343,6 +345,7 @@ func (c *Config) Validate() error {
 	}
 	c.Access.check(check)
 	check(c.Serving.FullExposures >= 0 && c.Serving.FullExposures <= 1, "serving.full_exposures %g: use a share from 0 to 1", c.Serving.FullExposures)
+	check(c.Serving.GCPercent >= 10 && c.Serving.GCPercent <= 1000, "serving.gc_percent %d: use 10 to 1000", c.Serving.GCPercent)
 	check(c.Demo.EventsPerSecond >= 0 && c.Demo.EventsPerSecond <= 1000, "demo.events_per_second %g: use 0 to 1000", c.Demo.EventsPerSecond)
 	if len(errs) > 0 {
 		return usageError{fmt.Errorf("configuration: %w", errors.Join(errs...))}
