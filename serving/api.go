@@ -19,6 +19,7 @@ func (s *Serving) Routes(a *api.API) {
 	s.userEndpoints(a)
 	s.modelEndpoints(a)
 	s.placementEndpoints(a)
+	s.ruleEndpoints(a)
 	s.keyEndpoints(a)
 	s.operationEndpoints(a)
 	s.statusEndpoints(a)

@@ -1,10 +1,12 @@
 package serving
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/millrace/millrace/internal/control"
@@ -51,6 +53,7 @@ type boostProgram struct {
 type expressions struct {
 	filter *filter.Program // nil where there is none
 	boosts []boostProgram
+	user   bool // one of them reads an attribute of the user
 }
 
 // fault is what is wrong with one of them, and which: a JSON pointer below where they stand.
@@ -76,8 +79,46 @@ func compileExpressions(cache *filter.Cache, text string, boosts []Boost) (x exp
 			return x, &fault{"/boost/" + strconv.Itoa(i) + pointer, err}
 		}
 		x.boosts = append(x.boosts, compiled)
+		x.user = x.user || readsUser(compiled.program)
 	}
+	x.user = x.user || x.filter != nil && readsUser(x.filter)
 	return x, nil
+}
+
+func readsUser(p *filter.Program) bool {
+	return slices.ContainsFunc(p.Names(), func(n filter.Name) bool { return n.User })
+}
+
+// attributeTexts are a user's attributes as expressions read them: texts, as the values of context.
+func attributeTexts(values map[string]any) map[string]string {
+	texts := make(map[string]string, len(values))
+	for name, value := range values {
+		switch v := value.(type) {
+		case string:
+			texts[name] = v
+		case float64:
+			texts[name] = strconv.FormatFloat(v, 'g', -1, 64)
+		case bool:
+			texts[name] = strconv.FormatBool(v)
+		}
+	}
+	return texts
+}
+
+// userOf are the attributes of the visitor, where an expression reads one. Where they cannot be read none can be decided on.
+func (s *Serving) userOf(ctx context.Context, q *query, rules []compiledRule) map[string]string {
+	reads := q.request.expressions.user || q.settings.expressions.user
+	for i := range rules {
+		reads = reads || rules[i].user
+	}
+	if !reads || q.request.UserID == "" {
+		return nil
+	}
+	values, err := s.attributes.of(ctx, q.site, q.request.UserID)
+	if err != nil {
+		s.lostAttributes.warn(ctx, s.log, "attributes of users cannot be read; filters and rules that ask for them cannot be decided", err)
+	}
+	return attributeTexts(values)
 }
 
 func compileBoost(cache *filter.Cache, b Boost) (compiled boostProgram, pointer string, err error) {
@@ -154,7 +195,8 @@ type restriction struct {
 	filters []*filter.Bound // every one of which an item must match
 	boosts  []boundBoost
 	rules   []*control.Rule // those that are in force
-	unknown hearsay         // the item at hand, where it has no row
+	user    map[string]string
+	unknown hearsay // the item at hand, where it has no row
 }
 
 type boundBoost struct {
@@ -221,9 +263,10 @@ func (r *restriction) narrow() (all []filter.Condition) {
 }
 
 // restrict gathers the filters and boosts of the rules in force, of the placement and of the request.
-func (q *query) restrict(rules []compiledRule) {
+func (q *query) restrict(rules []compiledRule, user map[string]string) {
 	r := &q.mem.restriction
-	values := &filter.Values{Context: q.request.Context, Now: q.now}
+	values := &filter.Values{Context: q.request.Context, User: user, Now: q.now}
+	r.user = user
 	r.apply(rules, q.placement.Name, values)
 	r.add(&q.settings.expressions, values)
 	r.add(&q.request.expressions, values)

@@ -223,6 +223,7 @@ func (s *Serving) prepare(ctx context.Context, mem *scratch, site string, placem
 	q.decide()
 	q.remember()
 	q.follow()
-	q.restrict(s.rules.of(ctx, site))
+	rules := s.rules.of(ctx, site)
+	q.restrict(rules, s.userOf(ctx, q, rules))
 	return q
 }

@@ -132,7 +132,7 @@ func (s *Serving) rebuild(ctx context.Context, mem *scratch, x *event.Exposure, 
 		}
 		rules = append(rules, c)
 	}
-	q.restrict(rules)
+	q.restrict(rules, in.User)
 	return q, nil
 }
 

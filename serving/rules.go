@@ -105,8 +105,11 @@ func compileRule(cache *filter.Cache, rule *control.Rule) (c compiledRule, wrong
 			return c, &fault{"/condition", err}
 		}
 	}
-	c.expressions, wrong = compileExpressions(cache, rule.Filter, rule.Boost)
-	return c, wrong
+	if c.expressions, wrong = compileExpressions(cache, rule.Filter, rule.Boost); wrong != nil {
+		return c, wrong
+	}
+	c.user = c.user || c.condition != nil && readsUser(c.condition)
+	return c, nil
 }
 
 // apply adds the rules that are in force for a query.

@@ -2,6 +2,7 @@ package serving
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,5 +99,59 @@ func TestRulesAreExplained(t *testing.T) {
 	h.must(err)
 	if !replayed.Identical {
 		t.Errorf("made again as %+v", replayed)
+	}
+}
+
+// TestRulesByHTTP goes the way of an operator: write, read, change what was read, and delete.
+func TestRulesByHTTP(t *testing.T) {
+	h := shelf(t)
+	const body = `{"name":"Fleet","filter":"item.brand == \"Fleet\"","ends_at":"2027-01-01T00:00:00Z"}`
+	for _, c := range []struct {
+		method, path, body, header, value string
+		status                            int
+		says                              string
+	}{
+		{"GET", "/v1/rules/fleet", "", "", "", 404, ProblemUnknownRule},
+		{"PUT", "/v1/rules/fleet", `{"filter":"item.prize > 1"}`, "", "", 400, "did you mean item.price?"},
+		{"PUT", "/v1/rules/fleet", `{"filter":"true","condition":"item.price > 1"}`, "", "", 400, `"pointer":"/condition"`},
+		{"PUT", "/v1/rules/fleet", `{}`, "", "", 400, "neither a filter nor a boost"},
+		{"PUT", "/v1/rules/fleet", body, "If-Match", `"1"`, 412, ProblemChanged},
+		{"PUT", "/v1/rules/fleet", body, "If-None-Match", "*", 200, `"revision":1`},
+		{"PUT", "/v1/rules/fleet", body, "If-None-Match", "*", 412, ProblemChanged},
+		{"GET", "/v1/rules/fleet", "", "", "", 200, `"enabled":true`},
+		{"PUT", "/v1/rules/fleet", body, "If-Match", `"1"`, 200, `"revision":2`},
+		{"GET", "/v1/rules", "", "", "", 200, `"id":"fleet"`},
+		{"DELETE", "/v1/rules/fleet", "", "If-Match", `"1"`, 412, ProblemChanged},
+	} {
+		w := h.do(c.method, c.path, c.body, c.header, c.value)
+		if w.Code != c.status || !strings.Contains(w.Body.String(), c.says) {
+			t.Errorf("%s %s %s: %d %s, want %d %s", c.method, c.path, c.body, w.Code, w.Body, c.status, c.says)
+		}
+	}
+	if got := ids(h.ask(`{"placement":"popular"}`)); !slices.Equal(got, []string{"a", "c"}) {
+		t.Errorf("with the rule %v", got)
+	}
+	if w := h.do("DELETE", "/v1/rules/fleet", ""); w.Code != 204 {
+		t.Errorf("delete: %d %s", w.Code, w.Body)
+	}
+	if got := ids(h.ask(`{"placement":"popular"}`)); len(got) != 4 {
+		t.Errorf("without the rule %v", got)
+	}
+}
+
+// TestRulesByUser: a rule asks for an attribute of the user that the request names.
+func TestRulesByUser(t *testing.T) {
+	h := shelf(t)
+	if w := h.do("PUT", "/v1/users/ada", `{"attributes":{"tier":"gold","budget":50}}`); w.Code != 200 {
+		t.Fatal(w.Code, w.Body)
+	}
+	_, err := h.control.PutRule(t.Context(), control.Rule{
+		Site: testSite, ID: "gold", Enabled: true, Condition: `user.tier == "gold"`, Filter: `item.price < user.budget`,
+	}, "")
+	h.must(err)
+	for user, want := range map[string][]string{"ada": {"b", "c"}, "bob": {"a", "b", "c", "d"}} {
+		if got := ids(h.ask(`{"placement":"popular","user_id":"` + user + `"}`)); !slices.Equal(got, want) {
+			t.Errorf("%s is shown %v, want %v", user, got, want)
+		}
 	}
 }

@@ -94,10 +94,12 @@ type Serving struct {
 	settings     *settingsCache
 	lostProfiles rarely
 	lostSites    rarely
-	lostLists    rarely
-	lostSigning  rarely
-	limits       *ratelimit.Guard
-	attributes   *attributes
+
+	lostAttributes rarely
+	lostLists      rarely
+	lostSigning    rarely
+	limits         *ratelimit.Guard
+	attributes     *attributes
 
 	baseLoaded   atomic.Bool
 	modelsPolled atomic.Bool

@@ -28,6 +28,8 @@ type inputs struct {
 	ProfileLost bool              `json:"profile_lost,omitempty"` // it could not be read
 	// Rules are those that were in force, as they were then.
 	Rules []*control.Rule `json:"rules,omitempty"`
+	// User are the attributes of the user that expressions could read.
+	User map[string]string `json:"user,omitempty"`
 	// FreshSessions are how many closed sessions lay over the version, which is trained without them.
 	FreshSessions int                   `json:"fresh_sessions,omitempty"`
 	Stages        []tracedStage         `json:"stages"`
@@ -75,6 +77,7 @@ func (t *trace) begin(q *query) {
 	if q.visitor.known {
 		t.inputs.Profile = q.visitor.profile.Encode(nil)
 	}
+	t.inputs.User = q.mem.restriction.user
 	t.inputs.Rules = slices.Clone(q.mem.restriction.rules)
 	if q.model != nil {
 		t.inputs.FreshSessions = q.model.fresh

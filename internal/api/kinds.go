@@ -60,6 +60,7 @@ var Kinds = []Kind{
 	{"unknown-placement", http.StatusNotFound, "The site has no placement of this name.", "Use one that the hint lists."},
 	{"unknown-recommendation", http.StatusNotFound, "No list of the site has this rec_id where it was looked for, or its visitor was erased.", "The answer of /v1/recommend has the rec_id; a dry run is not recorded."},
 	{"unknown-user", http.StatusNotFound, "The shop has said nothing of this user.", "PUT /v1/users/{id} does."},
+	{"unknown-rule", http.StatusNotFound, "The site has no rule of this id.", "GET /v1/rules lists them."},
 	{"unknown-visitor", http.StatusNotFound, "No event of this visitor has been applied.", "Name a user_id, or a browser as anonymous:ID; a refused consent leaves no profile."},
 	{"unreadable-body", http.StatusBadRequest, "The body broke off before it was complete.", "Send the request again."},
 	{"unsupported-content-encoding", http.StatusUnsupportedMediaType, "The body is encoded in a way that is not read.", "Send it plain, or as gzip or zstd."},
