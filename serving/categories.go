@@ -24,20 +24,24 @@ const (
 )
 
 // fromCategories brings the wanted items of the visitor's categories, in proportion to the visitor's interest in the category times
-// the item's share of all interest in it: how likely the visitor's next choice is this item, if the category decides.
+// the item's share of all interest in it: how likely the visitor's next choice is this item, if the category decides. An item of a
+// brand that the visitor leans to counts more.
 func (q *query) fromCategories(weight float64) source {
 	s := source{family: sourceCategory, rung: rungCategory, weight: weight}
 	each := max(minPerAffinity, 3*q.limit)
 	affinities := q.affinities()
 	s.items = q.mem.proposals.take(each * len(affinities))
+	leanings := &q.mem.leanings
+	leanings.begin(q)
 	for _, a := range affinities {
 		ids := q.trends.categories[a.category]
 		if len(ids) == 0 {
 			ids = q.modelCategory(a.category, each)
 		}
 		for place, id := range q.unexcluded(ids, each) {
-			s.items = append(s.items, proposal{id: id, score: a.share * q.shareOf(a.category, place, id), origin: a.category})
-			s.scale = max(s.scale, s.items[len(s.items)-1].score)
+			score := a.share * q.shareOf(a.category, place, id) * leanings.of(q, affinities, id)
+			s.items = append(s.items, proposal{id: id, score: score, origin: a.category})
+			s.scale = max(s.scale, score)
 		}
 	}
 	return s

@@ -41,6 +41,7 @@ type scratch struct {
 	similar    []content.Similar
 	shares     shares
 	affinities []affinity
+	leanings   leanings
 
 	trace    trace
 	exposure event.Exposure
@@ -51,7 +52,7 @@ func newScratch() *scratch {
 	return &scratch{
 		ranking: ranking{ids: newIDTable()},
 		seen:    newIDTable(), bought: newIDTable(), demoted: newIDTable(), caps: newCaps(), excluded: newIDTable(), groups: newIDTable(),
-		shares: shares{names: newIDTable()},
+		shares: shares{names: newIDTable()}, leanings: leanings{names: newIDTable()},
 	}
 }
 
@@ -84,7 +85,7 @@ func (m *scratch) again() {
 	m.maskMade = false
 	clear(m.kept[:cap(m.kept)])
 	m.proposals.reset()
-	for _, t := range []*idTable{&m.seen, &m.bought, &m.demoted, &m.excluded, &m.groups, &m.shares.names} {
+	for _, t := range []*idTable{&m.seen, &m.bought, &m.demoted, &m.excluded, &m.groups, &m.shares.names, &m.leanings.names} {
 		t.reset()
 	}
 	clear(m.items[:cap(m.items)])

@@ -95,9 +95,9 @@ func (q *query) askUnmet()       { q.propose(q.fromUnmet()) }
 // askHome asks everything that is known of a visitor, and a little of what everybody wants.
 func (q *query) askHome() {
 	q.askPersonal(0.4)
-	q.propose(q.fromTransitions(0.3))
+	q.propose(q.fromTransitions(0.1))
 	personal := len(q.mem.sources)
-	wanted := q.fromCategories(1.4)
+	wanted := q.fromCategories(2)
 	if q.model != nil && !q.profileLost {
 		wanted.rung = rungNone // beside a model, the taste that a profile tells is a part of what was asked for
 	}

@@ -45,13 +45,14 @@ type said struct {
 
 // siteTrends are the item aggregates of one site at one moment. Nothing in it changes once it is published.
 type siteTrends struct {
-	clock      int64               // newest occurred_at of the site
-	items      map[string]*said    // by id, at most maxTrackedItems
-	popular    []*said             // most wanted first
-	trending   []*said             // rising ones only, fastest first
-	unmet      []unmet             // the newest first, at most maxUnmet
-	categories map[string][]string // most wanted first, with catalogue items that nobody met yet at the end
-	wanted     map[string]float64  // by category: the interest in all its items together
+	clock      int64                     // newest occurred_at of the site
+	items      map[string]*said          // by id, at most maxTrackedItems
+	popular    []*said                   // most wanted first
+	trending   []*said                   // rising ones only, fastest first
+	unmet      []unmet                   // the newest first, at most maxUnmet
+	categories map[string][]string       // most wanted first, with catalogue items that nobody met yet at the end
+	wanted     map[string]float64        // by category: the interest in all its items together
+	brands     map[string]*brandInterest // by category
 }
 
 // trends keeps a periodic reading of the item aggregates of every site in memory.
@@ -120,7 +121,7 @@ func (t *trends) read(ctx context.Context, site string) (*siteTrends, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &siteTrends{categories: map[string][]string{}, wanted: map[string]float64{}}
+	s := &siteTrends{categories: map[string][]string{}, wanted: map[string]float64{}, brands: map[string]*brandInterest{}}
 	for i := range heard {
 		s.clock = max(s.clock, heard[i].LastAt)
 	}
@@ -164,6 +165,7 @@ func (t *trends) sortIntoCategories(site string, s *siteTrends) {
 			for _, category := range categoriesOf(row(it.id), it) {
 				s.addToCategory(category, it.id)
 				s.wanted[category] += it.interest
+				s.addToBrand(category, it)
 			}
 		}
 	})

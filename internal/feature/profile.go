@@ -270,6 +270,11 @@ func (p *Profile) Category(name string, h HalfLife, now int64) float64 {
 	return countOf(p.Categories, name, h, now)
 }
 
+// Brand is the decayed count of a brand at now, 0 where there is none.
+func (p *Profile) Brand(name string, h HalfLife, now int64) float64 {
+	return countOf(p.Brands, name, h, now)
+}
+
 // EventType is the decayed count of an event type at now, 0 where there is none.
 func (p *Profile) EventType(name string, h HalfLife, now int64) float64 {
 	return countOf(p.EventTypes, name, h, now)
