@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// MaxLiveItems bounds the items of a Live: some 500 bytes an item of usual texts, at most 600 with the default MaxTerms, and
-	// the same again while they are taken in anew.
+	// MaxLiveItems bounds the items of a Live: 606 bytes an item of usual texts among 100,000, fewer among more, which share the
+	// heads of lists; and the same again while they are taken in anew.
 	MaxLiveItems = 1_000_000
 	// renewalShare and renewalSlack say after how many changes everything is taken in anew: then what was dropped leaves the
 	// memory and rarity is counted again. It costs a change three times what it costs by itself, on average.
