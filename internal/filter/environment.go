@@ -90,7 +90,9 @@ func ownFunctions() []cel.EnvOption {
 	for _, name := range getters {
 		options = append(options, cel.Function(name,
 			cel.MemberOverload("timestamp_"+name, []*cel.Type{cel.TimestampType}, cel.DoubleType,
-				cel.UnaryBinding(func(t ref.Val) ref.Val { return wholeToNumber(t.(types.Timestamp).Receive(name, "", nil)) })),
+				cel.UnaryBinding(func(t ref.Val) ref.Val { // in UTC, whatever zone it was written in
+					return wholeToNumber(types.Timestamp{Time: t.(types.Timestamp).UTC()}.Receive(name, "", nil))
+				})),
 			cel.MemberOverload("timestamp_"+name+"_zone", []*cel.Type{cel.TimestampType, cel.StringType}, cel.DoubleType,
 				cel.BinaryBinding(func(t, zone ref.Val) ref.Val {
 					return wholeToNumber(t.(types.Timestamp).Receive(name, "", []ref.Val{zone}))

@@ -94,6 +94,7 @@ func TestMatch(t *testing.T) {
 		`item.expires_at > now`:                                          false,
 		`!has(item.expires_at) || item.expires_at > now`:                 true,
 		`now.getHours() == 12 && now.getHours("Europe/Berlin") == 13`:    true,
+		`timestamp("2026-03-01T00:30:00+01:00").getHours() == 23`:        true,
 		`context.flag`:                                                   true,
 		`context.flag == true`:                                           true,
 		`!context.flag`:                                                  false,
