@@ -118,6 +118,8 @@ type ServingConfig struct {
 	FeedsDir      string  `koanf:"feeds_dir"`     // the directory that paths of catalogue feeds are in; "" allows none
 	FeedsPrivate  bool    `koanf:"feeds_private"` // feeds are also read from addresses of private networks
 	GCPercent     int     `koanf:"gc_percent"`    // garbage that may gather, of what lives, in a process that answers lists; GOGC comes first
+	// Exploration is the share of lists that give one place to an item that hardly anybody has met, where a placement does not say it.
+	Exploration float64 `koanf:"exploration"`
 }
 
 // DemoConfig is the demo shop of `up --demo`.
@@ -182,6 +184,7 @@ func defaults() map[string]any {
 		"trainer.weights":          trainer.FormatWeights(trainer.DefaultWeights()),
 		"trainer.seed":             1,
 		"serving.full_exposures":   serving.DefaultFullShare,
+		"serving.exploration":      serving.DefaultExploration,
 		"serving.feeds_dir":        "",
 		"serving.feeds_private":    false,
 		"serving.gc_percent":       defaultGCPercent,
@@ -346,6 +349,7 @@ func (c *Config) Validate() error {
 	c.Access.check(check)
 	check(c.Serving.FullExposures >= 0 && c.Serving.FullExposures <= 1, "serving.full_exposures %g: use a share from 0 to 1", c.Serving.FullExposures)
 	check(c.Serving.GCPercent >= 10 && c.Serving.GCPercent <= 1000, "serving.gc_percent %d: use 10 to 1000", c.Serving.GCPercent)
+	check(c.Serving.Exploration >= 0 && c.Serving.Exploration <= 1, "serving.exploration %g: use a share from 0 to 1", c.Serving.Exploration)
 	check(c.Demo.EventsPerSecond >= 0 && c.Demo.EventsPerSecond <= 1000, "demo.events_per_second %g: use 0 to 1000", c.Demo.EventsPerSecond)
 	if len(errs) > 0 {
 		return usageError{fmt.Errorf("configuration: %w", errors.Join(errs...))}

@@ -51,8 +51,10 @@ type query struct {
 	policy    policy
 	diversity float64
 	strict    bool // the list is left short rather than filled from the ladder
-	mem       *scratch
-	vectors   map[string]content.Vector // of a list that is made again, instead of those of similar; else nil
+
+	exploration float64 // the share of lists that give a place to an item that hardly anybody has met
+	mem         *scratch
+	vectors     map[string]content.Vector // of a list that is made again, instead of those of similar; else nil
 
 	profileLost bool // the visitor's profile could not be read
 	filtered    bool // mem.restriction has filters

@@ -145,6 +145,7 @@ func (s *Serving) list(ctx context.Context, mem *scratch, start time.Time, site 
 	}
 	mem.trace.took(stageVisitor, time.Since(start), 0)
 	selected := q.choose(s.metrics, q.stages())
+	selected.explore(recID)
 
 	answer := selected.respond(recID, mem.visitor.stale)
 	if request.Explain {
@@ -221,6 +222,7 @@ func (s *Serving) prepare(ctx context.Context, mem *scratch, site string, placem
 		similar: s.similar.of(site), visitor: &mem.visitor, settings: s.settings.of(ctx, &placement), profileLost: mem.visitor.lost,
 	}
 	q.decide()
+	q.exploration = q.settings.exploration(placement.Kind, s.exploration)
 	q.remember()
 	q.follow()
 	rules := s.rules.of(ctx, site)

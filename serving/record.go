@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,6 +19,11 @@ const DefaultFullShare = 0.01
 
 // sampled decides whether everything is recorded of a list. The same list is decided alike everywhere.
 func sampled(recID string, share float64) bool {
+	return float64(lot(recID)>>11)/(1<<53) < share
+}
+
+// lot is a number that follows from the id of a list, and is any of them alike.
+func lot(recID string) uint64 {
 	const prime = 1099511628211 // FNV-1a
 	h := uint64(14695981039346656037)
 	for i := range len(recID) {
@@ -26,7 +32,7 @@ func sampled(recID string, share float64) bool {
 	h ^= h >> 31 // its low bits are the better ones
 	h *= 0x94d049bb133111eb
 	h ^= h >> 30
-	return float64(h>>11)/(1<<53) < share
+	return h
 }
 
 // record logs a list, and remembers it for whoever asks for it within the next minutes.
@@ -89,9 +95,12 @@ func (s *selection) exposure(a *Answer, took time.Duration) *event.Exposure {
 		},
 		Items: x.Items[:0], FeatureVersion: feature.Version, DurationMicros: took.Microseconds(), Detail: event.DetailCompact,
 	}
+	q.mem.propensities = slices.Grow(q.mem.propensities[:0], len(s.shown))[:len(s.shown)]
 	for i, item := range s.shown {
+		q.mem.propensities[i] = s.slot.propensity(i)
 		x.Items = append(x.Items, event.ExposureItem{
 			ItemID: item.id, Position: int32(i), Score: item.score, Source: item.parts[0].family, Reasons: a.Items[i].Reasons,
+			Propensity: &q.mem.propensities[i],
 		})
 	}
 	if q.mem.trace.on {

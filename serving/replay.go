@@ -111,7 +111,7 @@ func (s *Serving) rebuild(ctx context.Context, mem *scratch, x *event.Exposure, 
 	*q = query{
 		site: x.Site, placement: in.Placement, request: in.Request, limit: in.Placement.Limit, now: x.ServedAt, mem: mem,
 		trends: in.trends(), catalogue: in.catalogue(), similar: alike, visitor: &mem.visitor, settings: s.settings.of(ctx, &in.Placement),
-		profileLost: in.ProfileLost, vectors: in.Vectors,
+		profileLost: in.ProfileLost, vectors: in.Vectors, exploration: in.Exploration,
 	}
 	q.visitor.profileID, q.visitor.known = x.ProfileID, in.Known
 	if in.Known {
@@ -147,7 +147,7 @@ func (in *inputs) catalogue() *Catalogue {
 	return c
 }
 
-// trends have what events said of the items without a row.
+// trends have what events said of the items without a row, and what could be drawn for the place of exploration.
 func (in *inputs) trends() *siteTrends {
 	t := &siteTrends{items: make(map[string]*said, len(in.Said))}
 	for _, it := range in.Said {
@@ -155,6 +155,9 @@ func (in *inputs) trends() *siteTrends {
 			id: it.ItemID, name: it.Name, category: it.Category, brand: it.Brand, price: it.Price, interest: it.Interest,
 			events: it.Events, firstAt: it.FirstAt,
 		}
+	}
+	for _, id := range in.Unmet {
+		t.unmet = append(t.unmet, unmet{id: id})
 	}
 	return t
 }
@@ -183,7 +186,9 @@ func (s *Serving) rankAgain(ctx context.Context, x *event.Exposure, in *inputs) 
 		return v, err
 	}
 	q.stages() // says which rung is expected
-	shown := q.choose(nil, in.stages()).shown
+	selected := q.choose(nil, in.stages())
+	selected.explore(x.RecID)
+	shown := selected.shown
 	for i := range max(len(shown), len(x.Items)) {
 		switch {
 		case i >= len(shown):
@@ -194,8 +199,10 @@ func (s *Serving) rankAgain(ctx context.Context, x *event.Exposure, in *inputs) 
 			v.differ("position %d: %s was shown, and now there is %s", i, x.Items[i].ItemID, shown[i].id)
 		case shown[i].score != x.Items[i].Score:
 			v.differ("position %d: %s had the score %v, and has %v", i, shown[i].id, x.Items[i].Score, shown[i].score)
+		case x.Items[i].Propensity != nil && *x.Items[i].Propensity != selected.slot.propensity(i):
+			v.differ("position %d: %s had the propensity %v, and has %v", i, shown[i].id, *x.Items[i].Propensity, selected.slot.propensity(i))
 		}
 	}
-	v.Compared = append(v.Compared, "rank", "re-rank", "fill")
+	v.Compared = append(v.Compared, "rank", "re-rank", "fill", "exploration")
 	return v, nil
 }

@@ -12,6 +12,7 @@ const (
 	droppedBought      = "bought"      // bought already
 	droppedSeen        = "seen"        // seen already, in a list of what is new
 	droppedCapped      = "capped"      // the list has as many of its category or brand as it may have
+	droppedExploration = "exploration" // its place was given to an item that hardly anybody has met
 )
 
 // maxConsidered bounds the candidates that an exposure records.
@@ -31,6 +32,7 @@ type selection struct {
 	second  []*candidate // held back by the policy alone: shown when nothing else can be
 	telling int          // how many candidates a full record tells of, the best of each stage
 	seen    []*candidate // those
+	slot    slot
 }
 
 // shownItem is one position of the list, with the catalogue row it was decided on.
@@ -123,13 +125,21 @@ func (s *selection) mayShow(c *candidate, row *Row) bool {
 
 // admit shows a candidate beside those that are shown, or says why not.
 func (s *selection) admit(c *candidate, row *Row) bool {
+	if !s.fits(c, row) {
+		return false
+	}
+	s.show(c, row)
+	return true
+}
+
+// fits reports whether a candidate may stand beside those that are shown, or says why not.
+func (s *selection) fits(c *candidate, row *Row) bool {
 	switch {
 	case row != nil && row.ItemGroupID != "" && s.groups.has(row.ItemGroupID):
 		c.dropped = droppedGroup
 	case s.caps.full(s.query, c.id, row):
 		c.dropped = droppedCapped
 	default:
-		s.show(c, row)
 		return true
 	}
 	return false

@@ -46,6 +46,8 @@ type scratch struct {
 	trace    trace
 	exposure event.Exposure
 	encoded  []byte
+
+	propensities []float64 // of the exposure's items
 }
 
 func newScratch() *scratch {

@@ -34,6 +34,9 @@ type Config struct {
 	// FullShare is the share of lists, 0 to 1, of which everything is recorded that they were made from: evidence for `millrace
 	// replay`. Lists that were asked to be explained are always recorded so.
 	FullShare float64
+	// Exploration is the share of lists, 0 to 1, of placements that recommend and do not say it themselves, that give one place to an item
+	// that hardly anybody has met.
+	Exploration float64
 	// Feeds are the places that catalogue feeds may be read from.
 	Feeds feed.Source
 }
@@ -45,6 +48,9 @@ func (c Config) Validate() error {
 	}
 	if !(c.FullShare >= 0 && c.FullShare <= 1) {
 		return fmt.Errorf("serving: the share of full exposures is %v; it is 0 to 1", c.FullShare)
+	}
+	if !(c.Exploration >= 0 && c.Exploration <= 1) {
+		return fmt.Errorf("serving: the share of lists that explore is %v; it is 0 to 1", c.Exploration)
 	}
 	return nil
 }
@@ -88,6 +94,7 @@ type Serving struct {
 	exposures    *exposures
 	recent       *recentLists
 	fullShare    float64
+	exploration  float64
 	filters      *filter.Cache // compiled expressions of all sites
 	rules        *rules
 	scratches    *scratches
@@ -130,7 +137,7 @@ func New(cfg Config, deps Deps) (*Serving, error) {
 		static: &staticLists{
 			dir: filepath.Join(cfg.Dir, "static"), log: deps.Log, lists: map[string][]string{}, written: map[string]time.Time{},
 		},
-		exposures: newExposures(deps.Producer, m.dropped, deps.Log), recent: newRecentLists(), fullShare: cfg.FullShare,
+		exposures: newExposures(deps.Producer, m.dropped, deps.Log), recent: newRecentLists(), fullShare: cfg.FullShare, exploration: cfg.Exploration,
 		filters: filter.NewCache(), scratches: newScratches(),
 		settings: &settingsCache{log: deps.Log, parsed: map[placementName]parsedSettings{}},
 	}

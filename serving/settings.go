@@ -110,8 +110,8 @@ func (s *Settings) checkExploration(kind string) *httpserver.Problem {
 	if s.Exploration == nil {
 		return nil
 	}
-	if showsFacts(kind) && *s.Exploration != 0 {
-		p := invalid("/exploration", "a placement of kind %s shows facts, which an exploration slot would not be", kind)
+	if (showsFacts(kind) || kind == control.KindExplore) && *s.Exploration != 0 {
+		p := invalid("/exploration", "a placement of kind %s has no place to explore with: it shows facts, or nothing but new items", kind)
 		p.Hint = "leave exploration out, or use a placement of another kind"
 		return p
 	}

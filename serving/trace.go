@@ -35,6 +35,9 @@ type inputs struct {
 	Stages        []tracedStage         `json:"stages"`
 	Rows          []*event.CatalogueRow `json:"rows,omitempty"` // of the items that were looked at, where they have one
 	Said          []tracedSaid          `json:"said,omitempty"` // of the others, what events said
+	// Exploration is the share of lists that give a place to what hardly anybody has met, Unmet what was looked at for it.
+	Exploration float64  `json:"exploration,omitempty"`
+	Unmet       []string `json:"unmet,omitempty"`
 	// Vectors are what is said of the items that a diverse list was chosen from.
 	Vectors map[string]content.Vector `json:"vectors,omitempty"`
 }
@@ -73,7 +76,7 @@ type tracedSaid struct {
 // begin starts to keep what the list of a query is made from.
 func (t *trace) begin(q *query) {
 	t.on, t.looked = true, map[string]bool{}
-	t.inputs = inputs{Request: q.request, Placement: q.placement, Known: q.visitor.known, ProfileLost: q.profileLost}
+	t.inputs = inputs{Request: q.request, Placement: q.placement, Known: q.visitor.known, ProfileLost: q.profileLost, Exploration: q.exploration}
 	if q.visitor.known {
 		t.inputs.Profile = q.visitor.profile.Encode(nil)
 	}
@@ -141,6 +144,13 @@ func (t *trace) sawRow(q *query, id string, row *Row) {
 			ItemID: id, Name: it.name, Category: it.category, Brand: it.brand, Price: it.price, Interest: it.interest,
 			Events: it.events, FirstAt: it.firstAt,
 		})
+	}
+}
+
+// sawUnmet keeps an item that was looked at for the place of exploration.
+func (t *trace) sawUnmet(id string) {
+	if t.on {
+		t.inputs.Unmet = append(t.inputs.Unmet, id)
 	}
 }
 

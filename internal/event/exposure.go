@@ -55,14 +55,17 @@ type ExposureRequest struct {
 	AfterEvent string            `json:"after_event,omitempty" doc:"As asked."`
 }
 
-// ExposureItem is one position of the list that was shown; Position counts from 0. Propensity is the probability with
-// which the logging policy showed the item there, nil where the list was deterministic.
+// ExposureItem is one position of the list that was shown; Position counts from 0. Propensity is the probability with which this item
+// stood at this place, over all that was left to chance, given the request and the list that was made for it: 1 where nothing was. A
+// list of which a share e explores gives one of the k places of its second half to one of n items: the item that was drawn has e/(k*n),
+// what stands at another of these places, and all of them in a list that was not chosen to explore, 1-e/k. Weighing by the inverse
+// makes sums over lists unbiased for each place. It is nil in records from before there was an exploration.
 type ExposureItem struct {
 	ItemID     string   `json:"item_id" doc:"The item."`
 	Position   int32    `json:"position" doc:"From 0."`
 	Score      float64  `json:"score" doc:"As it was ranked."`
 	Source     string   `json:"source,omitempty" doc:"The family that brought it."`
-	Propensity *float64 `json:"propensity,omitempty" doc:"The probability with which it was shown there; absent where the list was deterministic."`
+	Propensity *float64 `json:"propensity,omitempty" doc:"The probability with which it stood there, over all that was left to chance: 1 where nothing was. Absent in old records."`
 	Reasons    []string `json:"reasons,omitempty" doc:"What was told to the visitor."`
 }
 
