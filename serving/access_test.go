@@ -99,6 +99,20 @@ func TestUserTokens(t *testing.T) {
 	if list := ids(decode[Answer](t, w.Body)); w.Code != http.StatusOK || len(list) == 0 || list[0] != "hat" {
 		t.Errorf("by query: %d %v", w.Code, list)
 	}
+	for path, body := range map[string]string{
+		"/v1/recommend:batch": `{"user_token":"%s","placements":[{"placement":"recent"}]}`,
+		"/v1/rank":            `{"user_token":"%s","placement":"recent","item_ids":["hat"]}`,
+	} {
+		h.expect(path, http.StatusOK, "", http.MethodPost, path, fmt.Sprintf(body, token), page()...)
+		w := h.expect(path+" with a wrong token", http.StatusUnauthorized, ProblemTokenInvalid, http.MethodPost, path, fmt.Sprintf(body, "x"), page()...)
+		if !strings.Contains(w.Body.String(), `"/user_token"`) {
+			t.Errorf("%s: %s", path, w.Body)
+		}
+	}
+	batch := h.do(http.MethodPost, "/v1/recommend:batch", `{"user_token":"`+token+`","placements":[{"placement":"recent"}]}`, page()...)
+	if lists := decode[PageAnswer](t, batch.Body).Lists; len(lists) != 1 || ids(*lists[0])[0] != "hat" {
+		t.Errorf("the lists of the page are not hers: %+v", lists)
+	}
 	// Nobody learns whether a user exists: the answers for one that does not are the same.
 	a := h.do(http.MethodPost, "/v1/recommend", `{"placement":"recent","user_id":"nobody"}`, page()...)
 	b := h.do(http.MethodPost, "/v1/recommend", `{"placement":"recent","user_id":"ada"}`, page()...)

@@ -2,8 +2,10 @@ package serving
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -11,27 +13,60 @@ import (
 	"github.com/millrace/millrace/internal/httpserver"
 )
 
+const (
+	// moreWait bounds how long a request for more of a list looks for the list: a visitor waits for it.
+	moreWait = 2 * time.Second
+	// maxMore bounds the requests that look further than this node's memory at once: anybody who reads a placement may name ids that
+	// are nowhere, and each costs a search in the log.
+	maxMore = 8
+)
+
+// errManyLook says that maxMore requests are looking for lists already.
+var errManyLook = errors.New("too many requests look for lists that are not in this node's memory")
+
 // continueFrom makes a request one for more of a list: what that list has shown is excluded, and what it excluded itself, which is what
 // the lists before it have shown. So the record of every list says all that was excluded.
-func (s *Serving) continueFrom(_ context.Context, site string, q *Request) *httpserver.Problem {
-	id, err := uuid.Parse(q.More)
-	if err == nil {
-		if value, ok := s.recent.find(exposureKey(site, q.More), id); ok {
-			shown := &event.Exposure{}
-			if err = event.UnmarshalExposure(value, shown); err == nil {
-				q.exclude(shown.Request.ExcludeIDs)
-				for i := range shown.Items {
-					q.exclude([]string{shown.Items[i].ItemID})
-				}
-				return nil
-			}
+func (s *Serving) continueFrom(ctx context.Context, site string, q *Request) *httpserver.Problem {
+	shown, err := s.lookUp(ctx, site, q.More)
+	switch {
+	case errors.Is(err, ErrUnknownList):
+		return &httpserver.Problem{
+			Type: ProblemUnknownList, Title: "Unknown list", Status: http.StatusNotFound, Pointer: "/more",
+			Detail: "no list of this id is recorded: it was a dry run, or it is too old, or its visitor was erased",
+			Hint:   "name the rec_id of a list that was answered, or send exclude_ids",
+		}
+	case err != nil:
+		s.lostLists.warn(ctx, s.log, "a list could not be continued", err)
+		return &httpserver.Problem{
+			Type: ProblemUnavailable, Title: "Not everything could be searched", Status: http.StatusServiceUnavailable, Pointer: "/more",
+			Detail: "the list is not in the memory of this node, and what is behind it does not answer in time", Hint: "try again, or send exclude_ids",
 		}
 	}
-	return &httpserver.Problem{
-		Type: ProblemUnknownList, Title: "Unknown list", Status: http.StatusNotFound, Pointer: "/more",
-		Detail: "no list of this id is remembered: it was a dry run, or it is too old",
-		Hint:   "name the rec_id of a list of the last minutes, or send exclude_ids",
+	q.exclude(shown.Request.ExcludeIDs)
+	for i := range shown.Items {
+		q.exclude([]string{shown.Items[i].ItemID})
 	}
+	return nil
+}
+
+// lookUp is recall for a visitor who waits: it returns errManyLook rather than search the log with too many others.
+func (s *Serving) lookUp(ctx context.Context, site, recID string) (*event.Exposure, error) {
+	id, err := uuid.Parse(recID)
+	if err != nil {
+		return nil, ErrUnknownList
+	}
+	if _, ok := s.recent.find(exposureKey(site, recID), id); !ok {
+		select {
+		case s.looking <- struct{}{}:
+			defer func() { <-s.looking }()
+		default:
+			return nil, errManyLook
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, moreWait)
+	defer cancel()
+	x, _, err := s.recall(ctx, site, recID)
+	return x, err
 }
 
 // exclude adds to what the list leaves out.

@@ -34,6 +34,7 @@ type RankRequest struct {
 	Placement   string   `json:"placement,omitempty" doc:"The placement whose settings hold and under which the list is logged; without it home." example:"home"`
 	ItemIDs     []string `json:"item_ids" minItems:"1" maxItems:"1000" doc:"The items. One that is named twice stands where it suits, once."`
 	UserID      string   `json:"user_id,omitempty" maxLength:"128" doc:"The shop's id of the visitor."`
+	UserToken   string   `json:"user_token,omitempty" maxLength:"512" doc:"What lets a page ask for a named user: a token that the shop's server signed (docs/access.md)."`
 	AnonymousID string   `json:"anonymous_id,omitempty" maxLength:"128" doc:"The browser, as the beacon calls it." example:"b-7f3a"`
 	SessionID   string   `json:"session_id,omitempty" maxLength:"128" doc:"The visit."`
 	SessionIDs  []string `json:"session_item_ids,omitempty" maxItems:"100" doc:"The items of the session in order, where no profile is given."`
@@ -90,7 +91,7 @@ func (s *Serving) handleRank(w http.ResponseWriter, r *http.Request) {
 // request is the question as the stages take it.
 func (a *RankRequest) request() (*Request, *httpserver.Problem) {
 	q := &Request{
-		Placement: a.Placement, UserID: a.UserID, AnonymousID: a.AnonymousID, SessionID: a.SessionID, ItemIDs: a.SessionIDs, Boost: a.Boost,
+		Placement: a.Placement, UserID: a.UserID, UserToken: a.UserToken, AnonymousID: a.AnonymousID, SessionID: a.SessionID, ItemIDs: a.SessionIDs, Boost: a.Boost,
 		Context: a.Context, AfterEvent: a.AfterEvent, DryRun: a.DryRun,
 	}
 	if q.Placement == "" {

@@ -16,6 +16,7 @@ const MaxPlacements = 20
 // PageRequest asks for the lists of a page at once. What is said of the visitor holds for all of them.
 type PageRequest struct {
 	UserID      string    `json:"user_id,omitempty" maxLength:"128" doc:"The shop's id of the visitor." example:"customer-42"`
+	UserToken   string    `json:"user_token,omitempty" maxLength:"512" doc:"What lets a page ask for a named user: a token that the shop's server signed (docs/access.md)."`
 	AnonymousID string    `json:"anonymous_id,omitempty" maxLength:"128" doc:"The browser, as the beacon calls it." example:"b-7f3a"`
 	SessionID   string    `json:"session_id,omitempty" maxLength:"128" doc:"The visit."`
 	ExcludeIDs  []string  `json:"exclude_ids,omitempty" maxItems:"1000" doc:"Items that must not be shown anywhere on the page."`
@@ -65,7 +66,7 @@ func (s *Serving) handlePage(w http.ResponseWriter, r *http.Request) {
 			placements[i], p = s.permit(r, from, q)
 		}
 		if p != nil {
-			p.Pointer = "/placements/" + strconv.Itoa(i) + p.Pointer
+			p.Pointer = page.pointer(i, p.Pointer)
 		}
 	}
 	if p != nil {
@@ -91,6 +92,15 @@ func (s *Serving) handlePage(w http.ResponseWriter, r *http.Request) {
 	s.send(w, r, answer)
 }
 
+// pointer is where the page says what is wrong with one of its placements.
+func (*PageRequest) pointer(placement int, pointer string) string {
+	switch pointer {
+	case "/user_id", "/user_token", "/anonymous_id", "/session_id", "/after_event":
+		return pointer
+	}
+	return "/placements/" + strconv.Itoa(placement) + pointer
+}
+
 // share gives every placement of the page what the page says, and refuses what only the page may say.
 func (p *PageRequest) share() *httpserver.Problem {
 	if n := len(p.Placements); n < 1 || n > MaxPlacements {
@@ -101,12 +111,12 @@ func (p *PageRequest) share() *httpserver.Problem {
 	}
 	for i := range p.Placements {
 		q := &p.Placements[i]
-		if q.UserID+q.AnonymousID+q.SessionID+q.AfterEvent != "" || q.DryRun {
+		if q.UserID+q.UserToken+q.AnonymousID+q.SessionID+q.AfterEvent != "" || q.DryRun {
 			wrong := invalid("/placements/"+strconv.Itoa(i), "a placement says who the visitor is, or what to wait for, or that it is a dry run")
-			wrong.Hint = "say user_id, anonymous_id, session_id, after_event and dry_run beside placements: they hold for the whole page"
+			wrong.Hint = "say user_id, user_token, anonymous_id, session_id, after_event and dry_run beside placements: they hold for the whole page"
 			return wrong
 		}
-		q.UserID, q.AnonymousID, q.SessionID, q.AfterEvent, q.DryRun = p.UserID, p.AnonymousID, p.SessionID, p.AfterEvent, p.DryRun
+		q.UserID, q.UserToken, q.AnonymousID, q.SessionID, q.AfterEvent, q.DryRun = p.UserID, p.UserToken, p.AnonymousID, p.SessionID, p.AfterEvent, p.DryRun
 		if q.Context == nil {
 			q.Context = p.Context
 		}

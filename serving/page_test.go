@@ -6,7 +6,10 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/millrace/millrace/internal/event"
 )
 
 // crowdedShop has 20 items that visitors want, the first the most, of two categories, and a visitor of the second.
@@ -120,6 +123,36 @@ func TestMoreOfAList(t *testing.T) {
 	if w := h.do(http.MethodGet, "/v1/recommend?placement=home&more=nothing", ""); w.Code != http.StatusNotFound {
 		t.Errorf("more of nothing: %d %s", w.Code, w.Body)
 	}
+}
+
+// A list goes on on a node that has not answered it, by its record in the log; one that nobody has is told from one that cannot be looked
+// for, and searches in the log are not for everybody at once.
+func TestMoreOfAListOfAnotherNode(t *testing.T) {
+	h := crowdedShop(t)
+	first := h.ask(`{"placement":"popular","limit":4}`)
+	h.logged(1)
+	h.serving.recent = newRecentLists()
+	more := fmt.Sprintf(`{"placement":"popular","limit":4,"more":"%s"}`, first.RecID)
+	second := h.ask(more)
+	if len(second.Items) != 4 || slices.ContainsFunc(ids(second), func(id string) bool { return slices.Contains(ids(first), id) }) {
+		t.Errorf("after %v come %v", ids(first), ids(second))
+	}
+	expect := func(what, request string, status int) {
+		t.Helper()
+		if w := h.do(http.MethodPost, "/v1/recommend", request); w.Code != status || status >= 400 && !strings.Contains(w.Body.String(), `"/more"`) {
+			t.Errorf("%s: %d %s", what, w.Code, w.Body)
+		}
+	}
+	expect("of nobody's list", fmt.Sprintf(`{"placement":"popular","more":"%s"}`, event.NewID(noon)), http.StatusNotFound)
+	for range maxMore {
+		h.serving.looking <- struct{}{}
+	}
+	expect("while many look", more, http.StatusServiceUnavailable)
+	expect("of a list in memory while many look", fmt.Sprintf(`{"placement":"popular","more":"%s"}`, second.RecID), http.StatusOK)
+	<-h.serving.looking
+	expect("when one has ended", more, http.StatusOK)
+	h.serving.topics = deadLog{}
+	expect("while the log is away", more, http.StatusServiceUnavailable)
 }
 
 func (h *house) rank(body string) RankAnswer {
