@@ -56,6 +56,9 @@ type query struct {
 	mem         *scratch
 	vectors     map[string]content.Vector // of a list that is made again, instead of those of similar; else nil
 
+	rotation *rotation          // nil where the list does not rotate
+	sunk     map[string]float64 // of a list that is made again, what was shown in vain, instead of mem.rotated; else nil
+
 	profileLost bool // the visitor's profile could not be read
 	filtered    bool // mem.restriction has filters
 	boosted     bool // and boosts

@@ -139,6 +139,7 @@ func (s *Serving) list(ctx context.Context, mem *scratch, start time.Time, site 
 	q := s.prepare(ctx, mem, site, placement, request)
 	s.metrics.stage(placement.Name, stageVisitor, time.Since(start))
 
+	q.recallShown(s.rotation)
 	recID := event.NewID(q.now)
 	if request.Explain || !request.DryRun && sampled(recID, s.fullShare) {
 		mem.trace.begin(q)
@@ -153,6 +154,7 @@ func (s *Serving) list(ctx context.Context, mem *scratch, start time.Time, site 
 	}
 	took := time.Since(start)
 	if !request.DryRun {
+		selected.shows()
 		s.record(ctx, selected, answer, took)
 	}
 	s.metrics.answered(placement.Name, answer, took)
@@ -190,6 +192,7 @@ func (q *query) fill(m *metrics, place int, stage stage, selected *selection) {
 		q.mem.trace.sawAll(q, ranked)
 		q.boost(ranked)
 	}
+	q.rotate(ranked)
 	joined := time.Now()
 	selected.add(ranked)
 	ranked.attribute(q.mem.sources)

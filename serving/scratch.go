@@ -22,9 +22,10 @@ type scratch struct {
 	sources   []source // of the stage at hand
 	stages    []stage
 	proposals arena[proposal]
-	seen      idTable // what the visitor has seen, where that counts
-	bought    idTable // likewise
-	demoted   idTable // what counts less because it was met
+	rotated   []rotated // what was shown to the visitor, where the list rotates
+	seen      idTable   // what the visitor has seen, where that counts
+	bought    idTable   // likewise
+	demoted   idTable   // what counts less because it was met
 	caps      caps
 	pool      pool
 	mask      model.Mask // of the model's items that may be shown, where maskMade
@@ -93,6 +94,7 @@ func (m *scratch) again() {
 	clear(m.items[:cap(m.items)])
 	clear(m.similar[:cap(m.similar)])
 	clear(m.affinities[:cap(m.affinities)])
+	m.rotated = m.rotated[:0]
 	m.trace.reset()
 }
 

@@ -93,6 +93,7 @@ type Serving struct {
 	feeds        *feeds
 	exposures    *exposures
 	recent       *recentLists
+	rotation     *rotation
 	looking      chan struct{} // one token a request that looks further than recent for the list to go on with
 	fullShare    float64
 	exploration  float64
@@ -138,7 +139,7 @@ func New(cfg Config, deps Deps) (*Serving, error) {
 		static: &staticLists{
 			dir: filepath.Join(cfg.Dir, "static"), log: deps.Log, lists: map[string][]string{}, written: map[string]time.Time{},
 		},
-		exposures: newExposures(deps.Producer, m.dropped, deps.Log), recent: newRecentLists(), looking: make(chan struct{}, maxMore), fullShare: cfg.FullShare, exploration: cfg.Exploration,
+		exposures: newExposures(deps.Producer, m.dropped, deps.Log), recent: newRecentLists(), rotation: newRotation(), looking: make(chan struct{}, maxMore), fullShare: cfg.FullShare, exploration: cfg.Exploration,
 		filters: filter.NewCache(), scratches: newScratches(),
 		settings: &settingsCache{log: deps.Log, parsed: map[placementName]parsedSettings{}},
 	}

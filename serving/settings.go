@@ -33,7 +33,7 @@ type Settings struct {
 	// MaxPerCategory and MaxPerBrand cap how many items of one category or brand a list shows; 0 is no cap.
 	MaxPerCategory int `json:"max_per_category,omitempty"`
 	MaxPerBrand    int `json:"max_per_brand,omitempty"`
-	// Rotation sinks what was lately shown to the visitor and ignored; nil is the kind's choice.
+	// Rotation sinks what was lately shown to the visitor, by the node that is asked, and ignored; nil is the kind's choice: on for home.
 	Rotation *bool `json:"rotation,omitempty"`
 	// Exploration is the share of requests, 0 to 1, whose list gives one place to a new item; nil is the kind's choice.
 	Exploration *float64 `json:"exploration,omitempty"`

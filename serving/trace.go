@@ -38,6 +38,8 @@ type inputs struct {
 	// Exploration is the share of lists that give a place to what hardly anybody has met, Unmet what was looked at for it.
 	Exploration float64  `json:"exploration,omitempty"`
 	Unmet       []string `json:"unmet,omitempty"`
+	// Sunk has what the scores of items were multiplied by because they were shown before.
+	Sunk map[string]float64 `json:"sunk,omitempty"`
 	// Vectors are what is said of the items that a diverse list was chosen from.
 	Vectors map[string]content.Vector `json:"vectors,omitempty"`
 }
@@ -145,6 +147,17 @@ func (t *trace) sawRow(q *query, id string, row *Row) {
 			Events: it.events, FirstAt: it.firstAt,
 		})
 	}
+}
+
+// sank keeps what an item's score was multiplied by because it was shown before.
+func (t *trace) sank(id string, factor float64) {
+	if !t.on {
+		return
+	}
+	if t.inputs.Sunk == nil {
+		t.inputs.Sunk = map[string]float64{}
+	}
+	t.inputs.Sunk[id] = factor
 }
 
 // sawUnmet keeps an item that was looked at for the place of exploration.
