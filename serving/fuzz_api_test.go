@@ -41,6 +41,10 @@ func fuzzed(t *testing.T) (*house, apifuzz.Target) {
 	ended, _ := h.key(control.NewKey{Kind: control.KeySecret})
 	job, err := h.control.StartJob(t.Context(), "train", testSite, "nightly")
 	h.must(err)
+	for _, id := range []string{"fleet", "spare"} {
+		_, err := h.control.PutRule(t.Context(), control.Rule{Site: testSite, ID: id, Enabled: true, Filter: `item.price < 1000.0`}, "")
+		h.must(err)
+	}
 	erased, err := h.control.RequestErasure(t.Context(), erasure.Who{Site: testSite, User: "gone"})
 	h.must(err)
 	h.put(`{"item_id":"tent","title":"Tent","categories":["Camping"],"price":199,"brand":"Hut","fields":{"persons":2}}`,
@@ -75,7 +79,8 @@ func fuzzed(t *testing.T) (*house, apifuzz.Target) {
 			"item_id": {"tent", "mat", "stove", "shoe-1"}, "placement": {"home", "item", "cart", "session", "popular", "trending", "recent", "again"},
 			"user_id": {"ada"}, "anonymous_id": {"fan"}, "id": {"ada", "anonymous:fan", "tent"}, "filter": {`item.price < 100.0`, `"Shoes" in item.categories`}, "expr": {`item.price < 50.0 ? 1.2 : 1.0`},
 			"boost": {`item.price < 50.0 ? 1.2 : 1.0`}, "field": {"title", "price", "persons"},
-			"rotateKey.id": {spare.ID}, "revokeKey.id": {ended.ID}, "getJob.id": {job.ID}, "getErasure.id": {erased.ID}, "name": {"home", "popular"}, "version": {first.Version},
+			"rotateKey.id": {spare.ID}, "revokeKey.id": {ended.ID}, "getJob.id": {job.ID}, "getErasure.id": {erased.ID},
+			"getRule.id": {"fleet"}, "putRule.id": {"fleet"}, "deleteRule.id": {"spare"}, "name": {"home", "popular"}, "version": {first.Version},
 			"putUser.id": {"ada"}, "getUser.id": {"ada"},
 			"getUserFeatures.id": {"ada", "anonymous:fan"}, "eraseUser.id": {"bob", "anonymous:gone"},
 		},

@@ -136,6 +136,9 @@ func mergeList(dst *[]string, raw json.RawMessage, maxEntries int) *event.Proble
 		}
 		list = []string{one}
 	}
+	if len(list) > maxEntries {
+		return tooLarge("has %d entries, the limit is %d", len(list), maxEntries)
+	}
 	kept := make([]string, 0, len(list))
 	for i, text := range list {
 		if len(text) > MaxTitleBytes {
@@ -146,9 +149,6 @@ func mergeList(dst *[]string, raw json.RawMessage, maxEntries int) *event.Proble
 		if text != "" && !slices.Contains(kept, text) {
 			kept = append(kept, text)
 		}
-	}
-	if len(kept) > maxEntries {
-		return tooLarge("has %d entries, the limit is %d", len(kept), maxEntries)
 	}
 	*dst = kept
 	if len(kept) == 0 {
