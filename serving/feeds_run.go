@@ -24,20 +24,20 @@ const (
 
 // FeedReport is what a reading of a feed did.
 type FeedReport struct {
-	NotModified bool        `json:"not_modified"` // since the last reading, so nothing was done
-	Entries     int         `json:"entries"`
-	Accepted    int         `json:"accepted"`
-	Unchanged   int         `json:"unchanged"` // of the accepted ones
-	Rejected    int         `json:"rejected"`
-	Removed     int         `json:"removed"` // items that the feed has no more
-	Faults      []FeedFault `json:"faults"`  // the first of the rejected
+	NotModified bool        `json:"not_modified" doc:"The feed has not changed since the last reading, so nothing was done."`
+	Entries     int         `json:"entries" doc:"Entries that were read." example:"1200"`
+	Accepted    int         `json:"accepted" doc:"Entries that are in force." example:"1198"`
+	Unchanged   int         `json:"unchanged" doc:"Of the accepted, those that said nothing new." example:"1150"`
+	Rejected    int         `json:"rejected" doc:"Entries that were refused." example:"2"`
+	Removed     int         `json:"removed" doc:"Items that the feed has no more, and that were taken away for it." example:"3"`
+	Faults      []FeedFault `json:"faults" doc:"Why entries were refused, the first ones."`
 }
 
-// FeedFault says why an entry was refused. Entry counts from 1.
+// FeedFault says why an entry was refused.
 type FeedFault struct {
-	Entry  int    `json:"entry"`
-	ItemID string `json:"item_id,omitempty"`
-	Detail string `json:"detail"`
+	Entry  int    `json:"entry" doc:"Its place in the feed, counted from 1." example:"17"`
+	ItemID string `json:"item_id,omitempty" doc:"The item that it names, where it names one." example:"tent-2p"`
+	Detail string `json:"detail" doc:"What is wrong with it." example:"price is \"free\", not an amount with a currency"`
 }
 
 // feedRun is one reading of a feed.
