@@ -76,7 +76,8 @@ func eachCSVUser(in io.Reader, column int, yield func(int64, string, error) erro
 		if first && err == nil {
 			continue // the header
 		}
-		id, line := "", 0
+		var id string
+		var line int
 		if err != nil {
 			line = syntax.StartLine
 		} else if line, _ = rows.FieldPos(0); column < len(row) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/httpserver"
 )
@@ -25,14 +26,18 @@ const (
 var errManyLook = errors.New("too many requests look for lists that are not in this node's memory")
 
 // continueFrom makes a request one for more of a list: what that list has shown is excluded, and what it excluded itself, which is what
-// the lists before it have shown. So the record of every list says all that was excluded.
-func (s *Serving) continueFrom(ctx context.Context, site string, q *Request) *httpserver.Problem {
-	shown, err := s.lookUp(ctx, site, q.More)
+// the lists before it have shown. So the record of every list says all that was excluded. A page goes on with lists of its own visitor
+// alone, because what an answer leaves out tells what another was shown; of another's it learns as much as of one that never was.
+func (s *Serving) continueFrom(ctx context.Context, from reader, q *Request) *httpserver.Problem {
+	shown, err := s.lookUp(ctx, from.key.Site, q.More)
+	if err == nil && !from.mayContinue(shown, q) {
+		err = ErrUnknownList
+	}
 	switch {
 	case errors.Is(err, ErrUnknownList):
 		return &httpserver.Problem{
 			Type: ProblemUnknownList, Title: "Unknown list", Status: http.StatusNotFound, Pointer: "/more",
-			Detail: "no list of this id is recorded: it was a dry run, or it is too old, or its visitor was erased",
+			Detail: "no list of this id is recorded: it was a dry run, it is too old, it was made for somebody else, or its visitor was erased",
 			Hint:   "name the rec_id of a list that was answered, or send exclude_ids",
 		}
 	case err != nil:
@@ -47,6 +52,15 @@ func (s *Serving) continueFrom(ctx context.Context, site string, q *Request) *ht
 		q.exclude([]string{shown.Items[i].ItemID})
 	}
 	return nil
+}
+
+// mayContinue reports whether a list was made for who asks. A server may speak for every visitor of its site. A list that was made for
+// a user is the user's: a browser that has logged out begins a new one.
+func (from reader) mayContinue(shown *event.Exposure, q *Request) bool {
+	if from.key.Kind == control.KeySecret {
+		return true
+	}
+	return shown.AnonymousID == q.AnonymousID && (shown.UserID == "" || shown.UserID == q.UserID)
 }
 
 // lookUp is recall for a visitor who waits: it returns errManyLook rather than search the log with too many others.

@@ -9,7 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/httpserver"
 )
 
 // crowdedShop has 20 items that visitors want, the first the most, of two categories, and a visitor of the second.
@@ -153,6 +155,50 @@ func TestMoreOfAListOfAnotherNode(t *testing.T) {
 	expect("when one has ended", more, http.StatusOK)
 	h.serving.topics = deadLog{}
 	expect("while the log is away", more, http.StatusServiceUnavailable)
+}
+
+// TestMoreIsOfItsVisitor: a page goes on with lists of its own visitor alone; of another's it learns no more than of one that never was.
+func TestMoreIsOfItsVisitor(t *testing.T) {
+	h := crowdedShop(t)
+	page := []string{"Authorization", "", httpserver.HeaderKey, h.public, "Origin", testOrigin}
+	mine := h.ask(`{"placement":"home","anonymous_id":"me","limit":2}`).RecID
+	named := h.ask(`{"placement":"home","anonymous_id":"me","user_id":"ada","limit":2}`).RecID
+	nobodys := h.ask(`{"placement":"home","limit":2}`).RecID
+	_, theirs := h.key(control.NewKey{Site: "other", Kind: control.KeySecret})
+	h.must(h.control.PutPlacement(t.Context(), control.Placement{Site: "other", Name: "home", Kind: control.KindHome, Limit: 2, BrowserReadable: true}))
+	_, theirPage := h.key(control.NewKey{Site: "other", Kind: control.KeyWrite, Origins: []string{testOrigin}})
+	unknown := ""
+	for _, c := range []struct {
+		name, visitor, more string
+		headers             []string
+		status              int
+	}{
+		{"one that never was", `"anonymous_id":"me"`, "0190aaaa-0000-7000-8000-000000000000", page, 404},
+		{"the visitor", `"anonymous_id":"me"`, mine, page, 200},
+		{"another visitor", `"anonymous_id":"you"`, mine, page, 404},
+		{"nobody", `"limit":2`, mine, page, 404},
+		{"the browser of a user who is not named any more", `"anonymous_id":"me"`, named, page, 404},
+		{"a visitor with nobody's list", `"anonymous_id":"me"`, nobodys, page, 404},
+		{"nobody with nobody's", `"limit":2`, nobodys, page, 200},
+		{"a server for its visitor", `"anonymous_id":"you"`, mine, nil, 200},
+		{"a server of another site", `"anonymous_id":"me"`, mine, bearer(theirs), 404},
+		{"a page of another site", `"anonymous_id":"me"`, mine, append(page[:3:3], theirPage, "Origin", testOrigin), 404},
+	} {
+		w := h.do(http.MethodPost, "/v1/recommend", `{"placement":"home",`+c.visitor+`,"more":"`+c.more+`"}`, c.headers...)
+		if w.Code != c.status {
+			t.Errorf("%s: %d %s, want %d", c.name, w.Code, w.Body, c.status)
+		}
+		if w.Code == http.StatusNotFound {
+			if unknown == "" {
+				unknown = w.Body.String()
+			}
+			if w.Body.String() != unknown {
+				t.Errorf("%s: %s is told from %s", c.name, w.Body, unknown)
+			}
+		}
+	}
+	h.expect("what was shown, from a page", 403, ProblemSecretKey, http.MethodGet, "/v1/recommendations/"+mine, "", page...)
+	h.expect("what another site was shown", 404, ProblemUnknownList, http.MethodGet, "/v1/recommendations/"+mine, "", bearer(theirs)...)
 }
 
 func (h *house) rank(body string) RankAnswer {

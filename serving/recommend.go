@@ -67,7 +67,7 @@ func (s *Serving) permit(r *http.Request, from reader, q *Request) (control.Plac
 		p = checkNeeds(placement, q)
 	}
 	if p == nil && q.More != "" {
-		p = s.continueFrom(r.Context(), from.key.Site, q)
+		p = s.continueFrom(r.Context(), from, q)
 	}
 	return placement, p
 }
