@@ -14,6 +14,9 @@ import (
 	"github.com/millrace/millrace/internal/httpserver"
 )
 
+// adminStatus is a page for browsers, which send no token: it shows no more than /metrics and the log.
+const adminStatus = "/admin/status"
+
 // Paths of the admin listener that commands call on the process that owns their data directory. Each takes the token
 // of run.json.
 const (

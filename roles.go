@@ -176,6 +176,7 @@ func (s *system) newServing() (*serving.Serving, error) {
 	return serving.New(serving.Config{Dir: s.cfg.path("serving"), FullShare: s.cfg.Serving.FullExposures, Exploration: s.cfg.Serving.Exploration, Feeds: s.cfg.feeds()}, serving.Deps{
 		Control: s.control, Online: s.online, Registry: s.registry, Items: s.kafka, Producer: s.producer,
 		Exporter: s.exporter(), Lists: s.lists(), Limits: s.limits, Metrics: s.metrics, Log: telemetry.Component(s.log, "serving"),
+		Version: telemetry.ReadBuild(version).Version,
 	})
 }
 

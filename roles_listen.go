@@ -63,6 +63,9 @@ func (s *system) publicRoutes(r chi.Router) {
 // for those who hold the token.
 func (s *system) adminRoutes(r chi.Router) {
 	r.Mount("/", telemetry.NewAdmin(s.metrics, s.ready))
+	if s.serving != nil {
+		r.Get(adminStatus, s.serving.HandleStatus)
+	}
 	r.Group(func(r chi.Router) {
 		r.Use(httpserver.Chain(s.log))
 		r.Use(func(next http.Handler) http.Handler {

@@ -31,6 +31,7 @@ type standing struct {
 type base struct {
 	online  OnlineStore
 	control Control
+	health  health // of the online store
 
 	mu   sync.Mutex // guards seen
 	seen standing
@@ -46,6 +47,7 @@ func (b *base) look(ctx context.Context) (standing, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	marker, err := b.online.Marker(ctx)
+	b.health.saw(ctx, err)
 	if err != nil {
 		return standing{}, fmt.Errorf("read marker of the online store: %w", err)
 	}

@@ -27,6 +27,8 @@ type Catalogue struct {
 	// applied is what the online store had of the items topic when the base was read: loadBase writes it, follow reads it.
 	applied map[int32]position
 
+	kafka health // of the items topic
+
 	// changed is told of every row that comes into force, before its writer is.
 	changed func(ctx context.Context, row *Row)
 

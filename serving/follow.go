@@ -52,6 +52,7 @@ func (c *Catalogue) positions(ctx context.Context, log *slog.Logger) (map[int32]
 		if err == nil {
 			return starts, nil
 		}
+		c.kafka.saw(ctx, err)
 		log.WarnContext(ctx, "items topic is not readable yet; the catalogue is served as it was", "error", err)
 		if err := pause(ctx, time.Second); err != nil {
 			return nil, err
@@ -86,6 +87,7 @@ func (c *Catalogue) readPositions(ctx context.Context) (map[int32]position, erro
 func (c *Catalogue) followPartition(ctx context.Context, log *slog.Logger, partition int32, at position) error {
 	for {
 		result, err := c.log.Fetch(ctx, kafka.FetchRequest{Topic: event.TopicItems, Partition: partition, Offset: at.next})
+		c.kafka.saw(ctx, fetchFault(err))
 		var below *kafka.ErrBelowStart
 		var above *kafka.ErrAboveEnd
 		switch {
@@ -115,6 +117,16 @@ func (c *Catalogue) followPartition(ctx context.Context, log *slog.Logger, parti
 			return err
 		}
 	}
+}
+
+// fetchFault is nil where Kafka has answered, also that an offset is not in the log.
+func fetchFault(err error) error {
+	var below *kafka.ErrBelowStart
+	var above *kafka.ErrAboveEnd
+	if errors.As(err, &below) || errors.As(err, &above) {
+		return nil
+	}
+	return err
 }
 
 // appliedRow is a row that came into force, with the place of its record.

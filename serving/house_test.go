@@ -62,6 +62,7 @@ type house struct {
 	deps     Deps
 	cfg      Config
 	router   chi.Router
+	site     string // whose items, events and models these are
 	control  *control.Store
 	online   onlinestore.Store
 	registry *registry.Registry
@@ -89,7 +90,7 @@ func newHouse(tb testing.TB) *house {
 func newHouseOver(tb testing.TB, dir, place string, client *kafka.Client) *house {
 	tb.Helper()
 	h := &house{
-		tb: tb, client: client, metrics: prometheus.NewRegistry(),
+		tb: tb, site: testSite, client: client, metrics: prometheus.NewRegistry(),
 		newest: map[string]int64{}, profiles: map[string]*feature.Profile{}, items: map[string]*feature.ItemAggregate{},
 	}
 	var err error
@@ -226,7 +227,7 @@ func (h *house) put(rows ...string) UpsertReport {
 	for i, row := range rows {
 		raw[i] = json.RawMessage(row)
 	}
-	report, err := h.serving.catalogue.Upsert(h.tb.Context(), testSite, raw)
+	report, err := h.serving.catalogue.Upsert(h.tb.Context(), h.site, raw)
 	h.must(err)
 	return report
 }
@@ -234,7 +235,7 @@ func (h *house) put(rows ...string) UpsertReport {
 // happen applies an event to the online store as the stream does.
 func (h *house) happen(e *event.Event) {
 	h.tb.Helper()
-	e.Site = testSite
+	e.Site = h.site
 	if e.EventID == "" {
 		e.EventID = event.NewID(e.OccurredAt)
 	}
@@ -243,16 +244,16 @@ func (h *house) happen(e *event.Event) {
 	put := func(key string, value []byte) {
 		rows = append(rows, onlinestore.Row{Key: key, Version: feature.Version, Epoch: 1, Offset: h.offset, Value: value})
 	}
-	partial := onlinestore.Partial{Site: testSite, Kind: onlinestore.KindBrowser, ID: e.AnonymousID, N: h.newest[e.AnonymousID]}
+	partial := onlinestore.Partial{Site: h.site, Kind: onlinestore.KindBrowser, ID: e.AnonymousID, N: h.newest[e.AnonymousID]}
 	switch {
 	case e.AnonymousID == "":
 		partial.Kind, partial.ID = onlinestore.KindUser, e.UserID
 	case e.UserID != "":
-		link := onlinestore.Link{Site: testSite, User: e.UserID, Browser: e.AnonymousID, N: partial.N}
+		link := onlinestore.Link{Site: h.site, User: e.UserID, Browser: e.AnonymousID, N: partial.N}
 		put(onlinestore.LinkKey(link), onlinestore.LinkValue(e.OccurredAt.UnixMilli()))
 	case e.Type == event.Logout:
 		h.newest[e.AnonymousID]++
-		put(onlinestore.NewestKey(testSite, e.AnonymousID), onlinestore.NewestValue(h.newest[e.AnonymousID]))
+		put(onlinestore.NewestKey(h.site, e.AnonymousID), onlinestore.NewestValue(h.newest[e.AnonymousID]))
 	}
 	key := onlinestore.ProfileKey(partial)
 	if h.profiles[key] == nil {
@@ -261,7 +262,7 @@ func (h *house) happen(e *event.Event) {
 	h.profiles[key].Apply(e)
 	put(key, h.profiles[key].Encode(nil))
 	for i := range e.Items {
-		key := onlinestore.ItemKey(onlinestore.ItemShare{Site: testSite, Item: e.Items[i].ItemID})
+		key := onlinestore.ItemKey(onlinestore.ItemShare{Site: h.site, Item: e.Items[i].ItemID})
 		if h.items[key] == nil {
 			h.items[key] = &feature.ItemAggregate{}
 		}
@@ -274,9 +275,9 @@ func (h *house) happen(e *event.Event) {
 // refresh reads the item aggregates now, and what they say of items.
 func (h *house) refresh() {
 	h.tb.Helper()
-	read, err := h.serving.trends.refresh(h.tb.Context(), testSite)
+	read, err := h.serving.trends.refresh(h.tb.Context(), h.site)
 	h.must(err)
-	h.serving.similar.learn(h.tb.Context(), testSite, read)
+	h.serving.similar.learn(h.tb.Context(), h.site, read)
 }
 
 // train fits every kind of model on sessions of item ids, one minute a step, and promotes the version.
@@ -315,12 +316,12 @@ func (h *house) fit(vocabulary *model.Vocabulary, data *model.Sessions) registry
 	h.must(err)
 	alike, err := content.Fit(h.tb.Context(), content.Default(), items)
 	h.must(err)
-	m, err := h.registry.Publish(h.tb.Context(), registry.Manifest{Site: testSite, CreatedAt: time.Now(), Source: h.source}, []registry.Artifact{
+	m, err := h.registry.Publish(h.tb.Context(), registry.Manifest{Site: h.site, CreatedAt: time.Now(), Source: h.source}, []registry.Artifact{
 		{Name: "vocabulary", Model: vocabulary}, {Name: popularity.Name, Model: pop}, {Name: transitions.Name, Model: trans}, {Name: "vstan", Model: knn},
 		{Name: basket.Name, Model: together}, {Name: content.Name, Model: alike},
 	})
 	h.must(err)
-	h.must(h.registry.Promote(h.tb.Context(), testSite, m.Version))
+	h.must(h.registry.Promote(h.tb.Context(), h.site, m.Version))
 	return m
 }
 
@@ -328,7 +329,7 @@ func (h *house) fit(vocabulary *model.Vocabulary, data *model.Sessions) registry
 func (h *house) catalogueItems(vocabulary *model.Vocabulary) []*Item {
 	var rows []*Row
 	if h.serving != nil {
-		rows, _ = h.serving.catalogue.page(testSite, "", 1_000, nil)
+		rows, _ = h.serving.catalogue.page(h.site, "", 1_000, nil)
 	}
 	for _, row := range rows {
 		vocabulary.Add(row.ItemID)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 )
 
 // Stages of a request, in the order of the pipeline; stageTotal is all of them.
@@ -78,6 +79,24 @@ func (m *metrics) answered(placement string, a *Answer, took time.Duration) {
 	if a.Stale {
 		m.stale.Inc()
 	}
+}
+
+// count is how far a counter has come.
+func count(c prometheus.Counter) int64 {
+	var m dto.Metric
+	if c.Write(&m) != nil {
+		return 0 // never: a counter writes its own value
+	}
+	return int64(m.GetCounter().GetValue())
+}
+
+// degradedByRung counts the lists that each rung had to answer.
+func (m *metrics) degradedByRung() map[string]int64 {
+	counts := map[string]int64{}
+	for r := rungSession; r <= rungStatic; r++ {
+		counts[r.String()] = count(m.degraded.WithLabelValues(r.String()))
+	}
+	return counts
 }
 
 // modelAge reports the age of each site's model when it is asked.

@@ -70,6 +70,7 @@ type siteModel struct {
 // models follows the champions of every site.
 type models struct {
 	registry Registry
+	health   health // of the registry
 	log      *slog.Logger
 	now      func() time.Time
 
@@ -166,6 +167,7 @@ func (m *models) poll(ctx context.Context, site string) {
 	}
 	m.mu.Unlock()
 	version, err := m.registry.ChampionVersion(ctx, site)
+	m.health.saw(ctx, answersOf(err, registry.ErrNoChampion))
 	if err != nil {
 		if !isNoChampion(err) {
 			m.report(ctx, site, s, "champion", err)

@@ -68,6 +68,7 @@ type Deps struct {
 	Limits   *ratelimit.Guard // nil for none
 	Items    Log              // the items topic, which must exist, and that of closed sessions
 	Now      func() time.Time // nil means time.Now
+	Version  string           // of the program, for its status
 }
 
 // Serving is the role. New makes it, Run runs it, Routes and AdminRoutes mount it.
@@ -109,6 +110,9 @@ type Serving struct {
 	lostSigning    rarely
 	limits         *ratelimit.Guard
 	attributes     *attributes
+	controlSeen    health
+	version        string
+	startedAt      time.Time
 
 	baseLoaded   atomic.Bool
 	modelsPolled atomic.Bool
@@ -127,6 +131,7 @@ func New(cfg Config, deps Deps) (*Serving, error) {
 		return nil, err
 	}
 	s := &Serving{
+		version: deps.Version, startedAt: time.Now(),
 		log: deps.Log, now: deps.Now, control: deps.Control, online: deps.Online, export: deps.Exporter, lists: deps.Lists, limits: deps.Limits, topics: deps.Items, reg: deps.Registry, metrics: m,
 		catalogue: &Catalogue{
 			sites: map[string]*siteItems{}, shared: newSharedTexts(), log: deps.Items, online: deps.Online, control: deps.Control,
@@ -210,16 +215,24 @@ const sitesLimit = time.Second
 
 // sites are those that have a key or a catalogue row.
 func (s *Serving) sites(ctx context.Context) []string {
-	names := append(s.catalogue.siteNames(), event.DefaultSite)
+	names := s.knownSites()
 	asking, cancel := context.WithTimeout(ctx, sitesLimit)
 	defer cancel()
 	keys, err := s.control.Keys(asking, "")
+	s.controlSeen.saw(ctx, err)
 	if err != nil && ctx.Err() == nil {
 		s.lostSites.warn(ctx, s.log, "the control store does not list the sites", err)
 	}
 	for _, key := range keys {
 		names = append(names, key.Site)
 	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// knownSites are those that this node knows without asking.
+func (s *Serving) knownSites() []string {
+	names := append(s.catalogue.siteNames(), event.DefaultSite)
 	slices.Sort(names)
 	return slices.Compact(names)
 }

@@ -14,7 +14,7 @@ import (
 func (s *Serving) statusEndpoints(a *api.API) {
 	secretEndpoint(s, a, api.Endpoint{
 		ID: "getStatus", Method: http.MethodGet, Path: "/v1/status", Tag: api.TagStatus, Scope: string(control.ScopeAdmin), Summary: "Status of the site",
-		Description: "What this node serves the site with.",
+		Description: "What this node serves the site with, and how the node and what it lives on do. The admin listener shows the same of all sites, with the last errors, as a page: /admin/status.",
 	}, s.getStatus)
 }
 
@@ -91,6 +91,33 @@ type status struct {
 	CatalogueItems int       `json:"catalogue_items" doc:"Rows of the catalogue."`
 	EventItems     int       `json:"event_items" doc:"Items that events named, as of the last reading."`
 	TrendsAt       time.Time `json:"clock,omitzero" doc:"The newest occurred_at of the site."`
+
+	Node *nodeStatus `json:"node,omitempty" doc:"What is the same for all sites of the node."`
+}
+
+// nodeStatus is what GET /v1/status says of this node. Nothing in it names a site.
+type nodeStatus struct {
+	Version       string            `json:"version" doc:"Of the program." example:"1.4.0"`
+	StartedAt     time.Time         `json:"started_at" doc:"When it began."`
+	UptimeSeconds int64             `json:"uptime_seconds" doc:"How long ago that is."`
+	Neighbours    []neighbourStatus `json:"neighbours" doc:"What the node lives on, and how it answers."`
+	Degraded      map[string]int64  `json:"degraded" doc:"Lists that a rung of the ladder had to answer, by rung, since the start."`
+	Empty         int64             `json:"empty" doc:"Lists without an item, since the start."`
+
+	ExposuresQueued     int   `json:"exposures_queued" doc:"Records of lists that wait for Kafka."`
+	ExposuresLimit      int   `json:"exposures_limit" doc:"How many may wait."`
+	ExposuresBytes      int64 `json:"exposures_bytes" doc:"Their bytes."`
+	ExposuresBytesLimit int64 `json:"exposures_bytes_limit" doc:"How many bytes may wait."`
+	ExposuresDropped    int64 `json:"exposures_dropped" doc:"Records that were dropped, since the start."`
+}
+
+func (s *Serving) nodeStatus() nodeStatus {
+	return nodeStatus{
+		Version: s.version, StartedAt: s.startedAt.UTC(), UptimeSeconds: int64(time.Since(s.startedAt).Seconds()), Neighbours: s.neighbours(),
+		Degraded: s.metrics.degradedByRung(), Empty: count(s.metrics.empty),
+		ExposuresQueued: len(s.exposures.queue), ExposuresLimit: maxExposureQueue,
+		ExposuresBytes: s.exposures.bytes.Load(), ExposuresBytesLimit: maxExposureBytes, ExposuresDropped: count(s.metrics.dropped),
+	}
 }
 
 type statusOutput struct {
@@ -98,6 +125,12 @@ type statusOutput struct {
 }
 
 func (s *Serving) getStatus(_ context.Context, site string, _ *struct{}) (*statusOutput, *httpserver.Problem) {
+	answer, node := s.siteStatus(site), s.nodeStatus()
+	answer.Node = &node
+	return &statusOutput{Body: answer}, nil
+}
+
+func (s *Serving) siteStatus(site string) status {
 	trends := s.trends.of(site)
 	answer := status{Site: site, Ready: true, CatalogueItems: s.catalogue.size(site), EventItems: len(trends.items)}
 	if err := s.Ready(); err != nil {
@@ -109,5 +142,5 @@ func (s *Serving) getStatus(_ context.Context, site string, _ *struct{}) (*statu
 	if trends.clock > 0 {
 		answer.TrendsAt = time.UnixMilli(trends.clock).UTC()
 	}
-	return &statusOutput{Body: answer}, nil
+	return answer
 }
