@@ -88,6 +88,7 @@ func TestEraseUser(t *testing.T) {
 	dir := t.TempDir()
 	p, keys := visitedShop(t, dir)
 	p.awaitFeatures(t, keys, "anna@shop.example")
+	awaitLanded(t, dir, "anna@shop.example", 40)
 	status, text := p.asked(t, http.MethodDelete, "/v1/users/anna@shop.example", keys.SecretKey, nil)
 	var job struct{ ID, Step string }
 	if err := json.Unmarshal([]byte(text), &job); err != nil || status != http.StatusAccepted || job.ID == "" {
@@ -167,6 +168,22 @@ func (p *program) awaitFeatures(t *testing.T, keys siteKeys, user string) {
 		}
 		if status != http.StatusNotFound || time.Now().After(deadline) {
 			t.Fatalf("features of %s: %d %s", user, status, text)
+		}
+	}
+}
+
+// awaitLanded waits until so many events of a person are in the lake, so that a certificate tells of them.
+func awaitLanded(t *testing.T, dir, user string, events int64) {
+	t.Helper()
+	look := time.NewTicker(readyPoll)
+	defer look.Stop()
+	for deadline := time.Now().Add(startLimit); ; <-look.C {
+		report, _ := verifyErased(t, dir, user)
+		if report.Found["lake events"] == events {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d events of %s are to land: %+v", events, user, report)
 		}
 	}
 }
