@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +71,12 @@ func TestFeedsAreRows(t *testing.T) {
 		{"mapped", "sku,id,name,kind,junk\n7,1,A,x,y\n", FormatCSV, Mapping{"sku": "item_id", "id": Ignore, "name": "title", "kind": "fields.type", "junk": Ignore}, []string{
 			`{"fields":{"type":"x"},"item_id":"7","title":"A"}`,
 		}},
+		{"two names", "item_id,id,url,link,categories,product_type\n1,2,a,b,x,y > z\n", FormatCSV, nil, []string{
+			`{"categories":["x","y","z"],"item_id":"2","url":"b"}`,
+		}},
+		{"no price", "id,price\n1,NaN EUR\n2,-Inf\n", FormatCSV, nil, []string{
+			`price "NaN EUR" is no number`, `price "-Inf" is no number`,
+		}},
 		{"no id", "a,b\n1,2\n", FormatCSV, nil, []string{"error: read feed as a table: the first line"}},
 		{"page", "<html><body>Not found</body></html>", FormatAuto, nil, []string{"error: read feed of XML: the document has no <item>"}},
 		{"empty shop", `<rss><channel></channel></rss>`, FormatAuto, nil, nil},
@@ -84,6 +91,11 @@ func TestFeedsAreRows(t *testing.T) {
 		if len(got) != len(c.want) {
 			t.Errorf("%s: %d rows %q", c.name, len(got), got)
 			continue
+		}
+		for range 10 { // in whatever order columns stand in memory
+			if again := rows(t, c.text, c.format, c.mapping); !slices.Equal(again, got) {
+				t.Errorf("%s: %q and then %q", c.name, got, again)
+			}
 		}
 		for i, want := range c.want {
 			if !strings.HasPrefix(got[i], want) {

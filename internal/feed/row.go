@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,8 +65,8 @@ func (m Mapping) target(column string) string {
 func (m Mapping) Row(e *Entry) (json.RawMessage, error) {
 	by := map[string][]string{}
 	row, own := map[string]any{}, map[string]any{}
-	for column, values := range e.Columns {
-		target := m.target(column)
+	for _, column := range slices.Sorted(maps.Keys(e.Columns)) { // the same entry is the same row, also where two columns are one field
+		values, target := e.Columns[column], m.target(column)
 		if name, ok := strings.CutPrefix(target, ownField); ok {
 			own[name] = values[0]
 			if len(values) > 1 {
@@ -90,7 +92,7 @@ func (m Mapping) Row(e *Entry) (json.RawMessage, error) {
 		row["categories"] = list
 	}
 	if list := split(by["labels"], "|"); len(list) > 0 {
-		slices.Sort(list) // columns come in no order
+		slices.Sort(list) // they are a set
 		row["labels"] = list
 	}
 	if err := errors.Join(setPrice(row, &f), setAvailable(row, &f), setTime(row, &f, "published_at"), setTime(row, &f, "expires_at")); err != nil {
@@ -137,7 +139,7 @@ func setPrice(row map[string]any, f *Entry) error {
 		}
 	}
 	price, err := strconv.ParseFloat(decimalPoint(number), 64)
-	if err != nil {
+	if err != nil || math.IsNaN(price) || math.IsInf(price, 0) {
 		return fmt.Errorf("price %q is no number with a currency, such as 12.99 EUR", text)
 	}
 	row["price"] = price
@@ -193,11 +195,11 @@ func setTime(row map[string]any, f *Entry, name string) error {
 	return fmt.Errorf("%s %q is no time of ISO 8601, such as 2026-01-31T12:00+0100", name, text)
 }
 
-// ID is the id of the item that an entry names, "" where it names none.
+// ID is the id of the item that an entry names, as Row has it; "" where it names none.
 func (m Mapping) ID(e *Entry) string {
-	for column, values := range e.Columns {
+	for _, column := range slices.Sorted(maps.Keys(e.Columns)) {
 		if m.target(column) == "item_id" {
-			return values[0]
+			return e.Columns[column][0]
 		}
 	}
 	return ""
