@@ -22,6 +22,8 @@ const (
 	minFeedEvery = 5 * time.Minute
 	// defaultRemovedShare is the share of a catalogue that a feed may remove, where it does not say: more is a feed that was cut.
 	defaultRemovedShare = 0.3
+	// feedEnding bounds how long the end of a reading is written down: a node that is told to stop does not wait longer.
+	feedEnding = 2 * time.Second
 	// jobFeed is the kind of the jobs of feeds.
 	jobFeed = "feed"
 )
@@ -198,6 +200,11 @@ func (f *feeds) readOnce(ctx context.Context, site, name string) error {
 		outcome.State, outcome.Detail = control.JobFailed, "feed "+name+": "+err.Error()
 	}
 	f.metrics.ended(outcome.State, &run.report)
-	// The job ends also where the node is told to stop.
-	return errors.Join(err, f.control.FinishJob(context.WithoutCancel(ctx), job.ID, outcome))
+	// The job ends also where the node is told to stop, and another node, or the next start, reads the feed from its beginning.
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), feedEnding)
+	defer cancel()
+	if ctx.Err() != nil {
+		err = errors.Join(err, f.control.RequestFeed(ending, site, name, one.Forced))
+	}
+	return errors.Join(err, f.control.FinishJob(ending, job.ID, outcome))
 }

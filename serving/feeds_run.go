@@ -51,6 +51,7 @@ type feedRun struct {
 	rows    []json.RawMessage // not written yet
 	numbers []int             // of their entries
 	ids     []string          // of the items that they name
+	before  *roaring.Bitmap   // the live items when the reading began: what came since cannot be in the feed
 	seen    *roaring.Bitmap   // the items that the feed has
 	told    time.Time         // when the job last said that it is alive
 }
@@ -58,6 +59,7 @@ type feedRun struct {
 // do reads the feed and writes what it says, and then does to the items that it does not have as it is told.
 func (r *feedRun) do(ctx context.Context) error {
 	r.seen, r.report.Faults = roaring.New(), []FeedFault{}
+	r.before = r.catalogue.liveItems(r.feed.Site)
 	var known feed.Version
 	if err := errors.Join(json.Unmarshal(r.feed.Settings, &r.settings), json.Unmarshal(r.feed.Version, &known)); err != nil {
 		return fmt.Errorf("read the settings: %w", err)
@@ -104,6 +106,7 @@ func (r *feedRun) take(ctx context.Context, mapping feed.Mapping, e *feed.Entry)
 	id, _, p := decodeRow(row)
 	if p != nil {
 		r.fault(FeedFault{Entry: e.Number, ItemID: id, Detail: p.Pointer + " " + p.Detail})
+		r.see([]string{id})
 		return nil
 	}
 	r.rows, r.numbers, r.ids = append(r.rows, row), append(r.numbers, e.Number), append(r.ids, id)
@@ -172,7 +175,7 @@ func (r *feedRun) removeMissing(ctx context.Context) error {
 		return nil
 	}
 	live := r.catalogue.liveItems(r.feed.Site)
-	missing := roaring.AndNot(live, r.seen)
+	missing := roaring.AndNot(roaring.And(live, r.before), r.seen)
 	if r.settings.Missing == missingUnavailable {
 		available := r.catalogue.set(r.feed.Site, facet{field: facetAvailable})
 		if available == nil {

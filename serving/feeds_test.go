@@ -1,8 +1,12 @@
 package serving
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/feed"
 )
 
@@ -155,6 +160,54 @@ func TestFeedSchedule(t *testing.T) {
 		if w := h.do(http.MethodPut, "/v1/feeds/other", bad); w.Code != http.StatusBadRequest {
 			t.Errorf("%s: %d %s", bad, w.Code, w.Body)
 		}
+	}
+}
+
+// An item that the feed has is not missing for what is wrong with its entry, and one that came while the feed was read cannot be in it.
+func TestFeedTakesNothingThatItCannotKnow(t *testing.T) {
+	h := newHouse(t)
+	h.cfg.Feeds = feed.Source{Private: true}
+	h.run()
+	h.put(`{"item_id":"f1"}`, `{"item_id":"gone"}`)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		h.do(http.MethodPut, "/v1/items/new", `{"title":"New"}`)
+		_, _ = io.WriteString(w, "id,title,price\nf1,"+strings.Repeat("x", 2000)+",1\nf2,Two,2\n")
+	}))
+	defer server.Close()
+	settings := fmt.Sprintf(`{"place":%q,"every_minutes":60,"missing":"delete","max_removed_share":1}`, server.URL+"/shop.csv")
+	h.must(h.control.PutFeed(t.Context(), control.Feed{Site: testSite, Name: "main", Settings: json.RawMessage(settings)}))
+	last := h.runFeed()
+	if r := last.Report; r == nil || r.Rejected != 1 || r.Removed != 1 || !slices.Equal(h.available(), []string{"f1", "f2", "new"}) {
+		t.Errorf("%+v %+v, available %v", last, r, h.available())
+	}
+}
+
+// A feed that a stopping node broke off is read again by the next, and not at its next time.
+func TestFeedThatWasBrokenOffIsReadAgain(t *testing.T) {
+	h := newHouse(t)
+	h.cfg.Feeds = feed.Source{Private: true}
+	h.run()
+	stopping, stop := context.WithCancel(t.Context())
+	first := true
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, _ = io.WriteString(w, table(1)); !first {
+			return
+		}
+		first = false
+		_ = http.NewResponseController(w).Flush()
+		stop()
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	settings := fmt.Sprintf(`{"place":%q,"every_minutes":600}`, server.URL+"/shop.csv")
+	h.must(h.control.PutFeed(t.Context(), control.Feed{Site: testSite, Name: "main", Settings: json.RawMessage(settings)}))
+	h.serving.feeds.round(stopping)
+	shown := decode[feedAnswer](t, h.do(http.MethodGet, "/v1/feeds/main", "").Body)
+	if shown.LastRun == nil || shown.LastRun.State != "cancelled" || !shown.Requested {
+		t.Fatalf("broken off: %+v", shown)
+	}
+	if last := h.runFeed(); last.State != "done" || last.Report.Accepted != 1 {
+		t.Errorf("again: %+v", last)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -133,6 +134,9 @@ func TestPlaces(t *testing.T) {
 	if err := os.Symlink("/etc/hostname", filepath.Join(dir, "out")); err != nil {
 		t.Fatal(err)
 	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/loop":
@@ -160,6 +164,8 @@ func TestPlaces(t *testing.T) {
 		{Source{}, "shop.csv", false, "serving.feeds_dir"}, {Source{Dir: dir}, server.URL + "/shop.csv", false, "serving.feeds_private"},
 		{Source{}, "http://localhost:1/x", false, "serving.feeds_private"}, {Source{}, "http://169.254.169.254/latest", false, "serving.feeds_private"},
 		{Source{}, "http://[::ffff:10.0.0.1]/", false, "serving.feeds_private"}, {Source{}, "http://[::1]/", false, "serving.feeds_private"},
+		{with, "pipe", false, "no file"}, {with, "http:///x", false, "names no host"},
+		{Source{}, "http://[::127.0.0.1]/", false, "serving.feeds_private"}, {Source{}, "http://[fec0::1]/", false, "serving.feeds_private"},
 		{Source{}, "http://100.64.0.1/", false, "serving.feeds_private"}, {Source{}, "http://0.0.0.0:1/", false, "serving.feeds_private"},
 	} {
 		body, _, err := c.source.Open(t.Context(), c.place, Version{})
@@ -217,6 +223,40 @@ func TestBounded(t *testing.T) {
 	}
 	if text, err := io.ReadAll(&bounded{strings.NewReader("12345"), 5}); string(text) != "12345" || err != nil {
 		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// A server that falls silent in the middle of a feed ends the reading.
+func TestSilentServer(t *testing.T) {
+	begun, release := make(chan struct{}), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "id\n1\n")
+		_ = http.NewResponseController(w).Flush()
+		close(begun)
+		<-release
+	}))
+	defer server.Close()
+	defer close(release)
+	response, err := http.Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-begun
+	body := &heard{response.Body, 50 * time.Millisecond}
+	defer body.Close()
+	if text, err := io.ReadAll(body); string(text) != "id\n1\n" || !errors.Is(err, ErrSilent) {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// What the log and a job say of a feed that cannot be unpacked does not say its password.
+func TestPasswordIsNotTold(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "\x1f\x8bno gzip at all") }))
+	defer server.Close()
+	place := strings.Replace(server.URL, "http://", "http://shop:s3cret@", 1)
+	_, _, err := Source{Private: true}.Open(t.Context(), place, Version{})
+	if err == nil || strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), "shop:xxxxx@") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -26,7 +26,8 @@ const (
 	MaxTime = time.Hour
 	// maxRedirects bounds how often a server may send elsewhere.
 	maxRedirects = 5
-	// answerTimeout bounds the wait for a connection and for the begin of an answer.
+	// answerTimeout bounds the wait for a connection, for the begin of an answer, and for more of it: feeds are read one after the
+	// other, and a server that falls silent must not keep those behind it waiting.
 	answerTimeout = 30 * time.Second
 )
 
@@ -35,6 +36,8 @@ var (
 	ErrUnchanged = errors.New("the feed has not changed")
 	// ErrTooLarge means that a feed has more than MaxBytes.
 	ErrTooLarge = fmt.Errorf("the feed has more than %d bytes", MaxBytes)
+	// ErrSilent means that a server sent nothing more of a feed for too long.
+	ErrSilent = fmt.Errorf("the server has sent nothing more for %v", answerTimeout)
 	// ErrNotAllowed means that a feed is at a place that this server does not read from.
 	ErrNotAllowed = errors.New("feeds are not read from there")
 )
@@ -55,7 +58,7 @@ type Version struct {
 func (s Source) Check(place string) error {
 	if u, ok := isURL(place); ok {
 		if u.Host == "" {
-			return fmt.Errorf("%q names no host: %w", place, ErrNotAllowed)
+			return fmt.Errorf("%q names no host: %w", Name(place), ErrNotAllowed)
 		}
 		return nil
 	}
@@ -90,7 +93,7 @@ func (s Source) Open(ctx context.Context, place string, known Version) (io.ReadC
 	}
 	plain, err := unpack(body)
 	if err != nil {
-		return nil, version, errors.Join(fmt.Errorf("unpack feed %s: %w", place, err), body.Close())
+		return nil, version, errors.Join(fmt.Errorf("unpack feed %s: %w", Name(place), err), body.Close())
 	}
 	return plain, version, nil
 }
@@ -102,7 +105,7 @@ func (s Source) openFile(_ context.Context, place string, known Version) (io.Rea
 		return nil, known, fmt.Errorf("open the directory for feeds: %w", err)
 	}
 	defer root.Close()
-	file, err := root.Open(place)
+	file, err := root.OpenFile(place, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe without a writer is refused, not waited for
 	if err != nil {
 		return nil, known, fmt.Errorf("open feed: %w", err)
 	}
@@ -137,7 +140,7 @@ func (s Source) openURL(ctx context.Context, place string, known Version) (io.Re
 	if err != nil {
 		return nil, known, fmt.Errorf("read feed: %w", err)
 	}
-	body := closeBoth{response.Body, closer(func() error { client.CloseIdleConnections(); return nil })}
+	body := closeBoth{&heard{response.Body, answerTimeout}, closer(func() error { client.CloseIdleConnections(); return nil })}
 	version := Version{ETag: response.Header.Get("ETag"), LastModified: response.Header.Get("Last-Modified")}
 	switch {
 	case response.StatusCode == http.StatusNotModified:
@@ -166,7 +169,8 @@ func (s Source) client() *http.Client {
 // reserved are the networks that are not private by their name, and yet no place of the public internet (RFC 6890).
 var reserved = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"), netip.MustParsePrefix("198.18.0.0/15"),
-	netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("2002::/16"),
+	netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("::/96"), netip.MustParsePrefix("2001::/32"), netip.MustParsePrefix("fec0::/10"),
+	netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("2002::/16"),
 }
 
 func (s Source) checkAddress(address string) error {
@@ -209,6 +213,21 @@ func (b *bounded) Read(p []byte) (int, error) {
 	n, err := b.from.Read(p)
 	if b.left -= int64(n); b.left < 0 {
 		return 0, ErrTooLarge
+	}
+	return n, err
+}
+
+// heard reads a body of which more comes within a time. Closing the body ends a reading that waits for longer.
+type heard struct {
+	io.ReadCloser
+	within time.Duration
+}
+
+func (h *heard) Read(p []byte) (int, error) {
+	silent := time.AfterFunc(h.within, func() { _ = h.Close() })
+	n, err := h.ReadCloser.Read(p)
+	if !silent.Stop() {
+		return n, ErrSilent
 	}
 	return n, err
 }
