@@ -19,6 +19,10 @@ const (
 
 	// attributesAge is how old the attributes that a request sees may be, on every node.
 	attributesAge = control.CacheAge
+	// attributesWait bounds one reading, and attributesPause is the shortest time between two while the control store does not answer:
+	// one request finds out, the others are told at once.
+	attributesWait  = time.Second
+	attributesPause = time.Second
 	// attributesKept bounds how many users' attributes are in memory, some 10 MB at most.
 	attributesKept = 8_192
 )
@@ -29,8 +33,10 @@ const (
 type attributes struct {
 	store Attributes
 
-	mu    sync.Mutex // guards known
-	known map[attributesOf]readAttributes
+	mu      sync.Mutex // guards what follows
+	known   map[attributesOf]readAttributes
+	trouble error     // why the last reading failed; nil where it did not
+	triedAt time.Time // where it did
 }
 
 type attributesOf struct{ site, user string }
@@ -49,11 +55,24 @@ func (a *attributes) of(ctx context.Context, site, user string) (map[string]any,
 	key, now := attributesOf{site, user}, time.Now()
 	a.mu.Lock()
 	found, ok := a.known[key]
-	a.mu.Unlock()
-	if ok && now.Sub(found.at) < attributesAge {
-		return found.values, nil
+	fresh := ok && now.Sub(found.at) < attributesAge
+	away := a.trouble
+	if !fresh && away != nil && now.Sub(a.triedAt) >= attributesPause {
+		a.triedAt, away = now, nil // this request finds out
 	}
-	row, ok, err := a.store.UserAttributes(ctx, site, user)
+	a.mu.Unlock()
+	switch {
+	case fresh:
+		return found.values, nil
+	case away != nil:
+		return nil, away
+	}
+	reading, cancel := context.WithTimeout(ctx, attributesWait)
+	defer cancel()
+	row, ok, err := a.store.UserAttributes(reading, site, user)
+	if err == nil || ctx.Err() == nil { // the error of a caller that goes says nothing of the store
+		a.saw(err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +84,13 @@ func (a *attributes) of(ctx context.Context, site, user string) (map[string]any,
 	}
 	a.keep(key, found)
 	return found.values, nil
+}
+
+// saw notes whether the store has answered.
+func (a *attributes) saw(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.trouble, a.triedAt = err, time.Now()
 }
 
 // keep remembers a reading. Where there are too many, all are forgotten: they live for a second anyway.

@@ -2,6 +2,7 @@ package serving
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -205,5 +206,17 @@ func TestReadiness(t *testing.T) {
 	h.serving.overlay.reached.Store(true)
 	if err := h.serving.Ready(); err != nil {
 		t.Errorf("with a catalogue, no model and Kafka unread: %v", err)
+	}
+}
+
+// Who meets a bound of the installation is told which, and does not get a fault of the server.
+func TestBoundsAreNoFaults(t *testing.T) {
+	for err, problem := range map[error]func(error) *httpserver.Problem{
+		control.ErrTooManyFeeds: feedProblem, control.ErrLongFeed: feedProblem, control.ErrTooManyKeys: keyProblem,
+		control.ErrTooManyPlacements: placementProblem, control.ErrTooManyRules: ruleProblem, control.ErrLongRule: ruleProblem,
+	} {
+		if p := problem(fmt.Errorf("put it: %w", err)); p.Status != http.StatusBadRequest || p.Cause != nil || p.Detail != err.Error() {
+			t.Errorf("%v is answered with %+v", err, p)
+		}
 	}
 }

@@ -142,7 +142,7 @@ func (s *Serving) putFeed(ctx context.Context, site string, in *putFeedInput) (*
 		return nil, httpserver.Fault(err)
 	}
 	if err := s.feeds.control.PutFeed(ctx, control.Feed{Site: site, Name: in.Name, Settings: settings}); err != nil {
-		return nil, httpserver.Fault(err)
+		return nil, feedProblem(err)
 	}
 	s.feeds.ask()
 	return s.getFeed(ctx, site, &feedInput{Name: in.Name})
@@ -177,6 +177,12 @@ func feedProblem(err error) *httpserver.Problem {
 			Type: ProblemUnknownFeed, Title: "Unknown feed", Status: http.StatusNotFound, Detail: "the site has no feed of this name",
 			Hint: "PUT /v1/feeds/{name} sets one up",
 		}
+	}
+	if errors.Is(err, control.ErrTooManyFeeds) {
+		return atLimit(control.ErrTooManyFeeds, "delete one that is not read any more")
+	}
+	if errors.Is(err, control.ErrLongFeed) {
+		return atLimit(control.ErrLongFeed, "map fewer columns: those that are not named have their own names")
 	}
 	return httpserver.Fault(err)
 }

@@ -106,7 +106,7 @@ func (s *Serving) createKey(ctx context.Context, site string, in *createKeyInput
 	}
 	key, secret, err := s.control.CreateKey(ctx, wanted)
 	if err != nil {
-		return nil, httpserver.Fault(err)
+		return nil, keyProblem(err)
 	}
 	return &shownKeyOutput{Body: shownKey{key, secret}}, nil
 }
@@ -164,7 +164,10 @@ func (s *Serving) revokeKey(ctx context.Context, site string, in *keyInput) (*ke
 }
 
 func keyProblem(err error) *httpserver.Problem {
-	if !errors.Is(err, control.ErrUnknownKey) {
+	switch {
+	case errors.Is(err, control.ErrTooManyKeys):
+		return atLimit(control.ErrTooManyKeys, "rotate a key rather than make another")
+	case !errors.Is(err, control.ErrUnknownKey):
 		return httpserver.Fault(err)
 	}
 	return &httpserver.Problem{

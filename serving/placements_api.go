@@ -127,6 +127,13 @@ func (s *Serving) deletePlacement(ctx context.Context, site string, in *deletePl
 	return &struct{}{}, nil
 }
 
+// atLimit refuses one more of what there are as many of as may be.
+func atLimit(limit error, hint string) *httpserver.Problem {
+	p := invalid("", "%v", limit)
+	p.Hint = hint
+	return p
+}
+
 func placementProblem(err error) *httpserver.Problem {
 	var unknown *control.UnknownPlacementError
 	switch {
@@ -135,6 +142,8 @@ func placementProblem(err error) *httpserver.Problem {
 			Type: ProblemChanged, Title: "Changed meanwhile", Status: http.StatusPreconditionFailed,
 			Detail: "it does not stand as If-Match or If-None-Match says", Hint: "read it again and send the change on top of that",
 		}
+	case errors.Is(err, control.ErrTooManyPlacements):
+		return atLimit(control.ErrTooManyPlacements, "delete one that no page asks for")
 	case errors.As(err, &unknown):
 		return &httpserver.Problem{
 			Type: ProblemUnknownPlacement, Title: "Unknown placement", Status: http.StatusNotFound,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/millrace/millrace/internal/api"
@@ -136,9 +135,7 @@ func ruleProblem(err error) *httpserver.Problem {
 			Detail: control.ErrUnknownRule.Error(), Hint: "GET /v1/rules lists them",
 		}
 	case errors.Is(err, control.ErrTooManyRules):
-		p := invalid("", "%v", control.ErrTooManyRules)
-		p.Hint = "delete one of the " + strconv.Itoa(control.MaxRules) + ", or put several into one"
-		return p
+		return atLimit(control.ErrTooManyRules, "delete one, or put several into one")
 	case errors.Is(err, control.ErrLongRule):
 		return invalid("", "%v", control.ErrLongRule)
 	}

@@ -14,8 +14,14 @@ import (
 // maxFeeds bounds the feeds of all sites: each schedule looks at all of them.
 const maxFeeds = 1_000
 
-// ErrUnknownFeed means that a site has no feed of a name.
-var ErrUnknownFeed = errors.New("the site has no such feed")
+var (
+	// ErrUnknownFeed means that a site has no feed of a name.
+	ErrUnknownFeed = errors.New("the site has no such feed")
+	// ErrTooManyFeeds means that all sites together have as many feeds as there may be.
+	ErrTooManyFeeds = fmt.Errorf("there are %d feeds, which is the limit", maxFeeds)
+	// ErrLongFeed means that the settings of a feed are longer than what is kept of them.
+	ErrLongFeed = fmt.Errorf("the settings of the feed have more than %d bytes", maxSettingsBytes)
+)
 
 // Feed is a catalogue feed of a site, and how far its schedule is. Settings and Version are JSON objects that serving reads. StartedAt is
 // when it was last begun, zero for never, Job the job of that; RequestedAt is when a run was asked for that has not begun, else zero, and
@@ -81,7 +87,7 @@ func (s *Store) PutFeed(ctx context.Context, f Feed) error {
 	case !placementName.MatchString(f.Name):
 		return fmt.Errorf("put feed: name %q is not 1 to 64 characters of a-z, 0-9, _ and -", clip(f.Name))
 	case len(f.Settings) > maxSettingsBytes:
-		return fmt.Errorf("put feed: settings are longer than %d bytes", maxSettingsBytes)
+		return fmt.Errorf("put feed: %w", ErrLongFeed)
 	}
 	err = s.db.InTx(ctx, func(tx *sqldb.Tx) error {
 		var others int
@@ -89,7 +95,7 @@ func (s *Store) PutFeed(ctx context.Context, f Feed) error {
 			return err
 		}
 		if others >= maxFeeds {
-			return fmt.Errorf("%d exist, which is the limit", others)
+			return ErrTooManyFeeds
 		}
 		_, err := tx.ExecContext(ctx,
 			`INSERT INTO feeds (site, name, settings, version, job, started_at, requested_at, forced, updated_at) VALUES (?,?,?,'{}','',0,0,0,?)

@@ -35,8 +35,10 @@ func (u *keyUses) of(id string) *keyUse {
 }
 
 // KeepKeyUse writes down when keys were used last, every minute until ctx ends, and once more then. What it cannot write waits
-// for the next time.
-func (s *Store) KeepKeyUse(ctx context.Context) error {
+// for the next time, and what cannot be written at the end is lost: a process that stops does not wait for a store that is away.
+func (s *Store) KeepKeyUse(ctx context.Context) error { return keepUse(ctx, s.WriteKeyUse) }
+
+func keepUse(ctx context.Context, write func(context.Context) error) error {
 	tick := time.NewTicker(useWritten)
 	defer tick.Stop()
 	for {
@@ -44,9 +46,12 @@ func (s *Store) KeepKeyUse(ctx context.Context) error {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			defer cancel()
-			return s.WriteKeyUse(last)
+			if err := write(last); err != nil && !sqldb.Unavailable(err) && last.Err() == nil {
+				return err
+			}
+			return nil
 		case <-tick.C:
-			if err := s.WriteKeyUse(ctx); err != nil && !sqldb.Unavailable(err) {
+			if err := write(ctx); err != nil && !sqldb.Unavailable(err) && ctx.Err() == nil {
 				return err
 			}
 		}

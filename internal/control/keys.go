@@ -40,7 +40,7 @@ var (
 	ErrUnknownKey = errors.New("unknown, revoked or expired key; `millrace keys list` shows the keys, `millrace keys create` makes one")
 
 	// ErrTooManyKeys means that MaxKeys is reached.
-	ErrTooManyKeys = errors.New("too many keys")
+	ErrTooManyKeys = fmt.Errorf("there are %d keys, revoked ones included, which is the limit", MaxKeys)
 )
 
 var keyEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
@@ -95,7 +95,7 @@ func (s *Store) CreateKey(ctx context.Context, n NewKey) (Key, string, error) {
 			return err
 		}
 		if count >= MaxKeys {
-			return fmt.Errorf("%w: %d exist", ErrTooManyKeys, count)
+			return ErrTooManyKeys
 		}
 		_, err := tx.ExecContext(ctx,
 			`INSERT INTO keys (id, site, kind, label, hint, hash, origins, scopes, rate, created_at, expires_at, revoked_at)

@@ -30,7 +30,7 @@ func (s *Store) PutPlacementIf(ctx context.Context, p Placement, ifMatch string)
 			return err
 		}
 		if others >= maxPlacements {
-			return fmt.Errorf("%d exist, which is the limit", others)
+			return ErrTooManyPlacements
 		}
 		_, err := tx.ExecContext(ctx,
 			`INSERT INTO placements (site, name, kind, list_limit, browser_readable, settings, updated_at) VALUES (?,?,?,?,?,?,?)

@@ -44,6 +44,9 @@ var (
 	// ErrUnknownPlacement is what an *UnknownPlacementError is.
 	ErrUnknownPlacement = errors.New("unknown placement")
 
+	// ErrTooManyPlacements means that all sites together have as many placements as there may be.
+	ErrTooManyPlacements = fmt.Errorf("there are %d placements, which is the limit", maxPlacements)
+
 	// ErrChanged means that a row is not as the caller knows it, by its ETag.
 	ErrChanged = errors.New("it was changed since it was read; read it again")
 
