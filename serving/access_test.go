@@ -44,6 +44,18 @@ func (h *house) expect(what string, status int, kind, method, path, body string,
 	return w
 }
 
+// A page is told no more than a list: what is held back, and by which rule, is between a server and Millrace.
+func TestPagesAreNotExplained(t *testing.T) {
+	h := start(t)
+	h.put(`{"item_id":"hat"}`)
+	page := []string{"Authorization", "", "Origin", testOrigin, httpserver.HeaderKey, h.public}
+	const list = `{"placement":"home","anonymous_id":"b1","explain":true}`
+	h.expect("by POST", 403, ProblemSecretKey, http.MethodPost, "/v1/recommend", list, page...)
+	h.expect("by GET", 403, ProblemSecretKey, http.MethodGet, "/v1/recommend?placement=home&explain=true", "", page...)
+	h.expect("of a page", 403, ProblemSecretKey, http.MethodPost, "/v1/recommend:batch", `{"placements":[{"placement":"home"},{"placement":"home","explain":true}]}`, page...)
+	h.expect("by a server", 200, "", http.MethodPost, "/v1/recommend", list)
+}
+
 // TestUserTokens: a page gets the list of the user whom the shop's server has signed for, of no other, and not for ever.
 func TestUserTokens(t *testing.T) {
 	h := newHouse(t)

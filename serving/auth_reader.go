@@ -12,7 +12,7 @@ import (
 )
 
 // checkReader decides whether a key may ask for this list. A page with a public key needs an allowed origin, a placement opened for
-// browsers and, for a named user, a token that the shop's server signed: then q names the token's user.
+// browsers and, for a named user, a token that the shop's server signed: then q names the token's user. Nothing is explained to it.
 func (s *Serving) checkReader(r *http.Request, key control.Key, placement control.Placement, origin string, q *Request) *httpserver.Problem {
 	switch {
 	case key.Kind == control.KeySecret && !key.Allows(control.ScopeRecommend):
@@ -29,6 +29,11 @@ func (s *Serving) checkReader(r *http.Request, key control.Key, placement contro
 			Type: ProblemNotReadable, Title: "Placement not open to browsers", Status: http.StatusForbidden, Pointer: "/placement",
 			Detail: "placement " + placement.Name + " is not marked browser-readable, so a public key cannot read it",
 			Hint:   "ask from a server with a secret key, or mark the placement browser-readable",
+		}
+	case q.Explain: // it names rules and items that are not shown, and each makes a record a hundred times as large
+		return &httpserver.Problem{
+			Type: ProblemSecretKey, Title: "Secret key needed", Status: http.StatusForbidden, Pointer: "/explain",
+			Detail: "a list is explained to the shop, not to whoever opens its pages", Hint: "leave explain out, or ask from a server with a secret key",
 		}
 	}
 	token := cmp.Or(q.UserToken, r.Header.Get(HeaderUserToken))

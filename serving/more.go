@@ -47,10 +47,11 @@ func (s *Serving) continueFrom(ctx context.Context, from reader, q *Request) *ht
 			Detail: "the list is not in the memory of this node, and what is behind it does not answer in time", Hint: "try again, or send exclude_ids",
 		}
 	}
-	q.exclude(shown.Request.ExcludeIDs)
+	ids := slices.Clone(shown.Request.ExcludeIDs)
 	for i := range shown.Items {
-		q.exclude([]string{shown.Items[i].ItemID})
+		ids = append(ids, shown.Items[i].ItemID)
 	}
+	q.exclude(ids)
 	return nil
 }
 
@@ -83,9 +84,20 @@ func (s *Serving) lookUp(ctx context.Context, site, recID string) (*event.Exposu
 	return x, err
 }
 
-// exclude adds to what the list leaves out.
+// exclude adds to what the list leaves out, each id once: a visitor who goes on and on excludes thousands.
 func (q *Request) exclude(ids []string) {
-	q.ExcludeIDs = append(q.ExcludeIDs[:len(q.ExcludeIDs):len(q.ExcludeIDs)], slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
-		return slices.Contains(q.ExcludeIDs, id)
-	})...)
+	if len(ids) == 0 {
+		return
+	}
+	known := make(map[string]struct{}, len(q.ExcludeIDs)+len(ids))
+	for _, id := range q.ExcludeIDs {
+		known[id] = struct{}{}
+	}
+	q.ExcludeIDs = slices.Clip(q.ExcludeIDs) // the caller's own list stays as it is
+	for _, id := range ids {
+		if _, excluded := known[id]; !excluded {
+			known[id] = struct{}{}
+			q.ExcludeIDs = append(q.ExcludeIDs, id)
+		}
+	}
 }

@@ -25,7 +25,7 @@ type rankOutput struct {
 
 // pageEndpoints describes the endpoints that answer like recommend.
 func (s *Serving) pageEndpoints(a *api.API) {
-	problems := []string{ProblemUnknownPlacement, ProblemOrigin, ProblemNotReadable, ProblemUserToken, ProblemTokenInvalid, ProblemTokenExpired,
+	problems := []string{ProblemUnknownPlacement, ProblemSecretKey, ProblemOrigin, ProblemNotReadable, ProblemUserToken, ProblemTokenInvalid, ProblemTokenExpired,
 		ProblemTokenOther, ProblemExpression, ProblemUnknownList}
 	api.Describe[pageBody, pageOutput](a, api.Endpoint{
 		ID: "recommendPage", Method: http.MethodPost, Path: "/v1/recommend:batch", Tag: api.TagRecommend, Summary: "Recommend items for a whole page",

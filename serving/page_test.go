@@ -279,3 +279,14 @@ func TestRankLosesNothing(t *testing.T) {
 		}
 	}
 }
+
+// What a list leaves out is told once, in the order in which it came, and the caller's own list stays as it is.
+func TestExcludeTellsEachOnce(t *testing.T) {
+	own := append(make([]string, 0, 8), "a", "b")
+	q := &Request{ExcludeIDs: own}
+	q.exclude([]string{"c", "b", "c", "d"})
+	q.exclude(nil)
+	if want := []string{"a", "b", "c", "d"}; !slices.Equal(q.ExcludeIDs, want) || own[:3][2] != "" {
+		t.Errorf("%q of %q", q.ExcludeIDs, own[:3])
+	}
+}

@@ -41,7 +41,7 @@ const recommendDescription = "A list of items for a place on a page. It is never
 	"or excluded item, an item twice, or two of one item_group_id. `degraded` says which rung of the ladder had to answer where a part of the house is away."
 
 func (s *Serving) recommendEndpoints(a *api.API) {
-	problems := []string{ProblemUnknownPlacement, ProblemOrigin, ProblemNotReadable, ProblemUserToken, ProblemTokenInvalid, ProblemTokenExpired,
+	problems := []string{ProblemUnknownPlacement, ProblemSecretKey, ProblemOrigin, ProblemNotReadable, ProblemUserToken, ProblemTokenInvalid, ProblemTokenExpired,
 		ProblemTokenOther, ProblemExpression, ProblemUnknownList}
 	answer := `{"rec_id":"019c0f6e-5d2a-7c31-9a4e-2f7d1c0b8a55","placement":"home","variant":"default","model_version":"20260302-120000-1",` +
 		`"served_by":"vstan","degraded":"none","stale":false,"items":[{"item_id":"shoe-1","position":0,"score":0.83,` +
