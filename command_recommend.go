@@ -108,7 +108,10 @@ func (a *app) writeUserLists(ctx context.Context, running adminClient, l *userLi
 			}
 			return flush()
 		})
-		return errors.Join(err, flush(), file.Close())
+		if err == nil {
+			err = flush() // of a file that could not be read, no more lists are made
+		}
+		return errors.Join(err, file.Close())
 	})
 	if err != nil {
 		return fmt.Errorf("recommend: %w", err)

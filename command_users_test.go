@@ -44,7 +44,7 @@ type personReport struct {
 
 func verifyErased(t *testing.T, dir, id string) (personReport, int) {
 	t.Helper()
-	stdout, stderr, exit := runProgram(t, "users", "verify-erased", id, "--json", "--data-dir", dir)
+	stdout, stderr, exit := runHere(t, "users", "verify-erased", id, "--json", "--data-dir", dir)
 	var report personReport
 	if err := json.Unmarshal([]byte(stdout), &report); err != nil {
 		t.Fatalf("verify-erased of %s: exit %d, %q, %s", id, exit, stdout, stderr)
