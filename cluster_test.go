@@ -51,7 +51,6 @@ func newClusterOn(t *testing.T, brokers []string) *cluster {
 // newClusterOver is newClusterOn with lake, models and checkpoints somewhere.
 func newClusterOver(t *testing.T, brokers []string, shared objstore.Place) *cluster {
 	t.Helper()
-	t.Setenv(runMainEnv, "1") // for the training process that a command starts
 	c := &cluster{t: t, shared: shared, config: filepath.Join(t.TempDir(), "millrace.yaml")}
 	c.dsn = postgrestest.Start(t).Database(t)
 	c.redis = redistest.Start(t)
@@ -92,11 +91,15 @@ func (c *cluster) command(args ...string) string {
 // TestRolesAsProcesses runs every role as a process of its own, the stream as two, on real shared worlds: events go in at one
 // and come out at another, a killed stream goes on where it stood, and in the end every event is in the lake once and every
 // feature exact.
-func TestRolesAsProcesses(t *testing.T) { testRolesAsProcesses(t, newCluster(t)) }
+func TestRolesAsProcesses(t *testing.T) {
+	t.Parallel()
+	testRolesAsProcesses(t, newCluster(t))
+}
 
 // TestRolesOverAStore is the same with lake, models and checkpoints in a store, a part of whose requests fails, gets lost after it
 // was done, or is slow.
 func TestRolesOverAStore(t *testing.T) {
+	t.Parallel()
 	store := s3test.Start(t)
 	cfg := store.Config("acme")
 	c := newClusterOver(t, kafkatest.Real(t), objstore.Place{S3: &cfg})

@@ -18,6 +18,7 @@ import (
 // TestWhatWaitsForTheStream starts serving and a grow in an installation without any process of the stream: each waits, says
 // for what and what to do, and goes on by itself when there is one.
 func TestWhatWaitsForTheStream(t *testing.T) {
+	t.Parallel()
 	c := newClusterOn(t, []string{kafkatest.Broker(t).Addr()})
 	serving := launchCommand(t, t.TempDir(), "serving", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--config", c.config)
 	grow := launchCommand(t, filepath.Join(t.TempDir(), "none"), "topics", "grow", event.TopicEvents, "--partitions", "6", "--config", c.config)

@@ -15,6 +15,7 @@ import (
 // TestDeadLetters lists and replays with `up` running and alone: a record that cannot be used is found by its place, one
 // that can be used by now lands once, and a terminal gets no control characters.
 func TestDeadLetters(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p := startProgram(t, dir)
 	info, running, err := runningProcess(dir)

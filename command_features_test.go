@@ -9,6 +9,7 @@ import (
 // TestFeaturesRebuild makes the features again beside a running process and alone, and asks each time whether they equal
 // their history.
 func TestFeaturesRebuild(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p := startProgram(t, dir)
 	for i := range 30 {

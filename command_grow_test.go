@@ -16,6 +16,7 @@ import (
 // on by itself, meanwhile clients are asked to send later, and in the end every acknowledged event is in the lake once, one
 // sent again is known, and the features are exact.
 func TestTopicsGrow(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p := startProgram(t, dir)
 	sendOne(t, p, "before")

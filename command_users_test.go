@@ -72,6 +72,7 @@ func visitedShop(t *testing.T, dir string) (*program, siteKeys) {
 // TestEraseUser erases one of two visitors by the API. Nothing of the person is shown from then on, nothing is found afterwards, also
 // after a kill -9, and everything of the other is there. The same look finds both in a control that was not erased.
 func TestEraseUser(t *testing.T) {
+	t.Parallel()
 	control := t.TempDir()
 	c, _ := visitedShop(t, control)
 	report, exit := verifyErased(t, control, "anna@shop.example")
@@ -233,6 +234,7 @@ func findOnDisk(t *testing.T, dir, id string) {
 
 // TestEraseCommand erases while nothing runs, and says how somebody is named wrongly.
 func TestEraseCommand(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p, _ := visitedShop(t, dir)
 	p.stop(t)

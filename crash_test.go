@@ -26,6 +26,7 @@ const (
 // TestKillNine kills the program ten times at random moments under load. Afterwards every acknowledged event is in the
 // lake exactly once, no event is there twice, and the features equal a rebuild from the log.
 func TestKillNine(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 9))
 	load := &load{acked: map[string]bool{}}

@@ -149,6 +149,7 @@ func TestRecreatedTopicStopsLoudly(t *testing.T) {
 // TestForeignGrowthStopsLoudly gives the topic of events partitions behind our back: the running program ends and says so,
 // and `topics adopt` is the way out, for the change feed too.
 func TestForeignGrowthStopsLoudly(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p := startProgram(t, dir)
 	sendOne(t, p, "before")

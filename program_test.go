@@ -28,6 +28,10 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	// What tests start is the program, also where a command in this process starts it.
+	if err := os.Setenv(runMainEnv, "1"); err != nil {
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 
@@ -39,9 +43,7 @@ const (
 )
 
 func programCommand(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, os.Args[0], args...)
-	cmd.Env = append(os.Environ(), runMainEnv+"=1")
-	return cmd
+	return exec.CommandContext(ctx, os.Args[0], args...)
 }
 
 // runProgram runs one command of the program to its end.
