@@ -206,7 +206,9 @@ func (s *Serving) meet(ctx context.Context, mem *scratch, site string, request *
 	v, who := &mem.visitor, identity{anonymous: request.AnonymousID, user: request.UserID}
 	stale, err := s.visitors.loadAfter(ctx, v, site, who, request.AfterEvent)
 	if err != nil {
-		s.lostProfiles.warn(ctx, s.log, "profiles are not readable; lists come from the request and the ladder", err)
+		if ctx.Err() == nil { // the error of a visitor who has gone says nothing of the store
+			s.lostProfiles.warn(ctx, s.log, "profiles are not readable; lists come from the request and the ladder", err)
+		}
 		v.reset()
 		stale, v.lost = request.AfterEvent != "", true
 	}

@@ -64,6 +64,9 @@ func (s *Serving) handleUserLists(w http.ResponseWriter, r *http.Request) {
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, request := range requests {
 		group.Go(func() error {
+			if err := r.Context().Err(); err != nil {
+				return err // a list that nobody gets must not be recorded as shown
+			}
 			a := s.recommend(r.Context(), in.Site, placement, request)
 			list := UserList{UserID: in.Users[i], RecID: a.RecID, ModelVersion: a.ModelVersion, Items: make([]UserListItem, len(a.Items))}
 			for j, item := range a.Items {
@@ -73,9 +76,8 @@ func (s *Serving) handleUserLists(w http.ResponseWriter, r *http.Request) {
 			return r.Context().Err()
 		})
 	}
-	if err := group.Wait(); err != nil {
-		s.fail(w, r, err)
-		return
+	if group.Wait() != nil {
+		return // the command was stopped: nobody is left to answer, and nothing of ours went wrong
 	}
 	s.answer(w, r, http.StatusOK, lists)
 }

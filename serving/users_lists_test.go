@@ -1,8 +1,13 @@
 package serving
 
 import (
+	"bytes"
+	"context"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -46,5 +51,27 @@ func TestListsOfUsers(t *testing.T) {
 		if w := h.do(http.MethodPost, "/admin/recommendations:users", body); w.Code != status {
 			t.Errorf("%s: %d %s", body, w.Code, w.Body)
 		}
+	}
+}
+
+// TestListsOfUsersOfAStoppedCommand: whoever leaves before the answer has been shown nothing, and is nobody's fault.
+func TestListsOfUsersOfAStoppedCommand(t *testing.T) {
+	var logged bytes.Buffer
+	h := newHouse(t)
+	h.deps.Log = slog.New(slog.NewJSONHandler(&logged, nil))
+	h.run().put(`{"item_id":"hat"}`)
+	h.ask(`{"placement":"home","dry_run":true}`) // the placement is known from now on
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	body := `{"site":"default","placement":"home","record":true,"users":["anna","bert"]}`
+	r := httptest.NewRequestWithContext(gone, http.MethodPost, "/admin/recommendations:users", strings.NewReader(body))
+	h.router.ServeHTTP(httptest.NewRecorder(), r)
+	if n := len(h.serving.recent.byID); n > 0 || logged.Len() > 0 {
+		t.Errorf("%d lists are recorded, and the log says %s", n, &logged)
+	}
+	page := httptest.NewRequestWithContext(gone, http.MethodPost, "/v1/recommend", strings.NewReader(`{"placement":"home","anonymous_id":"b1"}`))
+	page.Header.Set("Authorization", "Bearer "+h.secret)
+	if h.router.ServeHTTP(httptest.NewRecorder(), page); logged.Len() > 0 {
+		t.Errorf("of a visitor who has gone the log says %s", &logged)
 	}
 }
