@@ -59,8 +59,9 @@ func (f rowFilter) matches(site string, at int64) bool {
 	return (f.site == "" || f.site == site) && at >= f.from && at < f.to
 }
 
-// plan finds the files of a scan, in commit order, by partition and by the column bounds in the manifests.
-func (l *Lake) plan(ctx context.Context, req ScanRequest) (*plan, error) {
+// plan finds the files of a scan, in commit order, by partition and by the column bounds in the manifests: those of the request, and
+// conditions that the caller checks row by row itself.
+func (l *Lake) plan(ctx context.Context, req ScanRequest, conditions ...iceberg.BooleanExpression) (*plan, error) {
 	spec, err := specByName(req.Table)
 	if err != nil {
 		return nil, err
@@ -83,7 +84,6 @@ func (l *Lake) plan(ctx context.Context, req ScanRequest) (*plan, error) {
 		}
 		p.snapshot = t.CurrentSnapshot().SnapshotID
 	}
-	var conditions []iceberg.BooleanExpression
 	if req.Site != "" {
 		conditions = append(conditions, iceberg.EqualTo(iceberg.Reference("site"), req.Site))
 	}
