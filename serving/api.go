@@ -15,6 +15,7 @@ func (s *Serving) Routes(a *api.API) {
 	s.recommendEndpoints(a)
 	s.recallEndpoints(a)
 	s.itemEndpoints(a)
+	s.historyEndpoints(a)
 	s.feedEndpoints(a)
 	s.userEndpoints(a)
 	s.modelEndpoints(a)

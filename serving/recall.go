@@ -32,9 +32,13 @@ const (
 // ErrUnknownList says that no list of a site has an id, or that nobody may see it any more.
 var ErrUnknownList = errors.New("unknown list")
 
-// Lists finds lists that were served in the lake: FindExposure returns nil where there is none. at is about when it was served.
+// Lists is what is asked of the lake. FindExposure finds a list that was served about then, nil where there is none; ItemHistory the
+// versions of an item below a revision (0 is all), the newest first, at most limit; LandedItems tells from which offset on records of
+// the items topic are not in it.
 type Lists interface {
 	FindExposure(ctx context.Context, site, recID string, at time.Time) (*event.Exposure, error)
+	ItemHistory(ctx context.Context, site, id string, below int64, limit int) ([]*event.CatalogueRow, error)
+	LandedItems(ctx context.Context, epoch int64, partition int32) (next int64, err error)
 }
 
 // recall returns the record of a list and where it was found: in this node's memory, or in the log, or in the lake, where this

@@ -51,6 +51,9 @@ func (s *Serving) getRecommendation(ctx context.Context, site string, in *recall
 		}
 	}
 	list := ServedList{Exposure: *x, FoundIn: where, Lacks: lacks(x)}
+	if list.Items == nil {
+		list.Items = []event.ExposureItem{} // of a list that a filter left empty
+	}
 	list.Inputs = nil // for `millrace replay`; a hundred kilobytes
 	return &recallOutput{Body: list}, nil
 }

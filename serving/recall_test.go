@@ -15,10 +15,25 @@ import (
 	"github.com/millrace/millrace/internal/kafka"
 )
 
-// fakeLake has the lists that have landed.
+// fakeLake has the lists, and the rows of items, that have landed, and of each partition of the items topic what is before landed.
 type fakeLake struct {
-	lists map[string]*event.Exposure
-	err   error
+	lists  map[string]*event.Exposure
+	rows   map[string][]*event.CatalogueRow // by site and id, the newest first
+	landed map[int32]int64
+	err    error
+}
+
+func (f fakeLake) LandedItems(_ context.Context, _ int64, partition int32) (int64, error) {
+	return f.landed[partition], f.err
+}
+
+func (f fakeLake) ItemHistory(_ context.Context, site, id string, below int64, limit int) (found []*event.CatalogueRow, _ error) {
+	for _, row := range f.rows[site+":"+id] {
+		if (below == 0 || row.Revision < below) && len(found) < limit {
+			found = append(found, row)
+		}
+	}
+	return found, f.err
 }
 
 func (f fakeLake) FindExposure(_ context.Context, site, recID string, at time.Time) (*event.Exposure, error) {

@@ -141,7 +141,7 @@ func (s *Serving) list(ctx context.Context, mem *scratch, start time.Time, site 
 
 	q.recallShown(s.rotation)
 	recID := event.NewID(q.now)
-	if request.Explain || !request.DryRun && sampled(recID, s.fullShare) {
+	if request.Explain || !request.DryRun && sampled(recID, q.settings.fullShare(s.fullShare)) {
 		mem.trace.begin(q)
 	}
 	mem.trace.took(stageVisitor, time.Since(start), 0)
@@ -166,12 +166,13 @@ func (q *query) choose(m *metrics, stages []stage) *selection {
 	selected := &q.mem.selection
 	selected.begin(q)
 	for place, stage := range stages {
-		if selected.full() || stage.lastResort && len(selected.shown) > 0 {
+		if selected.full() || stage.lastResort && !selected.empty() {
 			continue
 		}
 		q.fill(m, place, stage, selected)
 	}
 	selected.relax()
+	selected.placePins()
 	return selected
 }
 

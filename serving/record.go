@@ -97,7 +97,7 @@ func (s *selection) exposure(a *Answer, took time.Duration) *event.Exposure {
 	}
 	q.mem.propensities = slices.Grow(q.mem.propensities[:0], len(s.shown))[:len(s.shown)]
 	for i, item := range s.shown {
-		q.mem.propensities[i] = s.slot.propensity(i)
+		q.mem.propensities[i] = s.propensity(i)
 		x.Items = append(x.Items, event.ExposureItem{
 			ItemID: item.id, Position: int32(i), Score: item.score, Source: item.parts[0].family, Reasons: a.Items[i].Reasons,
 			Propensity: &q.mem.propensities[i],

@@ -199,8 +199,8 @@ func (s *Serving) rankAgain(ctx context.Context, x *event.Exposure, in *inputs) 
 			v.differ("position %d: %s was shown, and now there is %s", i, x.Items[i].ItemID, shown[i].id)
 		case shown[i].score != x.Items[i].Score:
 			v.differ("position %d: %s had the score %v, and has %v", i, shown[i].id, x.Items[i].Score, shown[i].score)
-		case x.Items[i].Propensity != nil && *x.Items[i].Propensity != selected.slot.propensity(i):
-			v.differ("position %d: %s had the propensity %v, and has %v", i, shown[i].id, *x.Items[i].Propensity, selected.slot.propensity(i))
+		case x.Items[i].Propensity != nil && *x.Items[i].Propensity != selected.propensity(i):
+			v.differ("position %d: %s had the propensity %v, and has %v", i, shown[i].id, *x.Items[i].Propensity, selected.propensity(i))
 		}
 	}
 	v.Compared = append(v.Compared, "rank", "re-rank", "fill", "exploration")

@@ -12,6 +12,7 @@ const (
 	droppedBought      = "bought"      // bought already
 	droppedSeen        = "seen"        // seen already, in a list of what is new
 	droppedCapped      = "capped"      // the list has as many of its category or brand as it may have
+	droppedPinned      = "pinned"      // a rule has given it another place of the list
 	droppedExploration = "exploration" // its place was given to an item that hardly anybody has met
 )
 
@@ -33,12 +34,14 @@ type selection struct {
 	telling int          // how many candidates a full record tells of, the best of each stage
 	seen    []*candidate // those
 	slot    slot
+	pins    []pinned // by position, until they are placed
 }
 
 // shownItem is one position of the list, with the catalogue row it was decided on.
 type shownItem struct {
 	*candidate
-	row *Row // nil for an item known only from events
+	row    *Row // nil for an item known only from events
+	pinned bool // a rule has given it its place
 }
 
 // begin starts the list of a query.
@@ -51,13 +54,15 @@ func (s *selection) begin(q *query) {
 	if q.mem.trace.on {
 		s.telling = maxConsidered
 	}
+	s.pin()
 }
 
 func (s *selection) reset() {
 	clear(s.shown)
 	clear(s.second)
 	clear(s.seen)
-	*s = selection{shown: s.shown[:0], second: s.second[:0], seen: s.seen[:0]}
+	clear(s.pins)
+	*s = selection{shown: s.shown[:0], second: s.second[:0], seen: s.seen[:0], pins: s.pins[:0]}
 }
 
 // current are the items that the visitor is looking at.
@@ -68,7 +73,9 @@ func (q *query) current() []string {
 	return q.items[len(q.items)-1:]
 }
 
-func (s *selection) full() bool { return len(s.shown) >= s.query.limit }
+func (s *selection) full() bool { return len(s.shown)+len(s.pins) >= s.query.limit }
+
+func (s *selection) empty() bool { return len(s.shown)+len(s.pins) == 0 }
 
 // add takes the candidates of a stage, the best first, until the list is full.
 func (s *selection) add(ranked *ranking) {
@@ -109,6 +116,8 @@ func (s *selection) mayShow(c *candidate, row *Row) bool {
 		c.dropped = droppedUnavailable
 	case s.excluded.has(c.id):
 		c.dropped = droppedExcluded
+	case len(s.pins) > 0 && s.isPinned(c.id):
+		c.dropped = droppedPinned
 	case s.query.filtered && !s.query.allows(c.id, row):
 		c.dropped = droppedFilter
 	case s.policy.dropCurrent && slices.Contains(s.current, c.id):
@@ -165,7 +174,7 @@ func (s *selection) show(c *candidate, row *Row) {
 
 // relax fills a list that would be empty with what only the policy held back: the one item of a shop with one item.
 func (s *selection) relax() {
-	if len(s.shown) > 0 {
+	if !s.empty() {
 		return
 	}
 	held := s.second
@@ -183,13 +192,20 @@ func (s *selection) relax() {
 	})
 }
 
-// rung is the best rung that any item of the list came from.
+// rung is the best rung that any item of the list came from; a list of pinned items is what was asked for.
 func (s *selection) rung() rung {
-	best := rungStatic
+	best, whole := rungStatic, len(s.shown) > 0
 	for _, item := range s.shown {
+		if item.pinned {
+			continue
+		}
+		whole = false
 		for _, part := range item.parts {
 			best = min(best, part.rung)
 		}
+	}
+	if whole {
+		return rungNone
 	}
 	return best
 }

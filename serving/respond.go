@@ -29,7 +29,7 @@ type Answer struct {
 	Placement    string       `json:"placement" doc:"As asked." example:"home"`
 	Variant      string       `json:"variant" doc:"The arm of the experiment." example:"default"`
 	ModelVersion string       `json:"model_version" doc:"The version that answered; empty while there is none." example:"20260302-120000-1"`
-	ServedBy     string       `json:"served_by" doc:"The source that brought the first item most." example:"vstan"`
+	ServedBy     string       `json:"served_by" doc:"The source that brought the first item most that no rule has pinned." example:"vstan"`
 	Degraded     string       `json:"degraded" enum:"none,session,category,trending,static" doc:"none, or the rung of the ladder that had to answer." example:"none"`
 	Stale        bool         `json:"stale" doc:"Whether after_event was not applied in time."`
 	Items        []AnswerItem `json:"items" doc:"The list, best first."`
@@ -64,7 +64,7 @@ func (s *selection) respond(recID string, stale bool) *Answer {
 		a.Degraded = r.String()
 	}
 	if len(s.shown) > 0 {
-		a.ServedBy = s.shown[0].parts[0].family
+		a.ServedBy = s.servedBy()
 	}
 	names := q.fieldNames()
 	for i, item := range s.shown {
@@ -77,6 +77,16 @@ func (s *selection) respond(recID string, stale bool) *Answer {
 		}
 	}
 	return a
+}
+
+// servedBy is the source that brought the first item most, which no rule has put there.
+func (s *selection) servedBy() string {
+	for _, item := range s.shown {
+		if !item.pinned {
+			return item.parts[0].family
+		}
+	}
+	return sourcePinned
 }
 
 // token is a list's id in its short form.
@@ -119,6 +129,8 @@ func (q *query) reason(id string, part contribution) string {
 		return "popular lately"
 	case sourceCatalogue:
 		return "from the catalogue"
+	case sourcePinned:
+		return "pinned by rule " + part.origin
 	case sourceUnmet:
 		if part.origin == "" {
 			return "new here"

@@ -29,7 +29,7 @@ func (s *Serving) ruleEndpoints(a *api.API) {
 	}, s.getRule)
 	secretEndpoint(s, a, api.Endpoint{
 		ID: "putRule", Method: http.MethodPut, Path: "/v1/rules/{id}", Tag: api.TagPlacements, Scope: admin, Summary: "Write a rule",
-		Description: "The rule becomes what the body says. Filters of rules in force go together, and boosts multiply. In force at once here, within a second " +
+		Description: "The rule becomes what the body says. Filters of rules in force go together, boosts multiply, and pinned items stand where they are pinned, unless they may not be shown. In force at once here, within a second " +
 			"elsewhere. With If-Match only where it stands as it was read; `If-None-Match: *` only where there is none. docs/filters.md has the language.",
 		MaxBodyBytes: MaxRuleBytes, Body: `{"name":"Summer sale","condition":"context.sale","boost":[{"filter":"\"sale\" in item.labels","by":2}],"enabled":true}`,
 		Problems: []string{ProblemChanged, ProblemExpression},
@@ -57,15 +57,16 @@ type ruleOutput struct {
 
 // ruleWrite is what a rule may be written with.
 type ruleWrite struct {
-	Name       string    `json:"name,omitempty" maxLength:"200" doc:"What people call it." example:"Summer sale"`
-	Placements []string  `json:"placements,omitempty" maxItems:"100" doc:"Where it applies; empty is everywhere." example:"[\"home\"]"`
-	Condition  string    `json:"condition,omitempty" maxLength:"2048" doc:"When it applies, in CEL over context, user and now; empty is always." example:"context.sale"`
-	Filter     string    `json:"filter,omitempty" maxLength:"2048" doc:"Which items may be shown, in CEL." example:"item.available"`
-	Boost      []Boost   `json:"boost,omitempty" maxItems:"16" doc:"Which items rise or fall."`
-	Priority   int       `json:"priority,omitempty" minimum:"-1000000" maximum:"1000000" doc:"The highest is listed first." example:"10"`
-	Enabled    *bool     `json:"enabled,omitempty" doc:"Whether it applies at all; one that does not say does." example:"true"`
-	StartsAt   time.Time `json:"starts_at,omitzero" required:"false" doc:"From when on it applies."`
-	EndsAt     time.Time `json:"ends_at,omitzero" required:"false" doc:"From when on it does not apply any more."`
+	Name       string        `json:"name,omitempty" maxLength:"200" doc:"What people call it." example:"Summer sale"`
+	Placements []string      `json:"placements,omitempty" maxItems:"100" doc:"Where it applies; empty is everywhere." example:"[\"home\"]"`
+	Condition  string        `json:"condition,omitempty" maxLength:"2048" doc:"When it applies, in CEL over context, user and now; empty is always." example:"context.sale"`
+	Filter     string        `json:"filter,omitempty" maxLength:"2048" doc:"Which items may be shown, in CEL." example:"item.available"`
+	Boost      []Boost       `json:"boost,omitempty" maxItems:"16" doc:"Which items rise or fall."`
+	Pin        []control.Pin `json:"pin,omitempty" maxItems:"20" doc:"Which items have which places."`
+	Priority   int           `json:"priority,omitempty" minimum:"-1000000" maximum:"1000000" doc:"The highest is listed first." example:"10"`
+	Enabled    *bool         `json:"enabled,omitempty" doc:"Whether it applies at all; one that does not say does." example:"true"`
+	StartsAt   time.Time     `json:"starts_at,omitzero" required:"false" doc:"From when on it applies."`
+	EndsAt     time.Time     `json:"ends_at,omitzero" required:"false" doc:"From when on it does not apply any more."`
 }
 
 type putRuleInput struct {
@@ -99,15 +100,15 @@ func (s *Serving) getRule(ctx context.Context, site string, in *ruleInput) (*rul
 func (s *Serving) putRule(ctx context.Context, site string, in *putRuleInput) (*ruleOutput, *httpserver.Problem) {
 	w := in.Value
 	rule := control.Rule{
-		Site: site, ID: in.ID, Name: w.Name, Placements: w.Placements, Condition: w.Condition, Filter: w.Filter, Boost: w.Boost, Priority: w.Priority,
+		Site: site, ID: in.ID, Name: w.Name, Placements: w.Placements, Condition: w.Condition, Filter: w.Filter, Boost: w.Boost, Pin: w.Pin, Priority: w.Priority,
 		Enabled: w.Enabled == nil || *w.Enabled, StartsAt: w.StartsAt.UTC(), EndsAt: w.EndsAt.UTC(),
 	}
 	if err := rule.Check(); err != nil {
 		return nil, invalid("", "the rule: %v", err)
 	}
-	if rule.Filter == "" && len(rule.Boost) == 0 {
-		p := invalid("", "the rule has neither a filter nor a boost")
-		p.Hint = "a rule says which items may be shown (filter), or which count more (boost)"
+	if rule.Filter == "" && len(rule.Boost) == 0 && len(rule.Pin) == 0 {
+		p := invalid("", "the rule has neither a filter nor a boost nor a pin")
+		p.Hint = "a rule says which items may be shown (filter), which count more (boost), or which have which places (pin)"
 		return nil, p
 	}
 	if _, wrong := compileRule(s.filters, &rule); wrong != nil {

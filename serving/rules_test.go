@@ -114,7 +114,7 @@ func TestRulesByHTTP(t *testing.T) {
 		{"GET", "/v1/rules/fleet", "", "", "", 404, ProblemUnknownRule},
 		{"PUT", "/v1/rules/fleet", `{"filter":"item.prize > 1"}`, "", "", 400, "did you mean item.price?"},
 		{"PUT", "/v1/rules/fleet", `{"filter":"true","condition":"item.price > 1"}`, "", "", 400, `"pointer":"/condition"`},
-		{"PUT", "/v1/rules/fleet", `{}`, "", "", 400, "neither a filter nor a boost"},
+		{"PUT", "/v1/rules/fleet", `{}`, "", "", 400, "neither a filter nor a boost nor a pin"},
 		{"PUT", "/v1/rules/fleet", body, "If-Match", `"1"`, 412, ProblemChanged},
 		{"PUT", "/v1/rules/fleet", body, "If-None-Match", "*", 200, `"revision":1`},
 		{"PUT", "/v1/rules/fleet", body, "If-None-Match", "*", 412, ProblemChanged},

@@ -37,6 +37,8 @@ type Settings struct {
 	Rotation *bool `json:"rotation,omitempty"`
 	// Exploration is the share of requests, 0 to 1, whose list gives one place to a new item; nil is the kind's choice.
 	Exploration *float64 `json:"exploration,omitempty"`
+	// FullExposures is the share of lists, 0 to 1, of which everything is recorded that they were made from; nil is the installation's.
+	FullExposures *float64 `json:"full_exposures,omitempty"`
 	// Strict leaves a list short rather than fill it from the ladder.
 	Strict bool `json:"strict,omitempty"`
 	// Filter leaves out what it does not match, as that of a request does.
@@ -80,7 +82,7 @@ func ParseSettings(kind string, raw json.RawMessage) (*Settings, *httpserver.Pro
 
 func (s *Settings) check(kind string) *httpserver.Problem {
 	for _, p := range []*httpserver.Problem{
-		checkUnit("/diversity", s.Diversity), s.checkSources(), s.checkExploration(kind), s.checkFields(), s.compile(),
+		checkUnit("/diversity", s.Diversity), s.checkFullExposures(), s.checkSources(), s.checkExploration(kind), s.checkFields(), s.compile(),
 		checkCount("/max_per_category", s.MaxPerCategory), checkCount("/max_per_brand", s.MaxPerBrand),
 		checkCount("/seen_days", s.SeenDays), checkCount("/bought_days", s.BoughtDays),
 		checkPolicy("/seen", s.Seen), checkPolicy("/bought", s.Bought),
@@ -116,6 +118,21 @@ func (s *Settings) checkExploration(kind string) *httpserver.Problem {
 		return p
 	}
 	return checkUnit("/exploration", *s.Exploration)
+}
+
+func (s *Settings) checkFullExposures() *httpserver.Problem {
+	if s.FullExposures == nil {
+		return nil
+	}
+	return checkUnit("/full_exposures", *s.FullExposures)
+}
+
+// fullShare is the share of lists of which everything is recorded, usual being that of the installation.
+func (s *Settings) fullShare(usual float64) float64 {
+	if s.FullExposures != nil {
+		return *s.FullExposures
+	}
+	return usual
 }
 
 // compile compiles the settings' expressions.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/event"
 )
 
 func TestSettingsAreRefusedWithTheirPlace(t *testing.T) {
@@ -55,5 +56,24 @@ func TestSettingsFollowTheirPlacement(t *testing.T) {
 	place.Settings = json.RawMessage(`{"of_a_later_version":3}`)
 	if unknown := c.of(t.Context(), place); unknown == nil || unknown.MaxPerBrand != 0 {
 		t.Errorf("not understood: %+v", unknown)
+	}
+}
+
+// TestFullExposuresOfAPlacement: a placement decides for itself of how many lists everything is recorded.
+func TestFullExposuresOfAPlacement(t *testing.T) {
+	h := shelf(t)
+	for settings, want := range map[string]string{`{"full_exposures":1}`: event.DetailFull, `{"full_exposures":0}`: event.DetailCompact, ``: event.DetailFull} {
+		h.shelf(control.KindPopular, settings)
+		h.serving.fullShare = 1
+		if settings == `{"full_exposures":1}` {
+			h.serving.fullShare = 0
+		}
+		a := h.ask(`{"placement":"shelf"}`)
+		if x, _, err := h.serving.recall(t.Context(), testSite, a.RecID); err != nil || x.Detail != want {
+			t.Errorf("%s: %+v, %v", settings, x, err)
+		}
+	}
+	if _, p := ParseSettings(control.KindHome, json.RawMessage(`{"full_exposures":2}`)); p == nil || p.Pointer != "/full_exposures" {
+		t.Errorf("a share of 2: %+v", p)
 	}
 }

@@ -70,12 +70,26 @@ func (s *selection) explore(recID string) {
 	if len(pool) == 0 {
 		return
 	}
-	first := (len(s.shown) + 1) / 2
-	s.slot = slot{share: q.exploration, first: first, places: len(s.shown) - first}
+	free := s.freePlaces((len(s.shown) + 1) / 2)
+	if len(free) == 0 {
+		return
+	}
+	s.slot = slot{share: q.exploration, first: free[0], places: len(free)}
 	if explores {
-		s.slot.taken, s.slot.place, s.slot.drawn = true, first+lots.IntN(s.slot.places), len(pool)
+		s.slot.taken, s.slot.place, s.slot.drawn = true, free[lots.IntN(len(free))], len(pool)
 		s.replace(s.slot.place, pool[lots.IntN(len(pool))])
 	}
+}
+
+// freePlaces are the places from one on that no rule has given away.
+func (s *selection) freePlaces(from int) []int {
+	free := make([]int, 0, len(s.shown)-from)
+	for place := from; place < len(s.shown); place++ {
+		if !s.shown[place].pinned {
+			free = append(free, place)
+		}
+	}
+	return free
 }
 
 // unmetFit are the newest items that hardly anybody has met, this visitor least of all, and that may stand beside all items of the list:

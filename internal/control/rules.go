@@ -52,6 +52,7 @@ type Rule struct {
 	Condition  string    `json:"condition,omitempty" doc:"When it applies, in CEL over context, user and now; empty is always."`
 	Filter     string    `json:"filter,omitempty" doc:"Which items may be shown, in CEL."`
 	Boost      []Boost   `json:"boost,omitempty" doc:"Which items rise or fall."`
+	Pin        []Pin     `json:"pin,omitempty" doc:"Which items have which places."`
 	Priority   int       `json:"priority" doc:"Rules are listed, and applied, from the highest to the lowest." example:"10"`
 	Enabled    bool      `json:"enabled" doc:"Whether it applies at all."`
 	StartsAt   time.Time `json:"starts_at,omitzero" doc:"From when on it applies."`
@@ -91,7 +92,7 @@ func (r *Rule) Check() error {
 	if r.Priority < -MaxRulePriority || r.Priority > MaxRulePriority {
 		return fmt.Errorf("priority %d is not within -%d to %d", r.Priority, MaxRulePriority, MaxRulePriority)
 	}
-	return nil
+	return checkPins(r.Pin)
 }
 
 // Rules are those of a site, the highest priority first, ties by id. The answer is at most CacheAge old, and shared: callers only
