@@ -122,4 +122,3 @@ func (h *history) below(revision int64) []*event.CatalogueRow {
 	slices.SortFunc(rows, func(a, b *event.CatalogueRow) int { return cmp.Compare(b.Revision, a.Revision) })
 	return rows
 }
-
