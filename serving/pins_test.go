@@ -47,7 +47,7 @@ func TestPins(t *testing.T) {
 		{"one item twice", ``, ``, []control.Rule{{Pin: pins("d", 0), Priority: 1}, {Pin: pins("d", 2), Priority: 2}}, []string{"a", "b", "d", "c"}},
 		{"of a group", ``, ``, []control.Rule{{Pin: pins("a2", 1)}}, []string{"b", "a2", "c", "d"}},
 		{"two of a group", ``, ``, []control.Rule{{Pin: pins("a2", 0, "a", 1)}}, []string{"a2", "b", "c", "d"}},
-		{"caps count it and yield to it", ``, `{"max_per_category":1}`, []control.Rule{{Pin: pins("b", 0, "d", 1)}}, []string{"b", "d"}},
+		{"caps count it and yield to it", ``, `{"max_per_category":1}`, []control.Rule{{Pin: pins("b", 0, "d", 1)}}, []string{"b", "d", "a2", "new"}}, // without a category
 		{"strict", ``, `{"strict":true,"filter":"item.item_id == \"a\""}`, []control.Rule{{Pin: pins("a", 3)}}, []string{"a"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -64,7 +64,7 @@ func TestPins(t *testing.T) {
 			if got := ids(a); !slices.Equal(got, c.want) {
 				t.Errorf("%v, want %v", got, c.want)
 			}
-			if a.Degraded != "none" {
+			if filled := slices.Contains(ids(a), "a2") && slices.Contains(ids(a), "new"); (a.Degraded == "static") != filled {
 				t.Errorf("degraded %s", a.Degraded)
 			}
 			for i := 1; i < len(a.Items); i++ {
@@ -147,6 +147,19 @@ func TestPinsByHTTP(t *testing.T) {
 	} {
 		if w := h.do("PUT", "/v1/rules/pins", body); w.Code != want {
 			t.Errorf("%s: %d %s, want %d", body, w.Code, w.Body, want)
+		}
+	}
+}
+
+// TestPinsOfANewShop: a pin leaves the rest of a list as full as it would be, also where the ladder's last rungs fill it.
+func TestPinsOfANewShop(t *testing.T) {
+	h := start(t)
+	h.put(`{"item_id":"a"}`, `{"item_id":"b"}`, `{"item_id":"c"}`)
+	h.rule(control.Rule{ID: "r", Pin: pins("b", 1)})
+	for _, placement := range []string{"home", "popular", "recent"} {
+		a := h.ask(`{"placement":"` + placement + `","anonymous_id":"new"}`)
+		if got := ids(a); len(got) != 3 || got[1] != "b" {
+			t.Errorf("%s shows %v", placement, got)
 		}
 	}
 }

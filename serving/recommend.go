@@ -166,7 +166,7 @@ func (q *query) choose(m *metrics, stages []stage) *selection {
 	selected := &q.mem.selection
 	selected.begin(q)
 	for place, stage := range stages {
-		if selected.full() || stage.lastResort && !selected.empty() {
+		if selected.full() || stage.lastResort && len(selected.shown) > 0 {
 			continue
 		}
 		q.fill(m, place, stage, selected)

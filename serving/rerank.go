@@ -75,8 +75,6 @@ func (q *query) current() []string {
 
 func (s *selection) full() bool { return len(s.shown)+len(s.pins) >= s.query.limit }
 
-func (s *selection) empty() bool { return len(s.shown)+len(s.pins) == 0 }
-
 // add takes the candidates of a stage, the best first, until the list is full.
 func (s *selection) add(ranked *ranking) {
 	s.query.catalogue.read(s.query.site, func(row func(string) *Row) {
@@ -174,7 +172,7 @@ func (s *selection) show(c *candidate, row *Row) {
 
 // relax fills a list that would be empty with what only the policy held back: the one item of a shop with one item.
 func (s *selection) relax() {
-	if !s.empty() {
+	if len(s.shown)+len(s.pins) > 0 {
 		return
 	}
 	held := s.second
