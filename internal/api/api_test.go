@@ -22,10 +22,11 @@ type boxInput struct {
 }
 
 type box struct {
-	Name  string   `json:"name" minLength:"1"`
-	Sizes []int    `json:"sizes,omitempty" maxItems:"2"`
-	Lid   *lid     `json:"lid,omitempty"`
-	Tags  []string `json:"tags,omitempty"`
+	Name  string          `json:"name" minLength:"1"`
+	Sizes []int           `json:"sizes,omitempty" maxItems:"2"`
+	Lid   *lid            `json:"lid,omitempty"`
+	Tags  []string        `json:"tags,omitempty"`
+	Notes json.RawMessage `json:"notes,omitempty"`
 }
 
 type lid struct {
@@ -113,6 +114,7 @@ func TestProblemsOfHuma(t *testing.T) {
 		{"trailing", "/boxes/a", `{"name":"n"}{}`, "yes", 400, "trailing-data", "", ""},
 		{"large", "/boxes/a", `{"name":"` + strings.Repeat("n", 200) + `"}`, "yes", 413, "body-too-large", "", "200"},
 		{"unknown field", "/boxes/a", `{"label":"n"}`, "yes", 400, "unknown-field", "/label", "known fields: name, sizes, lid"},
+		{"number beyond", "/boxes/a", `{"name":"n","notes":1e400}`, "yes", 400, "invalid-field", "", "number in range"},
 		{"wrong type", "/boxes/a", `{"name":1}`, "yes", 400, "invalid-field", "/name", "not a string"},
 		{"missing field", "/boxes/a", `{}`, "yes", 400, "invalid-field", "", "name"},
 		{"too many", "/boxes/a", `{"name":"n","sizes":[1,2,3]}`, "yes", 400, "invalid-field", "/sizes", "2"},

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -46,8 +45,8 @@ func (m *metadata) checkBody(body []byte) *httpserver.Problem {
 		return nil
 	}
 	var value any
-	if err := json.Unmarshal(body, &value); err != nil { // it was decoded a moment ago
-		return httpserver.Fault(err)
+	if p := httpserver.DecodeJSON(body, &value); p != nil { // a number beyond all bounds, where the type keeps the text
+		return p
 	}
 	result := &huma.ValidateResult{}
 	huma.Validate(m.api.huma.OpenAPI().Components.Schemas, m.body, huma.NewPathBuffer([]byte("body"), len("body")), huma.ModeWriteToServer, value, result)

@@ -204,7 +204,7 @@ func kindName(t reflect.Type) string {
 	case reflect.Map, reflect.Struct:
 		return "an object"
 	case reflect.Float32, reflect.Float64:
-		return "a number"
+		return "a number in range"
 	default:
 		return "an integer in range"
 	}
