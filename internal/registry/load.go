@@ -52,7 +52,9 @@ func (r *Registry) Load(ctx context.Context, site, version string) (*Bundle, err
 			if err != nil {
 				return nil, fmt.Errorf("load model: %w", err)
 			}
-			if err := b.decode(f, from); err != nil {
+			err = b.decode(f, from)
+			runtime.KeepAlive(from.Owner) // a mapping must not go while a codec reads what it does not keep
+			if err != nil {
 				at := r.Location(path.Join(m.Site, m.Version, f.Name))
 				return nil, fmt.Errorf("load model: %w", &CorruptError{Path: at, Err: err})
 			}
@@ -165,6 +167,9 @@ func (b *Bundle) decode(f File, from artifact.File) error {
 		cfg, err := blend.Decode(from)
 		if err != nil {
 			return err
+		}
+		if alike, ok := b.Scorers[content.Name].(*content.Model); ok && slices.Contains(cfg.Members, content.Name) {
+			alike.Prepare()
 		}
 		m, err := blend.New(cfg, b.Scorers)
 		if err != nil {

@@ -55,7 +55,7 @@ func BenchmarkBigShop(b *testing.B) {
 		}
 	})
 	terms := 0
-	for _, size := range m.vectors.sizes {
+	for _, size := range m.index.vectors.sizes {
 		terms += int(size)
 	}
 	b.Logf("%.1f terms an item, %d in all", float64(terms)/float64(len(items)), len(m.words.buckets))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 	"slices"
 
 	"github.com/millrace/millrace/internal/model/artifact"
@@ -24,14 +25,15 @@ const Kind = "content"
 //	   terms      int32s    the number of each term, rising within a row
 //	   weights    float32s  its weight; the squares of a row add up to 1
 //
-// A decoded model uses no memory of the file: it holds the terms otherwise, and a live index keeps the counts for longer than it.
+// What is said of words a decoded model holds itself, because a live index keeps it for longer than the model. Vectors stay in the file
+// until somebody asks the model (stored).
 const version = 1
 
 // Kind implements model.Artifact.
 func (m *Model) Kind() string { return Kind }
 
 // Encode implements model.Artifact.
-func (m *Model) Encode(w io.Writer) error { return m.encode(w, m.vectors.columns()) }
+func (m *Model) Encode(w io.Writer) error { return m.encode(w, m.asked().vectors.columns()) }
 
 func (m *Model) encode(w io.Writer, c columns) error {
 	out := artifact.NewWriter(w, Kind, version)
@@ -54,6 +56,7 @@ type columns struct {
 	rows    []int64
 	numbers []int32
 	weights []float32
+	owner   any // of the memory that they lie in
 }
 
 func (v *vectors) columns() columns {
@@ -72,20 +75,36 @@ func (v *vectors) columns() columns {
 // Decode reads what Encode wrote for a vocabulary of numItems; its errors wrap artifact.ErrCorrupt.
 func Decode(f artifact.File, numItems int) (*Model, error) {
 	in := artifact.NewReader(f, Kind, version)
+	defer runtime.KeepAlive(f.Owner)
 	m := &Model{}
 	in.JSON("config", &m.cfg)
 	words, wordsErr := decodeDictionary(in.Int64s("described"), in.Int32s("buckets"), in.Int32s("counts"), numItems)
-	vectors, vectorsErr := decodeVectors(columns{in.Int64s("rows"), in.Int32s("terms"), in.Float32s("weights")}, numItems, len(words.buckets))
-	if err := errors.Join(m.cfg.Validate(), wordsErr, vectorsErr); err != nil {
+	c := columns{rows: in.Int64s("rows"), numbers: in.Int32s("terms"), weights: in.Float32s("weights"), owner: f.Owner}
+	if err := errors.Join(m.cfg.Validate(), wordsErr, c.check(numItems, len(words.buckets))); err != nil {
 		in.Failf("%v", err) // an error of the reader came before, and stays
 	}
 	if err := in.Close(); err != nil {
 		return nil, fmt.Errorf("decode content model: %w", err)
 	}
-	m.words, m.index = words, newIndex(vectors, len(words.buckets))
+	m.words, m.stored = words, &c
 	m.initPool()
 	return m, nil
 }
+
+// asked is the index, made of the file where nobody has asked before. A version whose blend does without content is never asked: who
+// serves it finds what is alike in the live catalogue, and a second index of a million items would take half a GiB.
+func (m *Model) asked() *index {
+	m.making.Do(func() {
+		if m.stored != nil {
+			m.index = newIndex(m.stored.pack(), len(m.words.buckets))
+			m.stored = nil // and with it the file
+		}
+	})
+	return &m.index
+}
+
+// Prepare makes what the first query would have to wait for.
+func (m *Model) Prepare() { m.asked() }
 
 func decodeDictionary(items []int64, buckets, counts []int32, numItems int) (*dictionary, error) {
 	d := &dictionary{numbers: make(map[uint32]int32, len(buckets)), counts: slices.Clone(counts)}
@@ -104,27 +123,39 @@ func decodeDictionary(items []int64, buckets, counts []int32, numItems int) (*di
 	return d, nil
 }
 
-func decodeVectors(c columns, numItems, numTerms int) (out vectors, err error) {
+// check reports the first thing that is wrong with vectors for a vocabulary of numItems.
+func (c *columns) check(numItems, numTerms int) error {
 	if len(c.rows) != numItems+1 || len(c.numbers) != len(c.weights) || c.rows[0] != 0 || c.rows[numItems] != int64(len(c.numbers)) {
-		return out, fmt.Errorf("%d rows, %d terms and %d weights for a vocabulary of %d", len(c.rows)-1, len(c.numbers), len(c.weights), numItems)
+		return fmt.Errorf("%d rows, %d terms and %d weights for a vocabulary of %d", len(c.rows)-1, len(c.numbers), len(c.weights), numItems)
 	}
-	room := make([]term, maxTerms)
 	for i := range numItems {
 		lo, hi := c.rows[i], c.rows[i+1]
 		if lo > hi || hi > int64(len(c.numbers)) || hi-lo > maxTerms {
-			return out, fmt.Errorf("rows do not rise, or by more than %d terms", maxTerms)
+			return fmt.Errorf("rows do not rise, or by more than %d terms", maxTerms)
 		}
-		vector := room[:hi-lo]
-		if err := fillVector(vector, c.numbers[lo:hi], c.weights[lo:hi], numTerms); err != nil {
-			return out, fmt.Errorf("the vector of item %d %w", i, err)
+		if err := checkVector(c.numbers[lo:hi], c.weights[lo:hi], numTerms); err != nil {
+			return fmt.Errorf("the vector of item %d %w", i, err)
 		}
-		out.add(vector)
 	}
-	return out, nil
+	return nil
 }
 
-func fillVector(vector []term, numbers []int32, weights []float32, numTerms int) error {
-	if len(vector) == 0 {
+// pack makes vectors of what was checked.
+func (c *columns) pack() (out vectors) {
+	defer runtime.KeepAlive(c)
+	room := make([]term, 0, maxTerms)
+	for i := range len(c.rows) - 1 {
+		room = room[:0]
+		for at := c.rows[i]; at < c.rows[i+1]; at++ {
+			room = append(room, term{c.numbers[at], c.weights[at]})
+		}
+		out.add(room)
+	}
+	return out
+}
+
+func checkVector(numbers []int32, weights []float32, numTerms int) error {
+	if len(numbers) == 0 {
 		return nil
 	}
 	last, length := int32(-1), 0.0
@@ -135,7 +166,7 @@ func fillVector(vector []term, numbers []int32, weights []float32, numTerms int)
 		if !(weights[i] > 0) {
 			return fmt.Errorf("has a weight of %g", weights[i])
 		}
-		vector[i], last = term{n, weights[i]}, n
+		last = n
 		length += float64(weights[i]) * float64(weights[i])
 	}
 	const rounding = 1e-3

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -92,7 +93,7 @@ func TestGoldenBytes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m.pool = nil; !reflect.DeepEqual(m, small()) {
+		if back := (&Model{cfg: m.cfg, words: m.words, index: *m.asked()}); !reflect.DeepEqual(back, small()) {
 			t.Errorf("it reads as %+v", m)
 		}
 	}
@@ -138,7 +139,7 @@ func TestDecodeRefusesContentThatWouldBreakAQuery(t *testing.T) {
 		"fewer items":         func(_ *Model, c *columns) { c.rows = c.rows[:3] },
 	} {
 		m := small()
-		c := m.vectors.columns()
+		c := m.index.vectors.columns()
 		change(m, &c)
 		var written bytes.Buffer
 		if err := m.encode(&written, c); err != nil {
@@ -154,6 +155,32 @@ func TestDecodeRefusesContentThatWouldBreakAQuery(t *testing.T) {
 	}
 	if _, err := Decode(artifact.File{Bytes: later.Bytes()}, 3); !errors.Is(err, artifact.ErrCorrupt) || !strings.Contains(err.Error(), "layout version 2") {
 		t.Errorf("later layout: error %v, want ErrCorrupt", err)
+	}
+}
+
+// TestDecodedModelHoldsItsFile would fail if the memory of a file could go before what lies in it is asked for: that of a mapping does
+// as soon as nobody reaches its owner.
+func TestDecodedModelHoldsItsFile(t *testing.T) {
+	items := randomItems(4, 200)
+	m := fit(t, Default(), items)
+	file := encoded(t, m)
+	owner, other, collected := &struct{ name string }{"of a mapping"}, &struct{ name string }{"of nothing"}, make(chan struct{})
+	runtime.AddCleanup(owner, func(b []byte) { clear(b) }, file)
+	back, err := Decode(artifact.File{Bytes: file, Owner: owner}, len(items))
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.AddCleanup(other, func(done chan struct{}) { close(done) }, collected)
+	for gone := false; !gone; runtime.GC() {
+		select {
+		case <-collected:
+			gone = true
+		default:
+		}
+	}
+	q := model.Query{Items: []int32{3, 1, 4}}
+	if got, want := back.Score(nil, q, 20), m.Score(nil, q, 20); !slices.Equal(got, want) || len(want) == 0 {
+		t.Errorf("decoded model answers %v, want %v", got, want)
 	}
 }
 

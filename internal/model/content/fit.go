@@ -13,8 +13,11 @@ import (
 type Model struct {
 	cfg   Config
 	words *dictionary
-	index
-	pool *sync.Pool // of *scratch
+
+	making sync.Once // guards stored and index of a decoded model
+	stored *columns  // what index is made of; nil once it is made
+	index  index
+	pool   *sync.Pool // of *scratch
 }
 
 // checkEvery is how many items pass between two looks at the context.

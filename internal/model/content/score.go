@@ -17,10 +17,11 @@ func (m *Model) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
 	if len(items) == 0 {
 		items = q.History
 	}
-	if !s.ask(&m.cfg, &m.index, len(items), q.Set, func(i int) int32 { return items[i] }) {
+	x := m.asked()
+	if !s.ask(&m.cfg, x, len(items), q.Set, func(i int) int32 { return items[i] }) {
 		return dst
 	}
-	s.search(&m.index)
+	s.search(x)
 	for _, a := range s.items {
 		s.leave(a.place)
 	}
@@ -29,7 +30,7 @@ func (m *Model) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
 			s.leave(item)
 		}
 	}
-	s.answers(&m.cfg, &m.index, k, q.Only.Allows, func(a answer) {
+	s.answers(&m.cfg, x, k, q.Only.Allows, func(a answer) {
 		dst = append(dst, model.Scored{Item: a.place, Score: a.score, Because: a.because})
 	})
 	return dst
