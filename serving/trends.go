@@ -133,7 +133,7 @@ func (t *trends) read(ctx context.Context, site string) (*siteTrends, error) {
 	slices.SortFunc(all, func(a, b *said) int {
 		return cmp.Or(cmp.Compare(b.interest, a.interest), cmp.Compare(b.lastAt, a.lastAt), cmp.Compare(a.id, b.id))
 	})
-	s.popular = all[:min(len(all), maxTrackedItems)]
+	s.popular = keptOnly(all[:min(len(all), maxTrackedItems)])
 	s.items = itemsByID(s.popular)
 	for _, it := range s.popular {
 		if it.trend > 1 {
@@ -147,6 +147,16 @@ func (t *trends) read(ctx context.Context, site string) (*siteTrends, error) {
 	t.sortIntoCategories(site, s)
 	s.sortUnmet(t.catalogue, site, t.now())
 	return s, nil
+}
+
+// keptOnly copies what is kept, or the memory of all the others would hang on it.
+func keptOnly(items []*said) []*said {
+	own, kept := make([]said, len(items)), make([]*said, len(items))
+	for i, it := range items {
+		own[i] = *it
+		kept[i] = &own[i]
+	}
+	return kept
 }
 
 func itemsByID(items []*said) map[string]*said {
