@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,6 +39,7 @@ type ctrShop struct {
 	secret string
 	router chi.Router
 	events map[string]int // by shopper
+	later  atomic.Int64   // nanoseconds since the crowd's time
 }
 
 func newCTRShop(t *testing.T, truth crowd.Truth) *ctrShop {
@@ -167,9 +169,9 @@ func (s *ctrShop) serve(store *control.Store, online onlinestore.Store, models *
 		_, err := store.EnsureEpoch(s.t.Context(), topic, 1, true)
 		s.must(err)
 	}
-	role, err := serving.New(serving.Config{Dir: s.dir + "/serving"}, serving.Deps{
+	role, err := serving.New(serving.Config{Dir: s.dir + "/serving", Exploration: serving.DefaultExploration}, serving.Deps{
 		Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Control: store, Online: online, Registry: models,
-		Producer: kafkatest.Producer(s.t, client, kafka.ProducerConfig{}), Items: client, Now: func() time.Time { return s.crowd.Now },
+		Producer: kafkatest.Producer(s.t, client, kafka.ProducerConfig{}), Items: client, Now: func() time.Time { return s.crowd.Now.Add(time.Duration(s.later.Load())) },
 	})
 	s.must(err)
 	s.router = chi.NewRouter()

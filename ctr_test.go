@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/internal/kafka/kafkatest"
 	"github.com/millrace/millrace/internal/simshop/crowd"
@@ -16,6 +17,11 @@ const (
 	ctrAim = 0.6
 	// ctrScale makes the small crowd: so many times fewer shoppers and items.
 	ctrScale = 4
+	// ctrQuickScale makes a crowd that is asked in seconds, and ctrQuickAim what its home page reaches at least: 60.7 % when it was
+	// measured. With so few shoppers one seed is ten points above another, but it is always the same.
+	ctrQuickScale, ctrQuickAim = 16, 0.5
+	// ctrReturns is how often a shopper opens the home page again, a minute later each time.
+	ctrReturns = 3
 	// ctrResamples are the samples of the bootstrap.
 	ctrResamples = 2000
 )
@@ -24,23 +30,30 @@ const (
 type met struct {
 	events                 int // that it had when it asked
 	popular, home, best    float64
+	again                  [ctrReturns]float64 // home when it is opened again
 	popularN, homeN, bestN int
+}
+
+// TestFewShoppers would fail if the home page or the training lost the most of what they know of tastes.
+func TestFewShoppers(t *testing.T) {
+	measureCTR(t, ctrQuickScale, ctrQuickAim)
 }
 
 // TestLongSmallCrowd would fail if the home page used less of what a month of browsing tells about its visitors, or training learnt
 // less of it.
 func TestLongSmallCrowd(t *testing.T) {
 	kafkatest.Long(t)
-	measureCTR(t, ctrScale)
+	measureCTR(t, ctrScale, ctrAim)
 }
 
 // TestLongHomeKnowsTastes is the whole crowd.
 func TestLongHomeKnowsTastes(t *testing.T) {
 	kafkatest.Long(t)
-	measureCTR(t, 1)
+	measureCTR(t, 1, ctrAim)
 }
 
-func measureCTR(t *testing.T, scale int) {
+func measureCTR(t *testing.T, scale int, aim float64) {
+	t.Helper()
 	truth, err := crowd.Read(ctrTruth)
 	if err != nil {
 		t.Fatal(err)
@@ -56,8 +69,11 @@ func measureCTR(t *testing.T, scale int) {
 	for _, b := range ctrBins(all) {
 		t.Logf("%s events: %d shoppers, popularity %.3f, home %.3f, oracle %.3f: %.1f %%", b.name, b.shoppers, b.popular, b.home, b.best, 100*b.gap())
 	}
-	if gap < ctrAim {
-		t.Errorf("home closes %.1f %% of the gap between popularity and the oracle, want %.0f %%", 100*gap, 100*ctrAim)
+	for i, again := range sum.again {
+		t.Logf("opened %d times: home %.3f, %.1f %% of the gap", i+2, again/n, 100*(again-sum.popular)/(sum.best-sum.popular))
+	}
+	if gap < aim {
+		t.Errorf("home closes %.1f %% of the gap between popularity and the oracle, want %.0f %%", 100*gap, 100*aim)
 	}
 }
 
@@ -87,12 +103,21 @@ func (s *ctrShop) meet() []met {
 		m.best, m.bestN = look(shopper, s.crowd.Best(shopper))
 		all = append(all, m)
 	}
+	for i := range ctrReturns {
+		s.later.Add(int64(time.Minute))
+		for n, shopper := range s.crowd.Shoppers {
+			all[n].again[i], _ = look(shopper, idsOf(s.ask("home", shopper.ID)))
+		}
+	}
 	return all
 }
 
 func total(all []met) (sum met) {
 	for _, m := range all {
 		sum.popular, sum.home, sum.best = sum.popular+m.popular, sum.home+m.home, sum.best+m.best
+		for i := range m.again {
+			sum.again[i] += m.again[i]
+		}
 		sum.popularN, sum.homeN, sum.bestN = sum.popularN+m.popularN, sum.homeN+m.homeN, sum.bestN+m.bestN
 	}
 	return sum
