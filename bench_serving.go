@@ -40,7 +40,7 @@ type servingOptions struct {
 func (o *servingOptions) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.data, "data", "", "serving: folder of real click histories (default $"+dataVariable+"; without one they are made)")
 	flags.StringVar(&o.only, "load", "", "serving: one load only, shop or large")
-	flags.StringVar(&o.profiles, "profiles", "", "serving: folder for profiles of the processors while placements are asked")
+	flags.StringVar(&o.profiles, "profiles", "", "serving: folder for profiles and traces of the process while placements are asked")
 	for _, name := range []string{"load", "profiles"} {
 		_ = flags.MarkHidden(name) // it fails for names that are not there
 	}

@@ -101,22 +101,24 @@ func scansPerSecond() float64 {
 	return float64(scans.Load()) / time.Since(start).Seconds()
 }
 
-// profile notes, where the options ask for it, what the measured process does while a placement is asked. It is the last one of
-// its kind that stays.
-func (b *servingBench) profile(ctx context.Context, placement string, order loadOrder) (stop func() error, err error) {
+// What a profile shows.
+const (
+	profileProcessors = "profile"
+	profileWaits      = "trace"
+)
+
+// profile notes, where the options ask for it, what the measured process does while it is asked: where the processors are, or what waits
+// for what. The last one of a name is what stays.
+func (b *servingBench) profile(ctx context.Context, name, what string, order loadOrder) (stop func() error, err error) {
 	if b.options.profiles == "" || order.Seconds < 1 {
 		return func() error { return nil }, nil
 	}
-	kind := "full"
-	if order.Rate > 0 {
-		kind = "half"
-	}
-	path := filepath.Join(b.options.profiles, fmt.Sprintf("%s-%s-%s.pprof", b.load.name, placement, kind))
+	path := filepath.Join(b.options.profiles, fmt.Sprintf("%s-%s.%s", b.load.name, name, what))
 	file, err := os.Create(path)
 	if err != nil {
 		return nil, fmt.Errorf("profile: %w", err)
 	}
-	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", b.system.info.Admin, int(order.Seconds))
+	url := fmt.Sprintf("http://%s/debug/pprof/%s?seconds=%d", b.system.info.Admin, what, int(order.Seconds))
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("profile: %w", err), file.Close())

@@ -148,7 +148,11 @@ func checkUsual(answer []byte) error {
 
 // ask runs load against the recommendation API; every request must be answered with a list.
 func (b *servingBench) ask(ctx context.Context, placement string, order loadOrder) (loadReport, error) {
-	stop, err := b.profile(ctx, placement, order)
+	what := profileProcessors
+	if order.Rate > 0 {
+		what = profileWaits
+	}
+	stop, err := b.profile(ctx, placement, what, order)
 	if err != nil {
 		return loadReport{}, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -32,8 +33,12 @@ func (b *servingBench) swap(ctx context.Context) error {
 	}
 	placement := b.load.placements[0].name
 	order := loadOrder{Connections: halfConnections, Seconds: swapSeconds, Rate: b.most[placement] / 2}
-	got, err := b.duringSwap(ctx, func() (loadReport, error) { return b.send(placement, b.toServing(order)) })
+	stop, err := b.profile(ctx, "swap", profileProcessors, order)
 	if err != nil {
+		return err
+	}
+	got, err := b.duringSwap(ctx, func() (loadReport, error) { return b.send(placement, b.toServing(order)) })
+	if err = errors.Join(err, stop()); err != nil {
 		return err
 	}
 	constant, err := b.duringSwap(ctx, func() (loadReport, error) { return b.send(placement, b.toConstant(placement, order)) })

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/model/content"
+	"github.com/millrace/millrace/internal/parallel"
 )
 
 const (
@@ -58,20 +59,22 @@ func (q *query) isUnmet(r *Row) bool {
 
 // sortUnmet lists the items that may be shown and that hardly anybody has met, the newest first: those of events, and rows that no
 // event named. Thousands of newer ones that are sold out must not take their places.
-func (s *siteTrends) sortUnmet(catalogue *Catalogue, site string, now time.Time) {
+func (s *siteTrends) sortUnmet(gently *parallel.Gently, catalogue *Catalogue, site string, now time.Time) {
 	var all []unmet
 	catalogue.all(site, func(row *Row) bool {
+		gently.Step()
 		if row.eligible(now) && !s.items[row.ItemID].isMet() {
 			all = append(all, unmet{row.ItemID, row.since(now)})
 		}
 		return true
 	})
 	for id, it := range s.items {
+		gently.Step()
 		if !it.isMet() && catalogue.row(site, id) == nil {
 			all = append(all, unmet{id, it.firstAt})
 		}
 	}
-	slices.SortFunc(all, newestUnmet)
+	parallel.SortGently(gently, all, newestUnmet)
 	s.unmet = slices.Clone(all[:min(len(all), maxUnmet)])
 }
 

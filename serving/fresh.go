@@ -1,6 +1,7 @@
 package serving
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/millrace/millrace/internal/event"
@@ -11,6 +12,9 @@ import (
 // maxFreshSessions is how many of the newest closed sessions of a site a node keeps, which go over its model: hours of a
 // large shop, and weeks of a small one. At five items each they take 8 MB, at worst 80 MB.
 const maxFreshSessions = 20_000
+
+// maxMoves is how many changes of a site's sessions are told one by one: more than come between two renewals of what lies over its model.
+const maxMoves = 4_096
 
 // freshSession is a closed session as far as a list can follow from it. It says nothing of who the visitor was.
 type freshSession struct {
@@ -24,9 +28,10 @@ type freshSession struct {
 // replaces itself.
 type freshSessions struct {
 	byID    map[string]*freshSession
-	order   []string // ids; the oldest first
-	changes int64    // so far
-	told    string   // the version of which was said that they cannot be laid over all of it
+	order   []string      // ids; the oldest first
+	changes int64         // so far
+	moves   [][3][]string // the items of the sessions that the last changes took away and brought, at most 2 * maxMoves changes
+	told    string        // the version of which was said that they cannot be laid over all of it
 }
 
 // add takes a session, unless it is known as it is or as it was later.
@@ -40,15 +45,47 @@ func (f *freshSessions) add(c *event.ClosedSession) {
 	for _, item := range c.Items[max(0, len(c.Items)-maxFreshItems):] {
 		s.items, s.times = append(s.items, item.ItemID), append(s.times, item.OccurredAt.UnixMilli())
 	}
+	moved := [3][]string{s.items}
 	if known == nil {
 		f.order = append(f.order, id)
+	} else {
+		moved[1] = known.items
 	}
 	f.byID[id] = s
-	f.changes++
 	if len(f.order) > maxFreshSessions {
+		moved[2] = f.byID[f.order[0]].items
 		delete(f.byID, f.order[0])
 		f.order = f.order[1:]
 	}
+	f.move(moved)
+}
+
+// move counts a change.
+func (f *freshSessions) move(items [3][]string) {
+	f.changes++
+	if len(f.moves) == 2*maxMoves {
+		f.moves = slices.Clone(f.moves[maxMoves:])
+	}
+	f.moves = append(f.moves, items)
+}
+
+// movedSince are the items below known of a vocabulary that were in sessions which came, changed or went since a number of changes; ok is
+// false where those are too many to tell.
+func (f *freshSessions) movedSince(changes int64, vocabulary *model.Vocabulary, known int) (moved []int32, ok bool) {
+	n := f.changes - changes
+	if n > int64(len(f.moves)) {
+		return nil, false
+	}
+	for _, sessions := range f.moves[len(f.moves)-int(n):] {
+		for _, items := range sessions {
+			for _, item := range items {
+				if i, ok := vocabulary.Index(item); ok && int(i) < known {
+					moved = append(moved, i)
+				}
+			}
+		}
+	}
+	return moved, true
 }
 
 // behind returns the sessions that a version was not trained on, over its vocabulary, which they extend.

@@ -151,8 +151,26 @@ func (o *overlay) renew(ctx context.Context, site string, loaded *loadedModel) {
 	f := o.sites[site]
 	due := f != nil && f.changes != loaded.changes
 	o.mu.Unlock()
-	if due {
-		o.models.replace(site, loaded, o.over(ctx, site, loaded.whole()))
+	if !due {
+		return
+	}
+	trained := loaded.whole()
+	renewed := o.over(ctx, site, trained)
+	if renewed.pages != trained.pages {
+		o.keepPages(f, renewed, loaded)
+	}
+	o.models.replace(site, loaded, renewed)
+}
+
+// keepPages takes over the lists of product pages that the sessions which have moved since say nothing to.
+func (o *overlay) keepPages(f *freshSessions, renewed, before *loadedModel) {
+	known := renewed.whole().Vocabulary.Len()
+	o.mu.Lock()
+	moved, ok := f.movedSince(before.changes, renewed.Vocabulary, known)
+	o.mu.Unlock()
+	if ok {
+		renewed.pages.session.keep(&before.pages.session, known, moved)
+		renewed.pages.transitions.keep(&before.pages.transitions, known, moved)
 	}
 }
 

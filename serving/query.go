@@ -12,6 +12,9 @@ const (
 	// minPerSource is how many candidates a source brings at least, beyond twice the length of the list: enough that groups and
 	// unavailable items rarely exhaust them. What is excluded takes none of the places.
 	minPerSource = 50
+	// minPerPageSource is likewise for what goes with a product or a cart where nothing but the list's own items, groups and what is
+	// sold out is left out: three sources and the ladder stand by.
+	minPerPageSource = 20
 	// recentItems is how far back a personal query looks when there is no running session.
 	recentItems = 20
 )
@@ -124,4 +127,10 @@ func (q *query) sessionItems() []string {
 }
 
 // reach is how many candidates a source brings.
-func (q *query) reach() int { return minPerSource + 2*q.limit }
+func (q *query) reach() int {
+	capped := q.settings.MaxPerBrand > 0 || q.settings.MaxPerCategory > 0
+	if q.set && !q.filtered && !capped && q.diversity == 0 {
+		return minPerPageSource + 2*q.limit
+	}
+	return minPerSource + 2*q.limit
+}

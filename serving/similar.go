@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/model/content"
+	"github.com/millrace/millrace/internal/parallel"
 )
 
 const (
@@ -99,7 +100,9 @@ func (s *similarItems) learn(ctx context.Context, site string, t *siteTrends) {
 	s.mu.RLock()
 	known := s.said[site] // changed by the one goroutine that reads trends, which is this one
 	s.mu.RUnlock()
+	var gently parallel.Gently
 	for id, it := range t.items {
+		gently.Step()
 		if it.name == "" && it.category == "" && it.brand == "" || s.catalogue.row(site, id) != nil || live.Has(id) && saysTheSame(known[id], it) {
 			continue
 		}
@@ -112,6 +115,7 @@ func (s *similarItems) learn(ctx context.Context, site string, t *siteTrends) {
 		}
 	}
 	for id := range known {
+		gently.Step()
 		if row := s.catalogue.row(site, id); row != nil || t.items[id] == nil {
 			s.mu.Lock()
 			delete(known, id)

@@ -7,20 +7,21 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/millrace/millrace/internal/feature"
 	"github.com/millrace/millrace/internal/onlinestore"
+	"github.com/millrace/millrace/internal/parallel"
 )
 
 const (
 	// trendsInterval is the shortest time between two readings of the item aggregates. Trends move over hours, but a new
 	// item should not wait long to be known.
 	trendsInterval = 2 * time.Second
-	// trendsDuty bounds the share of time spent reading them: the pause is this many times the reading, which is 5 %.
-	trendsDuty = 19
+	// trendsDuty bounds the share of a processor spent reading them: the pause is this many times the reading, which works a quarter of
+	// its time, so that it is 5 %.
+	trendsDuty = 4
 	// maxTrackedItems bounds the items of one site held with what events said of them, the most wanted first: about
 	// 50 MiB. Others are read one by one where they are asked for.
 	maxTrackedItems = 200_000
@@ -117,7 +118,11 @@ func (t *trends) refresh(ctx context.Context, site string) (read *siteTrends, er
 
 // read merges the shares of every item of a site and orders the items.
 func (t *trends) read(ctx context.Context, site string) (*siteTrends, error) {
-	heard, err := readHeard(ctx, t.online, onlinestore.ItemSitePrefix(site))
+	var gently *parallel.Gently
+	if len(t.of(site).items) > 0 { // lists have something to follow from meanwhile
+		gently = &parallel.Gently{}
+	}
+	heard, err := readHeard(ctx, gently, t.online, onlinestore.ItemSitePrefix(site))
 	if err != nil {
 		return nil, err
 	}
@@ -127,41 +132,44 @@ func (t *trends) read(ctx context.Context, site string) (*siteTrends, error) {
 	}
 	items, all := make([]said, len(heard)), make([]*said, len(heard))
 	for i := range heard {
+		gently.Step()
 		items[i] = heard[i].asOf(s.clock)
 		all[i] = &items[i]
 	}
-	slices.SortFunc(all, func(a, b *said) int {
+	parallel.SortGently(gently, all, func(a, b *said) int {
 		return cmp.Or(cmp.Compare(b.interest, a.interest), cmp.Compare(b.lastAt, a.lastAt), cmp.Compare(a.id, b.id))
 	})
-	s.popular = keptOnly(all[:min(len(all), maxTrackedItems)])
-	s.items = itemsByID(s.popular)
+	s.popular = keptOnly(gently, all[:min(len(all), maxTrackedItems)])
+	s.items = itemsByID(gently, s.popular)
 	for _, it := range s.popular {
 		if it.trend > 1 {
 			s.trending = append(s.trending, it)
 		}
 	}
-	slices.SortFunc(s.trending, func(a, b *said) int {
+	parallel.SortGently(gently, s.trending, func(a, b *said) int {
 		return cmp.Or(cmp.Compare(b.trend, a.trend), cmp.Compare(b.interest, a.interest), cmp.Compare(a.id, b.id))
 	})
 	s.trending = s.trending[:min(len(s.trending), maxTrending)]
-	t.sortIntoCategories(site, s)
-	s.sortUnmet(t.catalogue, site, t.now())
+	t.sortIntoCategories(gently, site, s)
+	s.sortUnmet(gently, t.catalogue, site, t.now())
 	return s, nil
 }
 
 // keptOnly copies what is kept, or the memory of all the others would hang on it.
-func keptOnly(items []*said) []*said {
+func keptOnly(gently *parallel.Gently, items []*said) []*said {
 	own, kept := make([]said, len(items)), make([]*said, len(items))
 	for i, it := range items {
+		gently.Step()
 		own[i] = *it
 		kept[i] = &own[i]
 	}
 	return kept
 }
 
-func itemsByID(items []*said) map[string]*said {
+func itemsByID(gently *parallel.Gently, items []*said) map[string]*said {
 	byID := make(map[string]*said, len(items))
 	for _, it := range items {
+		gently.Step()
 		byID[it.id] = it
 	}
 	return byID
@@ -169,9 +177,10 @@ func itemsByID(items []*said) map[string]*said {
 
 // sortIntoCategories fills the list of each category: the most wanted items first, then catalogue items that no event
 // named yet, newest first, so that a new item can be met at all.
-func (t *trends) sortIntoCategories(site string, s *siteTrends) {
+func (t *trends) sortIntoCategories(gently *parallel.Gently, site string, s *siteTrends) {
 	t.catalogue.read(site, func(row func(string) *Row) {
 		for _, it := range s.popular {
+			gently.Step()
 			for _, category := range categoriesOf(row(it.id), it) {
 				s.addToCategory(category, it.id)
 				s.wanted[category] += it.interest
@@ -181,12 +190,13 @@ func (t *trends) sortIntoCategories(site string, s *siteTrends) {
 	})
 	var unmet []*Row
 	t.catalogue.all(site, func(row *Row) bool {
+		gently.Step()
 		if s.items[row.ItemID] == nil && !row.Deleted && len(row.Categories) > 0 {
 			unmet = append(unmet, row)
 		}
 		return true
 	})
-	slices.SortFunc(unmet, newestRow)
+	parallel.SortGently(gently, unmet, newestRow)
 	for _, row := range unmet {
 		for _, category := range row.Categories {
 			s.addToCategory(category, row.ItemID)
@@ -252,10 +262,11 @@ type heard struct {
 
 // readHeard merges the shares below a prefix by item. Shares of one item follow each other in the store. Shares of another feature
 // version count as not there until the stream has replaced them.
-func readHeard(ctx context.Context, online OnlineStore, prefix string) ([]heard, error) {
+func readHeard(ctx context.Context, gently *parallel.Gently, online OnlineStore, prefix string) ([]heard, error) {
 	var all []heard
 	var reader feature.SummaryReader
 	err := online.Scan(ctx, prefix, func(row onlinestore.Row) error {
+		gently.Step()
 		share, err := onlinestore.ParseItemKey(row.Key)
 		if err != nil {
 			return err
@@ -296,7 +307,7 @@ func (h *heard) asOf(clock int64) said {
 
 // saidOf reads what events said of one item from the store, nil when none named it.
 func saidOf(ctx context.Context, online OnlineStore, site, id string) (*said, error) {
-	found, err := readHeard(ctx, online, onlinestore.ItemPrefix(site, id))
+	found, err := readHeard(ctx, nil, online, onlinestore.ItemPrefix(site, id))
 	if err != nil {
 		return nil, fmt.Errorf("read aggregate of an item: %w", err)
 	}

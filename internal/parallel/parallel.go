@@ -1,4 +1,4 @@
-// Package parallel spreads the work of a fit over the processors.
+// Package parallel spreads the work of a fit over the processors, and lets long work beside requests be gentle to them.
 package parallel
 
 import (

@@ -96,7 +96,7 @@ func Decode(f artifact.File, numItems int) (*Model, error) {
 func (m *Model) asked() *index {
 	m.making.Do(func() {
 		if m.stored != nil {
-			m.index = newIndex(m.stored.pack(), len(m.words.buckets))
+			m.index = newIndex(nil, m.stored.pack(), len(m.words.buckets))
 			m.stored = nil // and with it the file
 		}
 	})

@@ -59,7 +59,7 @@ func small() *Model {
 			numbers: map[uint32]int32{7: 0, 9: 1, fieldBrand<<bucketBits | 5: 2}, buckets: []uint32{7, 9, fieldBrand<<bucketBits | 5},
 			counts: []int32{1, 2, 1}, items: 2,
 		},
-		index: newIndex(packed([]term{{0, 0.6}, {1, 0.8}}, nil, []term{{1, 0.6}, {2, 0.8}}), 3),
+		index: newIndex(nil, packed([]term{{0, 0.6}, {1, 0.8}}, nil, []term{{1, 0.6}, {2, 0.8}}), 3),
 	}
 }
 

@@ -105,5 +105,5 @@ func (k *takenApart) index(cfg Config, rarity []float32) index {
 		packed.add(room)
 		from = end
 	}
-	return newIndex(packed, len(k.words.buckets))
+	return newIndex(nil, packed, len(k.words.buckets))
 }

@@ -1,5 +1,7 @@
 package content
 
+import "github.com/millrace/millrace/internal/parallel"
+
 // index finds the vectors that are near a query: for every term it lists the vectors that have it.
 type index struct {
 	vectors vectors
@@ -8,10 +10,10 @@ type index struct {
 }
 
 // newIndex makes the index of vectors, which it keeps. All lists share one array, each with room for its own alone.
-func newIndex(packed vectors, numTerms int) index {
+func newIndex(gently *parallel.Gently, packed vectors, numTerms int) index {
 	x := index{vectors: packed, lists: make([][]posting, numTerms)}
 	counts, total := make([]int32, numTerms), 0
-	x.eachTerm(func(_ int32, t term) {
+	x.eachTerm(gently, func(_ int32, t term) {
 		counts[t.number]++
 		total++
 	})
@@ -19,7 +21,7 @@ func newIndex(packed vectors, numTerms int) index {
 	for n, count := range counts {
 		x.lists[n], room = room[:0:count], room[count:]
 	}
-	x.eachTerm(func(place int32, t term) {
+	x.eachTerm(gently, func(place int32, t term) {
 		x.lists[t.number] = append(x.lists[t.number], newPosting(place, t.weight))
 	})
 	for _, size := range packed.sizes {
@@ -31,8 +33,9 @@ func newIndex(packed vectors, numTerms int) index {
 }
 
 // eachTerm calls f with every term of the vectors that can be found, by their places.
-func (x *index) eachTerm(f func(place int32, t term)) {
+func (x *index) eachTerm(gently *parallel.Gently, f func(place int32, t term)) {
 	for place := range int32(min(x.vectors.len(), maxPlaces)) {
+		gently.Step()
 		vector := x.vectors.at(place)
 		for i := range vector.terms() {
 			f(place, vector.term(i))

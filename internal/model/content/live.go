@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/parallel"
 )
 
 const (
@@ -142,8 +143,12 @@ func (l *Live) renew(ctx context.Context, cfg Config, trained *dictionary) error
 	l.writing.Lock()
 	l.missed = map[string]*event.CatalogueItem{}
 	l.writing.Unlock()
+	var gently *parallel.Gently
+	if l.Len() > 0 { // there is something to ask meanwhile
+		gently = &parallel.Gently{}
+	}
 	anew := newLiveItems(cfg, trained)
-	err := anew.fill(ctx, l.source, l.limit)
+	err := anew.fill(ctx, gently, l.source, l.limit)
 
 	l.writing.Lock()
 	defer l.writing.Unlock()

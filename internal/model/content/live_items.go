@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/parallel"
 )
 
 // Source lists all items as they are now, each once, as often as it is asked. A Live keeps terms and no items, and asks it when it
@@ -37,14 +38,15 @@ func newLiveItems(cfg Config, trained *dictionary) *liveItems {
 }
 
 // fill takes in at most limit items of a source, into what is empty. Where there are more it does so, and says ErrFull.
-func (a *liveItems) fill(ctx context.Context, source Source, limit int) error {
+func (a *liveItems) fill(ctx context.Context, gently *parallel.Gently, source Source, limit int) error {
 	if a.trained == nil {
-		if err := a.count(ctx, source); err != nil {
+		if err := a.count(ctx, gently, source); err != nil {
 			return err
 		}
 	}
 	var full error
 	for it := range source {
+		gently.Step()
 		if n := a.vectors.len(); n%checkEvery == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -59,14 +61,15 @@ func (a *liveItems) fill(ctx context.Context, source Source, limit int) error {
 		a.vectors.add(a.weigh(it))
 		a.name(it)
 	}
-	a.index = newIndex(a.vectors, len(a.words.buckets))
+	a.index = newIndex(gently, a.vectors, len(a.words.buckets))
 	return full
 }
 
 // count counts in how many items of a source each bucket comes up.
-func (a *liveItems) count(ctx context.Context, source Source) error {
+func (a *liveItems) count(ctx context.Context, gently *parallel.Gently, source Source) error {
 	seen := 0
 	for it := range source {
+		gently.Step()
 		if seen++; seen%checkEvery == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// nearLists is how many lists of what is like one item are remembered, of some 1 KiB each: the product pages of an hour.
-	nearLists = 16_384
+	// nearLists is how many lists of what is like one item are remembered, of some 700 bytes each: the product pages of an hour.
+	nearLists = 65_536
 	// nearSpare is how many answers more than asked for are remembered: so many may be dropped before a list is made again.
 	nearSpare = 32
 	// maxNear is the longest list that is remembered.

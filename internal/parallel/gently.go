@@ -1,0 +1,47 @@
+package parallel
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	// gentleTurn is for how long gentle work keeps a processor, and gentlePause for how long it leaves it to others then.
+	gentleTurn  = 200 * time.Microsecond
+	gentlePause = 600 * time.Microsecond
+	// gentleSteps is how many steps go by between two looks at the clock.
+	gentleSteps = 32
+)
+
+// Gently is long work beside requests, which stops every now and then, so that they never wait for more of it than one turn. By itself
+// Go lets such work run for ten milliseconds and more while answers wait. It takes some four times as long for it. The zero value is
+// ready, and a nil one is in a hurry; it belongs to one goroutine, which holds nothing meanwhile that requests wait for.
+type Gently struct {
+	steps int
+	turn  time.Time // when it began
+}
+
+// Step is called for every piece of the work.
+func (g *Gently) Step() {
+	if g == nil {
+		return
+	}
+	if g.steps++; g.steps%gentleSteps != 0 {
+		return
+	}
+	switch now := time.Now(); {
+	case g.turn.IsZero():
+		g.turn = now
+	case now.Sub(g.turn) > gentleTurn:
+		time.Sleep(gentlePause)
+		g.turn = time.Now()
+	}
+}
+
+// SortGently is slices.SortFunc, each comparison a step of g.
+func SortGently[S ~[]E, E any](g *Gently, s S, compare func(a, b E) int) {
+	slices.SortFunc(s, func(a, b E) int {
+		g.Step()
+		return compare(a, b)
+	})
+}
