@@ -44,7 +44,7 @@ func blendedQuery(t *testing.T, now time.Time, profile feature.Profile) (*query,
 	}
 	q := &query{
 		mem: newScratch(), site: "shop", placement: control.Placement{Kind: control.KindSession}, request: &Request{ItemIDs: []string{"b"}, Context: map[string]string{"device": "mobile"}},
-		limit: 10, now: now, visitor: &visitor{profile: profile, known: true},
+		limit: 10, now: now, settings: &Settings{}, visitor: &visitor{profile: profile, known: true},
 		model: &loadedModel{Bundle: &registry.Bundle{Vocabulary: v}, blend: m},
 	}
 	return q, asked
