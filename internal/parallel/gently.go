@@ -33,7 +33,7 @@ func (g *Gently) Step() {
 	case g.turn.IsZero():
 		g.turn = now
 	case now.Sub(g.turn) > gentleTurn:
-		time.Sleep(gentlePause)
+		time.Sleep(gentlePause) //nolint:forbidigo // nothing is waited for: the pause is the point
 		g.turn = time.Now()
 	}
 }

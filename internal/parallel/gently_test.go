@@ -15,7 +15,7 @@ func TestGentlyPauses(t *testing.T) {
 		var g Gently
 		start, pauses := time.Now(), 0
 		for range 100 * gentleSteps {
-			time.Sleep(gentleTurn / (2 * gentleSteps)) // fake: half a turn goes by between two looks at the clock
+			time.Sleep(gentleTurn / (2 * gentleSteps)) //nolint:forbidigo // fake: half a turn goes by between two looks at the clock
 			before := time.Now()
 			if g.Step(); !time.Now().Equal(before) {
 				pauses++
