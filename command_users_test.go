@@ -75,7 +75,7 @@ func TestEraseUser(t *testing.T) {
 	t.Parallel()
 	control := t.TempDir()
 	c, _ := visitedShop(t, control)
-	report, exit := verifyErased(t, control, "anna@shop.example")
+	report, exit := awaitLanded(t, control, "anna@shop.example", 40)
 	for _, store := range []string{"online store", "states", "lake events", "lake exposures", "millrace.events", "millrace.exposures", "millrace.features"} {
 		if report.Found[store] == 0 {
 			t.Errorf("control: nothing found in %s: %v", store, report.Found)
@@ -173,18 +173,18 @@ func (p *program) awaitFeatures(t *testing.T, keys siteKeys, user string) {
 	}
 }
 
-// awaitLanded waits until so many events of a person are in the lake, so that a certificate tells of them.
-func awaitLanded(t *testing.T, dir, user string, events int64) {
+// awaitLanded waits until so many events of a person, and a list, are in the lake, so that a certificate tells of them.
+func awaitLanded(t *testing.T, dir, user string, events int64) (report personReport, exit int) {
 	t.Helper()
 	look := time.NewTicker(readyPoll)
 	defer look.Stop()
 	for deadline := time.Now().Add(startLimit); ; <-look.C {
-		report, _ := verifyErased(t, dir, user)
-		if report.Found["lake events"] == events {
-			return
+		report, exit = verifyErased(t, dir, user)
+		if report.Found["lake events"] == events && report.Found["lake exposures"] > 0 {
+			return report, exit
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d events of %s are to land: %+v", events, user, report)
+			t.Fatalf("%d events of %s and a list are to land: %+v", events, user, report)
 		}
 	}
 }
