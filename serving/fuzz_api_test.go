@@ -45,6 +45,9 @@ func fuzzed(t *testing.T) (*house, apifuzz.Target) {
 		_, err := h.control.PutRule(t.Context(), control.Rule{Site: testSite, ID: id, Enabled: true, Filter: `item.price < 1000.0`}, "")
 		h.must(err)
 	}
+	for _, name := range []string{"goods", "spare"} {
+		h.must(h.control.PutFeed(t.Context(), control.Feed{Site: testSite, Name: name, Settings: []byte(`{"place":"goods.csv","every_minutes":525600}`)}))
+	}
 	erased, err := h.control.RequestErasure(t.Context(), erasure.Who{Site: testSite, User: "gone"})
 	h.must(err)
 	h.put(`{"item_id":"tent","title":"Tent","categories":["Camping"],"price":199,"brand":"Hut","fields":{"persons":2}}`,
@@ -81,17 +84,18 @@ func fuzzed(t *testing.T) (*house, apifuzz.Target) {
 			"boost": {`item.price < 50.0 ? 1.2 : 1.0`}, "field": {"title", "price", "persons"},
 			"rotateKey.id": {spare.ID}, "revokeKey.id": {ended.ID}, "getJob.id": {job.ID}, "getErasure.id": {erased.ID},
 			"getRule.id": {"fleet"}, "putRule.id": {"fleet"}, "deleteRule.id": {"spare"}, "name": {"home", "popular"}, "version": {first.Version},
-			"putUser.id": {"ada"}, "getUser.id": {"ada"},
+			"getFeed.name": {"goods"}, "runFeed.name": {"goods"}, "deleteFeed.name": {"spare"},
+			"putUser.id": {"ada"}, "getUser.id": {"ada"}, "getItem.id": {"tent"}, "getItemHistory.id": {"tent"}, "patchItem.id": {"tent"}, "deleteItem.id": {"mat"},
 			"getUserFeatures.id": {"ada", "anonymous:fan"}, "eraseUser.id": {"bob", "anonymous:gone"},
 		},
 		Lenient: []string{"bulkWriteItems"},
 	}
 }
 
-// TestFuzzAPI asks every endpoint for a few seconds; TestLongFuzzAPI for ten minutes.
+// TestFuzzAPI asks every endpoint for some seconds; TestLongFuzzAPI for ten minutes.
 func TestFuzzAPI(t *testing.T) {
 	_, target := fuzzed(t)
-	target.For, target.Slow = 2*time.Second, 5*time.Second // under the race detector, beside other packages
+	target.For, target.Slow = 5*time.Second, 5*time.Second // under the race detector, beside other packages
 	t.Log(apifuzz.Run(t, target))
 }
 
