@@ -34,14 +34,15 @@ test-setup: ## fetch what the suites drive: browser driver, Kafka artefacts, oth
 KILLS := ^(TestSimulationNoticesBugs|TestCompactCrashing|TestKilledCompactions|TestEraseKilled|TestKilledWriters|TestKillNine|TestTenCrashes|TestReaders|TestReadersOfS3)$$
 
 test-go: ## everything but the real histories, the planted bugs and the long series of kills, under the race detector
-	MILLRACE_TEST_DATA= $(GO) test -race -timeout 20m -skip '$(KILLS)' ./...
+	MILLRACE_TEST_DATA= $(GO) test -race -timeout 20m -skip '$(KILLS)|^TestFewShoppers$$' ./...
 
 test-bugs: ## the simulation of the stream must notice each bug that is planted into it; kills of landings, compactions and erasures, and what other engines read then
 	$(GO) test -timeout 20m -count=1 -run '$(KILLS)' . ./stream ./lake
 
 # The race detector makes the searches over real histories ten times slower and finds nothing there that it does not
-# find on the planted ones, so these run without it.
+# find on the planted ones, so these run without it, and so does the training for simulated shoppers.
 test-data: ## quality on real click histories, where MILLRACE_TEST_DATA names their folder
+	$(GO) test -timeout 5m -count=1 -run '^TestFewShoppers$$' .
 	$(GO) test -timeout 20m -count=1 -run '^TestReal' ./trainer/... ./tracker/importer ./internal/model/...
 
 # Without cgo, as the product is built: the databases' memory is then Go's, and is measured as such.
