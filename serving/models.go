@@ -50,7 +50,7 @@ func (m *loadedModel) whole() *loadedModel {
 }
 
 func newLoadedModel(b *registry.Bundle) *loadedModel {
-	m := &loadedModel{Bundle: b, transitions: b.Scorers[transitions.Name], baskets: b.Scorers[basket.Name], pages: &pageLists{}}
+	m := &loadedModel{Bundle: b, transitions: b.Scorers[transitions.Name], baskets: b.Scorers[basket.Name], pages: newPageLists(b.Vocabulary.Len())}
 	for _, name := range sessionFamilies {
 		if m.session = b.Scorers[name]; m.session != nil {
 			break

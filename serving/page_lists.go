@@ -8,7 +8,7 @@ import (
 )
 
 // maxPageLists is how many lists of product pages are remembered of each family of a version, of some 700 bytes each: the pages of an
-// hour.
+// hour. A version of fewer items has a place for each.
 const maxPageLists = 32_768
 
 // maxPageRenewals is for how many renewals of the sessions over a version a list is kept: about a minute of a shop where sessions close
@@ -21,10 +21,19 @@ const maxPageRenewals = 60
 // weighed by is that of then. What may be shown is decided after that, on the newest rows.
 type pageLists struct{ session, transitions familyLists }
 
+// newPageLists are lists, none yet, of a version that was trained on so many items.
+func newPageLists(items int) *pageLists {
+	return &pageLists{newFamilyLists(items), newFamilyLists(items)}
+}
+
 // familyLists are those of one family. They are safe for concurrent use.
 type familyLists struct {
 	renewals int // of the sessions over the version
-	slots    [maxPageLists]atomic.Pointer[pageList]
+	slots    []atomic.Pointer[pageList]
+}
+
+func newFamilyLists(items int) familyLists {
+	return familyLists{slots: make([]atomic.Pointer[pageList], min(max(items, 1), maxPageLists))}
 }
 
 // pageList is one answer. It never changes, and the garbage collector finds nothing to follow in it.
@@ -54,7 +63,7 @@ func (l *familyLists) score(family model.Scorer, scratch []model.Scored, q model
 
 func (l *familyLists) slot(of int32) *atomic.Pointer[pageList] { return &l.slots[int(of)%len(l.slots)] }
 
-// keep takes over the lists of before: of and with items below known alone, whose numbers stay, and without those that moved.
+// keep takes over the lists of before, which has as many places: of and with items below known alone, whose numbers stay, and without those that moved.
 func (l *familyLists) keep(before *familyLists, known int, moved []int32) {
 	l.renewals = before.renewals + 1
 	for i := range before.slots {

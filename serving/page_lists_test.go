@@ -61,12 +61,14 @@ func TestPageListsAreKeptForAWhile(t *testing.T) {
 		l.score(echo{}, nil, model.Query{Items: []int32{of}}, 5)
 		return l.slot(of).Load()
 	}
-	lists := &familyLists{}
+	made := newFamilyLists(100)
+	lists := &made
 	ask(lists, 7)
 	ask(lists, 8)
 	ask(lists, 9)
 	for renewal := range maxPageRenewals + 1 {
-		next := &familyLists{}
+		made := newFamilyLists(100)
+		next := &made
 		next.keep(lists, 9, []int32{8})
 		if kept := next.slot(7).Load() != nil; kept != (renewal < maxPageRenewals) {
 			t.Fatalf("renewal %d: kept %v", renewal, kept)
@@ -80,7 +82,7 @@ func TestPageListsAreKeptForAWhile(t *testing.T) {
 
 // Two items of one place take turns, and neither is told the other's list.
 func TestPageListsOfOnePlaceDoNotMix(t *testing.T) {
-	var lists familyLists
+	lists := newFamilyLists(2 * maxPageLists)
 	for range 2 {
 		for _, of := range []int32{3, 3 + maxPageLists} {
 			if got := lists.score(echo{}, nil, model.Query{Items: []int32{of}}, 5); len(got) != 1 || got[0].Item != of {

@@ -33,7 +33,7 @@ type liveItems struct {
 
 func newLiveItems(cfg Config, trained *dictionary) *liveItems {
 	return &liveItems{
-		cfg: cfg, places: map[string]int32{}, near: newNear(), trained: trained, words: &dictionary{numbers: map[uint32]int32{}}, token: tokenizer{cfg: cfg},
+		cfg: cfg, places: map[string]int32{}, near: newNear(0), trained: trained, words: &dictionary{numbers: map[uint32]int32{}}, token: tokenizer{cfg: cfg},
 	}
 }
 
@@ -61,7 +61,7 @@ func (a *liveItems) fill(ctx context.Context, gently *parallel.Gently, source So
 		a.vectors.add(a.weigh(it))
 		a.name(it)
 	}
-	a.index = newIndex(gently, a.vectors, len(a.words.buckets))
+	a.index, a.near = newIndex(gently, a.vectors, len(a.words.buckets)), newNear(len(a.places))
 	return full
 }
 

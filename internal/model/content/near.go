@@ -7,8 +7,9 @@ import (
 )
 
 const (
-	// nearLists is how many lists of what is like one item are remembered, of some 700 bytes each: the product pages of an hour.
-	nearLists = 65_536
+	// maxNearLists is how many lists of what is like one item are remembered at most, of some 700 bytes each: the product pages of an
+	// hour. A small catalogue has places for its items alone, and a growing one for minNearLists until it is taken in anew.
+	maxNearLists, minNearLists = 65_536, 1_024
 	// nearSpare is how many answers more than asked for are remembered: so many may be dropped before a list is made again.
 	nearSpare = 32
 	// maxNear is the longest list that is remembered.
@@ -37,7 +38,10 @@ type nearAnswer struct {
 	score float32
 }
 
-func newNear() near { return near{make([]atomic.Pointer[nearList], nearLists)} }
+// newNear has a place for each of so many items, within the bounds.
+func newNear(items int) near {
+	return near{make([]atomic.Pointer[nearList], min(max(items, minNearLists), maxNearLists))}
+}
 
 func (n near) slot(of int32) *atomic.Pointer[nearList] { return &n.slots[int(of)%len(n.slots)] }
 
