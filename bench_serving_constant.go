@@ -113,6 +113,9 @@ func (b *servingBench) profile(ctx context.Context, name, what string, order loa
 	if b.options.profiles == "" || order.Seconds < 1 {
 		return func() error { return nil }, nil
 	}
+	if err := os.MkdirAll(b.options.profiles, 0o755); err != nil {
+		return nil, fmt.Errorf("profile: %w", err)
+	}
 	path := filepath.Join(b.options.profiles, fmt.Sprintf("%s-%s.%s", b.load.name, name, what))
 	file, err := os.Create(path)
 	if err != nil {
