@@ -134,6 +134,8 @@ func (s *Serving) loadCatalogue(ctx context.Context) error {
 			}
 		}
 		if err == nil {
+			// A version says how similar items are told. Asked before, it has them taken in once, with nobody to be gentle to.
+			s.models.pollAll(ctx, s.sites(ctx))
 			err = s.similar.fill(ctx)
 		}
 		if err == nil {

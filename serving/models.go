@@ -122,9 +122,7 @@ func (m *models) run(ctx context.Context, sites func(context.Context) []string, 
 	defer tick.Stop()
 	var asked chan struct{}
 	for {
-		for _, site := range sites(ctx) {
-			m.poll(ctx, site)
-		}
+		m.pollAll(ctx, sites(ctx))
 		ready()
 		if asked != nil {
 			close(asked)
@@ -136,6 +134,12 @@ func (m *models) run(ctx context.Context, sites func(context.Context) []string, 
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+func (m *models) pollAll(ctx context.Context, sites []string) {
+	for _, site := range sites {
+		m.poll(ctx, site)
 	}
 }
 

@@ -72,10 +72,14 @@ func (s *similarItems) source(site string) content.Source {
 	}
 }
 
-// fill takes in the whole catalogue as it was loaded.
+// fill takes in the whole catalogue as it was loaded, but for sites that a version in force has taken in already.
 func (s *similarItems) fill(ctx context.Context) error {
 	for _, site := range s.catalogue.siteNames() {
-		err := s.of(site).Renew(ctx)
+		live := s.of(site)
+		if live.Len() > 0 {
+			continue
+		}
+		err := live.Renew(ctx)
 		if err != nil && !errors.Is(err, content.ErrFull) {
 			return fmt.Errorf("find similar items of site %s: %w", site, err)
 		}
