@@ -4,13 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"math"
 	"sync"
 	"time"
 
-	"github.com/millrace/millrace/internal/feature"
 	"github.com/millrace/millrace/internal/onlinestore"
 	"github.com/millrace/millrace/internal/parallel"
 )
@@ -116,30 +113,21 @@ func (t *trends) refresh(ctx context.Context, site string) (read *siteTrends, er
 	return read, nil
 }
 
-// read merges the shares of every item of a site and orders the items.
+// read merges the shares of every item of a site and orders those that are wanted most.
 func (t *trends) read(ctx context.Context, site string) (*siteTrends, error) {
 	var gently *parallel.Gently
 	if len(t.of(site).items) > 0 { // lists have something to follow from meanwhile
 		gently = &parallel.Gently{}
 	}
-	heard, err := readHeard(ctx, gently, t.online, onlinestore.ItemSitePrefix(site))
-	if err != nil {
+	most := mostWanted{limit: maxTrackedItems}
+	if err := readHeard(ctx, gently, t.online, onlinestore.ItemSitePrefix(site), most.take); err != nil {
 		return nil, err
 	}
-	s := &siteTrends{categories: map[string][]string{}, wanted: map[string]float64{}, brands: map[string]*brandInterest{}}
-	for i := range heard {
-		s.clock = max(s.clock, heard[i].LastAt)
-	}
-	items, all := make([]said, len(heard)), make([]*said, len(heard))
-	for i := range heard {
-		gently.Step()
-		items[i] = heard[i].asOf(s.clock)
-		all[i] = &items[i]
-	}
-	parallel.SortGently(gently, all, func(a, b *said) int {
+	s := &siteTrends{clock: most.clock, categories: map[string][]string{}, wanted: map[string]float64{}, brands: map[string]*brandInterest{}}
+	s.popular = most.said(gently, func(id string) *Row { return t.catalogue.row(site, id) })
+	parallel.SortGently(gently, s.popular, func(a, b *said) int {
 		return cmp.Or(cmp.Compare(b.interest, a.interest), cmp.Compare(b.lastAt, a.lastAt), cmp.Compare(a.id, b.id))
 	})
-	s.popular = keptOnly(gently, all[:min(len(all), maxTrackedItems)])
 	s.items = itemsByID(gently, s.popular)
 	for _, it := range s.popular {
 		if it.trend > 1 {
@@ -153,17 +141,6 @@ func (t *trends) read(ctx context.Context, site string) (*siteTrends, error) {
 	t.sortIntoCategories(gently, site, s)
 	s.sortUnmet(gently, t.catalogue, site, t.now())
 	return s, nil
-}
-
-// keptOnly copies what is kept, or the memory of all the others would hang on it.
-func keptOnly(gently *parallel.Gently, items []*said) []*said {
-	own, kept := make([]said, len(items)), make([]*said, len(items))
-	for i, it := range items {
-		gently.Step()
-		own[i] = *it
-		kept[i] = &own[i]
-	}
-	return kept
 }
 
 func itemsByID(gently *parallel.Gently, items []*said) map[string]*said {
@@ -252,68 +229,4 @@ func (s *said) field(name string) (value any, ok bool) {
 		return s.price, s.price != nil
 	}
 	return nil, false
-}
-
-// heard is one item's merged summary.
-type heard struct {
-	id string
-	feature.ItemSummary
-}
-
-// readHeard merges the shares below a prefix by item. Shares of one item follow each other in the store. Shares of another feature
-// version count as not there until the stream has replaced them.
-func readHeard(ctx context.Context, gently *parallel.Gently, online OnlineStore, prefix string) ([]heard, error) {
-	var all []heard
-	var reader feature.SummaryReader
-	err := online.Scan(ctx, prefix, func(row onlinestore.Row) error {
-		gently.Step()
-		share, err := onlinestore.ParseItemKey(row.Key)
-		if err != nil {
-			return err
-		}
-		summary, err := reader.Read(row.Value)
-		if errors.Is(err, feature.ErrVersion) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read %s: %w", row.Key, err)
-		}
-		if len(all) == 0 || all[len(all)-1].id != share.Item {
-			all = append(all, heard{id: share.Item, ItemSummary: summary})
-			return nil
-		}
-		all[len(all)-1].Merge(&summary)
-		return nil
-	})
-	return all, err
-}
-
-// asOf is what was heard of the item, and how much it is wanted at clock.
-func (h *heard) asOf(clock int64) said {
-	s := said{
-		id: h.id, interest: h.Interest.Value(feature.Fortnight, clock), trend: h.Trend(clock),
-		name: h.Name.Value, category: h.Category.Value, brand: h.Brand.Value,
-		events: h.Events, firstAt: h.FirstAt, lastAt: h.LastAt,
-	}
-	if math.IsNaN(s.trend) {
-		s.trend = 0
-	}
-	if h.Price.Known {
-		price := h.Price.Value
-		s.price = &price
-	}
-	return s
-}
-
-// saidOf reads what events said of one item from the store, nil when none named it.
-func saidOf(ctx context.Context, online OnlineStore, site, id string) (*said, error) {
-	found, err := readHeard(ctx, nil, online, onlinestore.ItemPrefix(site, id))
-	if err != nil {
-		return nil, fmt.Errorf("read aggregate of an item: %w", err)
-	}
-	if len(found) == 0 {
-		return nil, nil
-	}
-	it := found[0].asOf(found[0].LastAt)
-	return &it, nil
 }

@@ -115,6 +115,12 @@ func (d *Decayed) Value(h HalfLife, now int64) float64 {
 	return d.Values[h] * math.Exp2(-float64(now-d.At)/h.millis())
 }
 
+// Rank orders counts as Value does at any time after all of them, without the time: the logarithm of what the count would have been at
+// the begin of time. It is minus infinity for a count of nothing.
+func (d *Decayed) Rank(h HalfLife) float64 {
+	return math.Log2(d.Values[h]) + float64(d.At)/h.millis()
+}
+
 // atLeast is a bound of Value from below, and close to it where the count is young for its half-life. The series of the
 // exponential, cut after a negative term, is always too small; rounding is far below what is taken off.
 func (d *Decayed) atLeast(h HalfLife, now int64) float64 {

@@ -1,6 +1,7 @@
 package feature
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -110,5 +111,32 @@ func TestFadingIsThePower(t *testing.T) {
 				t.Errorf("%s after %d ms: %v remains, want %v", HalfLife(h), ms, got, want)
 			}
 		}
+	}
+}
+
+// TestRankOrdersAsLaterValuesDo ranks counts of a year, old and new, large and small, as their values at the end of it do.
+func TestRankOrdersAsLaterValuesDo(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	counts := make([]Decayed, 200)
+	for i := range counts {
+		for range rng.IntN(4) {
+			counts[i].Add(1+rng.Float64()*1e3, 1_790_000_000_000+rng.Int64N(365*day))
+		}
+	}
+	end := 1_790_000_000_000 + 365*day
+	for h := Hour; h <= Fortnight; h++ {
+		for i := range counts {
+			a, b := &counts[i], &counts[(i+7)%len(counts)]
+			va, vb := a.Value(h, end), b.Value(h, end)
+			if vb < 1e-300 || math.Abs(va-vb) < 1e-9*va { // nothing, or no difference that a float holds
+				continue
+			}
+			if got, want := cmp.Compare(a.Rank(h), b.Rank(h)), cmp.Compare(va, vb); got != want {
+				t.Errorf("%s: ranks %v and %v of the values %v and %v", h, a.Rank(h), b.Rank(h), va, vb)
+			}
+		}
+	}
+	if none := (&Decayed{}).Rank(Day); !math.IsInf(none, -1) {
+		t.Errorf("a count of nothing has the rank %v", none)
 	}
 }

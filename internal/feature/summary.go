@@ -3,7 +3,7 @@ package feature
 import "strings"
 
 // ItemSummary is what lists need of an item's aggregate: how much it is wanted, and what events said of it. It is a twentieth of the
-// aggregate, and holds nothing of the bytes that it was read from.
+// aggregate. Its texts are parts of the bytes that it was read from, until Own.
 type ItemSummary struct {
 	FirstAt, LastAt int64 // as in ItemAggregate
 	Events          int64
@@ -30,6 +30,13 @@ func (s *ItemSummary) Merge(o *ItemSummary) {
 	}
 }
 
+// Own copies the texts, so that the summary may be kept without the bytes that it was read from.
+func (s *ItemSummary) Own() {
+	for _, t := range []*Text{&s.Name, &s.Category, &s.Brand} {
+		t.Value = strings.Clone(t.Value)
+	}
+}
+
 // Trend is ItemAggregate.Trend.
 func (s *ItemSummary) Trend(now int64) float64 { return trend(s.Interest, now) }
 
@@ -42,12 +49,8 @@ func (r *SummaryReader) Read(b []byte) (ItemSummary, error) {
 	if err := a.Decode(b); err != nil {
 		return ItemSummary{}, err
 	}
-	s := ItemSummary{
+	return ItemSummary{
 		FirstAt: a.FirstAt, LastAt: a.LastAt, Events: a.Events, Interest: a.Interest(),
 		Name: a.Name, Category: a.Category, Brand: a.Brand, Price: a.Price,
-	}
-	for _, t := range []*Text{&s.Name, &s.Category, &s.Brand} {
-		t.Value = strings.Clone(t.Value)
-	}
-	return s, nil
+	}, nil
 }
