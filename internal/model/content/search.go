@@ -10,7 +10,7 @@ import (
 
 const (
 	// maxPostings bounds the postings that one query reads, the rarest terms first: some 150 µs. What does not fit is of terms
-	// that many items have.
+	// that many items have; of a term that more have than this no postings are kept.
 	maxPostings = 20_000
 	// So many more candidates than wanted are compared in full: lists know weights roughly, and a query may not read all of its.
 	compareMore = 50
@@ -58,6 +58,7 @@ type askedTerm struct {
 // askedList is the list of a term with its weight in the query.
 type askedList struct {
 	number   int32
+	count    int32
 	weight   float32
 	postings []posting
 }
@@ -101,7 +102,7 @@ func (s *scratch) sum(x *index) {
 		for ; to < len(s.terms) && s.terms[to].number == number; to++ {
 			weight += s.terms[to].weight
 		}
-		s.lists = append(s.lists, askedList{number: number, weight: weight, postings: x.lists[number]})
+		s.lists = append(s.lists, askedList{number: number, count: x.counts[number], weight: weight, postings: x.lists[number]})
 		length += float64(weight) * float64(weight)
 		from = to
 	}
@@ -114,11 +115,11 @@ func (s *scratch) search(x *index) {
 		s.scores = make([]float32, n+n/8) // for the items that come
 	}
 	slices.SortFunc(s.lists, func(a, b askedList) int {
-		return cmp.Or(cmp.Compare(len(a.postings), len(b.postings)), cmp.Compare(a.number, b.number))
+		return cmp.Or(cmp.Compare(a.count, b.count), cmp.Compare(a.number, b.number))
 	})
 	left := maxPostings
 	for _, list := range s.lists {
-		n := len(list.postings)
+		n := int(list.count)
 		if n > left || n > smallCatalogue && n > x.live/commonShare {
 			return // the lists that follow are longer
 		}
