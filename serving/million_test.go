@@ -30,9 +30,8 @@ const (
 	millionClicks = 4_000_000
 	// millionVisitors have a profile.
 	millionVisitors = 20_000
-	// millionLimit is what may live on the heap of a process that serves all of it: what it takes, and a tenth. That is above the
-	// 1.5 GiB that are wanted; docs/serving-speed.md says where it goes.
-	millionLimit = 1800 << 20
+	// millionLimit is what may live on the heap of a process that serves all of it. docs/serving-speed.md says where it goes.
+	millionLimit = 1536 << 20
 	// millionCollects is the share of garbage that the product collects at.
 	millionCollects = 400
 )

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// MaxLiveItems bounds the items of a Live: 606 bytes an item of usual texts among 100,000, fewer among more, which share the
+	// MaxLiveItems bounds the items of a Live: 600 bytes an item of usual texts among 100,000, fewer among more, which share the
 	// heads of lists; and the same again while they are taken in anew.
 	MaxLiveItems = 1_000_000
 	// renewalShare and renewalSlack say after how many changes everything is taken in anew: then what was dropped leaves the
