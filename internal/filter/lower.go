@@ -62,7 +62,7 @@ type node struct {
 	isField bool
 	field   Field
 	slot    int // where its value stands, or noSlot
-	needs   *narrowing
+	needs   needs
 }
 
 const noSlot = -1
@@ -144,7 +144,7 @@ func (l *lowering) path(e ast.Expr, p path) node {
 	l.usesItem = true
 	field, _ := fieldNamed(p.name) // the checker knows it
 	if present {
-		return testNode(costField, func(f *frame) truth { return truthOf(has(f.subject, field)) })
+		return presentNode(field)
 	}
 	return fieldNode(field)
 }
@@ -175,6 +175,15 @@ func (l *lowering) boundPath(p path, present bool) node {
 	return n
 }
 
+// presentNode asks whether the item has a value in a standard field.
+func presentNode(field Field) node {
+	n := testNode(costField, func(f *frame) truth { return truthOf(has(f.subject, field)) })
+	if kind := fields[field].kind; kind == KindNumber || kind == KindTime {
+		n.needs = asked(narrowPresent, narrowAbsent, field, noSlot)
+	}
+	return n
+}
+
 // fieldNode reads a standard field.
 func fieldNode(field Field) (n node) {
 	switch kind := fields[field].kind; kind {
@@ -201,7 +210,7 @@ func fieldNode(field Field) (n node) {
 		})
 	case KindBool:
 		n = testNode(costField, func(f *frame) truth { return truthOf(f.subject.BoolOf(field)) })
-		n.needs = &narrowing{op: OpTrue, field: field}
+		n.needs = asked(narrowAvailable, narrowOutOfStock, field, noSlot)
 	default:
 		n = valueNode(kind, costList, func(f *frame) Value { return f.subject.ListOf(field) })
 	}
@@ -328,7 +337,7 @@ func (l *lowering) settled(n node) node {
 		l.bound = append(l.bound, boundSlot{i, n.value})
 	}
 	s := node{
-		kind: n.kind, slot: i, cost: costSlot,
+		kind: n.kind, slot: i, cost: costSlot, needs: asked(narrowSlot, narrowNoSlot, 0, i),
 		value: func(f *frame) Value { return f.slots[i] }, test: func(f *frame) truth { return f.slots[i].truth() },
 	}
 	return s
@@ -365,8 +374,6 @@ func (l *lowering) conjuncts(e ast.Expr) ([]conjunct, *Error) {
 	if err != nil {
 		return nil, err
 	}
-	if n = l.settled(n); n.slot != noSlot {
-		n.needs = &narrowing{op: OpTrue, slot: n.slot, isSlot: true}
-	}
-	return []conjunct{{n.test, n.cost, n.needs}}, nil
+	n = l.settled(n)
+	return []conjunct{{n.test, n.cost, n.needs.yes}}, nil
 }

@@ -25,6 +25,9 @@ var orders = map[string]order{
 // mirrored is the operator with its sides exchanged.
 func (o order) mirrored() order { return [...]order{greater, greaterEqual, less, lessEqual}[o] }
 
+// opposite is the operator that holds where this one does not.
+func (o order) opposite() order { return [...]order{greaterEqual, greater, lessEqual, less}[o] }
+
 // holds reports whether the operator holds for what cmp.Compare says of its sides.
 func (o order) holds(compared int) bool {
 	switch o {
@@ -40,20 +43,31 @@ func (o order) holds(compared int) bool {
 
 // compareEqual is == or !=. Values of different kinds are unequal, as in CEL.
 func compareEqual(wanted bool, a, b node) node {
-	if b.isField && b.kind == KindText {
+	if b.isField {
 		a, b = b, a
 	}
 	if a.isField && a.kind == KindText && b.slot != noSlot {
 		return equalField(wanted, a.field, b.slot)
 	}
 	x, y := a.value, b.value
-	return testNode(costCall, func(f *frame) truth {
+	n := testNode(costCall, func(f *frame) truth {
 		v, w := x(f), y(f)
 		if v.kind == KindMissing || w.kind == KindMissing {
 			return unknown
 		}
 		return truthOf(equal(&v, &w) == wanted)
 	})
+	if a.isField && a.kind != KindList && b.slot != noSlot {
+		n.needs = equalNeeds(wanted, a.field, b.slot)
+	}
+	return n
+}
+
+func equalNeeds(wanted bool, field Field, slot int) needs {
+	if wanted {
+		return asked(narrowEqual, narrowUnequal, field, slot)
+	}
+	return asked(narrowUnequal, narrowEqual, field, slot)
 }
 
 // equalField compares a text field with a slot.
@@ -65,21 +79,19 @@ func equalField(wanted bool, field Field, slot int) node {
 		}
 		return truthOf((v.kind == KindText && text == v.text) == wanted)
 	})
-	if wanted {
-		n.needs = &narrowing{op: OpIn, field: field, slot: slot}
-	}
+	n.needs = equalNeeds(wanted, field, slot)
 	return n
 }
 
 func compareOrder(o order, a, b node) node {
-	if b.isField && b.kind == KindNumber {
+	if b.isField {
 		a, b, o = b, a, o.mirrored()
 	}
 	if a.isField && a.kind == KindNumber && b.slot != noSlot {
 		return orderField(o, a.field, b.slot)
 	}
 	x, y := a.value, b.value
-	return testNode(costCall, func(f *frame) truth {
+	n := testNode(costCall, func(f *frame) truth {
 		v, w := x(f), y(f)
 		switch {
 		case areNumbers(&v, &w):
@@ -93,6 +105,17 @@ func compareOrder(o order, a, b node) node {
 		}
 		return truthOf(o.holds(compared))
 	})
+	if a.isField && a.kind == KindTime && b.slot != noSlot {
+		n.needs = orderNeeds(o, a.field, b.slot)
+	}
+	return n
+}
+
+func orderNeeds(o order, field Field, slot int) needs {
+	return needs{
+		&narrowing{op: narrowOrder, exact: true, field: field, slot: slot, order: o},
+		&narrowing{op: narrowDisorder, exact: true, field: field, slot: slot, order: o},
+	}
 }
 
 // orderField compares a number field with a slot.
@@ -105,7 +128,7 @@ func orderField(o order, field Field, slot int) node {
 		}
 		return orderNumbers(o, number, v.number())
 	})
-	n.needs = &narrowing{op: OpRange, field: field, slot: slot, order: o}
+	n.needs = orderNeeds(o, field, slot)
 	return n
 }
 
@@ -156,7 +179,7 @@ func member(x, list node) node {
 		return truthOf(l.holds(&v))
 	})
 	if x.isField && x.kind == KindText && list.slot != noSlot {
-		n.needs = &narrowing{op: OpIn, field: x.field, slot: list.slot}
+		n.needs = asked(narrowIn, narrowNotIn, x.field, list.slot)
 	}
 	return n
 }
@@ -171,7 +194,7 @@ func slotInField(slot int, field Field) node {
 		list := f.subject.ListOf(field)
 		return truthOf(list.holds(v))
 	})
-	n.needs = &narrowing{op: OpIn, field: field, slot: slot}
+	n.needs = asked(narrowHolds, narrowLacks, field, slot)
 	return n
 }
 

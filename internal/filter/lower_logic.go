@@ -82,7 +82,7 @@ func and(a, b node) node {
 		}
 		return first
 	})
-	n.needs = both(a.needs, b.needs)
+	n.needs = a.needs.and(b.needs)
 	return n
 }
 
@@ -102,13 +102,13 @@ func or(a, b node) node {
 		}
 		return first
 	})
-	n.needs = either(a.needs, b.needs)
+	n.needs = a.needs.or(b.needs)
 	return n
 }
 
 func not(a node) node {
 	x := a.test
-	return testNode(0, func(f *frame) truth {
+	n := testNode(0, func(f *frame) truth {
 		switch x(f) {
 		case yes:
 			return no
@@ -117,6 +117,8 @@ func not(a node) node {
 		}
 		return unknown
 	})
+	n.needs = a.needs.not()
+	return n
 }
 
 // choose is condition ? a : b.
@@ -124,7 +126,7 @@ func choose(condition, a, b node) node {
 	test := condition.test
 	if a.kind == KindBool && b.kind == KindBool {
 		x, y := a.test, b.test
-		return testNode(1, func(f *frame) truth {
+		n := testNode(1, func(f *frame) truth {
 			switch test(f) {
 			case yes:
 				return x(f)
@@ -133,6 +135,8 @@ func choose(condition, a, b node) node {
 			}
 			return unknown
 		})
+		n.needs = condition.needs.choose(a.needs, b.needs)
+		return n
 	}
 	kind := a.kind
 	if a.kind != b.kind {

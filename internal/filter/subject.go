@@ -42,17 +42,18 @@ type Subject interface {
 
 // fieldInfo is what a field is called and what its values are.
 type fieldInfo struct {
-	name string
-	kind Kind
+	name    string
+	kind    Kind
+	indexed bool // conditions may ask for it
 }
 
 // fields is indexed by Field.
 var fields = [numFields]fieldInfo{
-	FieldItemID: {"item_id", KindText}, FieldItemGroupID: {"item_group_id", KindText}, FieldTitle: {"title", KindText},
-	FieldCategories: {"categories", KindList}, FieldBrand: {"brand", KindText}, FieldPrice: {"price", KindNumber},
-	FieldCurrency: {"currency", KindText}, FieldAvailable: {"available", KindBool}, FieldURL: {"url", KindText},
-	FieldImageURL: {"image_url", KindText}, FieldPublishedAt: {"published_at", KindTime}, FieldExpiresAt: {"expires_at", KindTime},
-	FieldLabels: {"labels", KindList},
+	FieldItemID: {"item_id", KindText, true}, FieldItemGroupID: {"item_group_id", KindText, false}, FieldTitle: {"title", KindText, false},
+	FieldCategories: {"categories", KindList, true}, FieldBrand: {"brand", KindText, true}, FieldPrice: {"price", KindNumber, true},
+	FieldCurrency: {"currency", KindText, false}, FieldAvailable: {"available", KindBool, true}, FieldURL: {"url", KindText, false},
+	FieldImageURL: {"image_url", KindText, false}, FieldPublishedAt: {"published_at", KindTime, true}, FieldExpiresAt: {"expires_at", KindTime, true},
+	FieldLabels: {"labels", KindList, true},
 }
 
 // String is the name of the field in an expression, without "item.".
