@@ -254,14 +254,6 @@ func (r *restriction) factor(item filter.Subject) float64 {
 	return max(MinFactor, min(MaxFactor, product))
 }
 
-// narrow gives what every item must fulfil that the filters allow.
-func (r *restriction) narrow() (all []filter.Condition) {
-	for _, f := range r.filters {
-		all = append(all, f.Narrow()...)
-	}
-	return all
-}
-
 // restrict gathers the filters and boosts of the rules in force, of the placement and of the request.
 func (q *query) restrict(rules []compiledRule, user map[string]string) {
 	r := &q.mem.restriction

@@ -87,11 +87,12 @@ func (c *Catalogue) install(f *forcing) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for site, n := range f.items {
-		site.index.rows = append(site.index.rows, make([]*Row, n)...)
+		site.index.grow(n)
 	}
 	for key, row := range f.rows {
 		site := c.sites[key.site]
-		site.rows[key.id], site.index.rows[row.number] = row, row
+		site.rows[key.id] = row
+		site.index.putRow(row)
 	}
 	for site, sets := range made {
 		site.index.put(sets)

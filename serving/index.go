@@ -1,7 +1,6 @@
 package serving
 
 import (
-	"math"
 	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -14,26 +13,13 @@ const (
 	facetCategory
 	facetBrand
 	facetLabel
-	facetPrice // its step; see priceStep
+	facetBranded // live, and of some brand
 )
 
 // facet names a bitmap: the items of which something is said.
 type facet struct {
 	field byte
-	step  byte   // of a price
 	value string // of a category, brand or label
-}
-
-// priceSteps and stepsPerDouble say how finely prices are told apart: a step is 9 % wide, and the last one has what is above four
-// billion.
-const (
-	priceSteps     = 256
-	stepsPerDouble = 8
-)
-
-// priceStep is the step that a price falls into; it never falls where the price rises.
-func priceStep(price float64) byte {
-	return byte(min(math.Log2(1+max(price, 0))*stepsPerDouble, priceSteps-1))
 }
 
 // facetsOf appends the facets of a row; nil has none.
@@ -46,10 +32,7 @@ func facetsOf(dst []facet, r *Row) []facet {
 		dst = append(dst, facet{field: facetAvailable})
 	}
 	if r.Brand != "" {
-		dst = append(dst, facet{field: facetBrand, value: r.Brand})
-	}
-	if r.Price != nil {
-		dst = append(dst, facet{field: facetPrice, step: priceStep(*r.Price)})
+		dst = append(dst, facet{field: facetBranded}, facet{field: facetBrand, value: r.Brand})
 	}
 	for _, category := range r.Categories {
 		dst = append(dst, facet{field: facetCategory, value: category})
@@ -65,8 +48,33 @@ func facetsOf(dst []facet, r *Row) []facet {
 // and numbers have no holes. Bitmaps are of numbers. One that is in the index never changes: a change puts another in its place, so
 // that readers take the lock only to get hold of it.
 type itemIndex struct {
-	rows []*Row // by number
-	sets map[facet]*roaring.Bitmap
+	rows    []*Row // by number
+	sets    map[facet]*roaring.Bitmap
+	columns [numColumns]column
+}
+
+// set is the bitmap of a facet, an empty one where no live item has it.
+func (x *itemIndex) set(f facet) *roaring.Bitmap {
+	if set := x.sets[f]; set != nil {
+		return set
+	}
+	return roaring.New()
+}
+
+// grow makes room for n more items.
+func (x *itemIndex) grow(n int) {
+	x.rows = append(x.rows, make([]*Row, n)...)
+	for i := range x.columns {
+		x.columns[i].grow(n)
+	}
+}
+
+// putRow puts a row in force.
+func (x *itemIndex) putRow(r *Row) {
+	x.rows[r.number] = r
+	for i, key := range keysOf(r) {
+		x.columns[i].put(r.number, key)
+	}
 }
 
 // indexChange is what rows that come into force do to the bitmaps.

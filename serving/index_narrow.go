@@ -1,71 +1,108 @@
 package serving
 
 import (
-	"math"
-
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/millrace/millrace/internal/filter"
 )
 
-// narrow returns the numbers of the live items that may meet all conditions: all that do, and those beside them whose price is near.
-// Nil means that the conditions tell nothing of any item. The bitmap is shared and must not be changed.
+// narrow returns the numbers of the live items that meet all conditions; nil where there are none, which all do. The bitmap must not be
+// changed.
 func (c *Catalogue) narrow(site string, conditions []filter.Condition) *roaring.Bitmap {
+	if len(conditions) == 0 {
+		return nil
+	}
+	var sets itemSets
+	a := c.ask(site, conditions)
+	set := sets.of(wordsFor(a.rows), a.live)
+	a.narrow(set, &sets)
+	return roaring.FromDense(set, false)
+}
+
+// answers are what an index has of conditions, as of one moment: what of it takes time is done after the lock is left.
+type answers struct {
+	found     []found
+	rows      int             // of the site
+	live      *roaring.Bitmap // never nil
+	available *roaring.Bitmap // likewise
+	expires   column
+}
+
+// ask gets hold of what answers conditions.
+func (c *Catalogue) ask(site string, conditions []filter.Condition) answers {
 	c.mu.RLock()
-	all := c.sites[site].findAll(conditions)
-	c.mu.RUnlock()
-	return all.meet()
+	defer c.mu.RUnlock()
+	s := c.sites[site]
+	if s == nil {
+		return answers{live: roaring.New(), available: roaring.New()}
+	}
+	a := answers{
+		rows: len(s.index.rows), live: s.index.set(facet{field: facetLive}), available: s.index.set(facet{field: facetAvailable}),
+		expires: s.index.columns[columnExpires],
+	}
+	for _, condition := range conditions {
+		a.found = append(a.found, s.find(condition))
+	}
+	return a
 }
 
-// found are the bitmaps that answer a condition, not joined yet: that takes longer than the lock is held.
+// narrow takes out of a set what does not meet all conditions.
+func (a *answers) narrow(set itemSet, sets *itemSets) {
+	for i := range a.found {
+		a.found[i].narrow(set, sets)
+	}
+}
+
+// found are the bitmaps and the column that answer a condition.
 type found struct {
-	all  bool              // every item, whatever is below
-	sets []*roaring.Bitmap // an item of any
-	of   []found           // an item of any or, with both, of every one
-	both bool
+	op        filter.Op
+	of        []found
+	bitmaps   []*roaring.Bitmap // of OpIn and OpOut: an item is in any or in none
+	column    column
+	low, high int64
 }
 
-func (s *siteItems) findAll(conditions []filter.Condition) found {
-	f := found{both: true, all: true}
-	for _, c := range conditions {
-		if one := s.find(c); !one.all {
-			f.of, f.all = append(f.of, one), false
-		}
-	}
-	return f
-}
-
-// find gets hold of the bitmaps of a condition. The caller holds mu.
+// find gets hold of what answers a condition. The caller holds mu.
 func (s *siteItems) find(c filter.Condition) found {
-	switch {
-	case s == nil || c.Op == filter.OpNothing:
-		return found{}
-	case c.Op == filter.OpAll:
-		return s.findAll(c.Of)
-	case c.Op == filter.OpAny:
-		var f found
+	f := found{op: c.Op}
+	switch c.Op {
+	case filter.OpAll, filter.OpAny:
 		for _, part := range c.Of {
-			one := s.find(part)
-			f.all = f.all || one.all
-			f.of = append(f.of, one)
+			f.of = append(f.of, s.find(part))
 		}
-		return f
-	}
-	facets, known := facetsOfCondition(c)
-	if c.Op == filter.OpIn && c.Field == filter.FieldItemID {
-		return found{sets: []*roaring.Bitmap{s.named(c.Texts)}}
-	}
-	f := found{all: !known}
-	for _, facet := range facets {
-		if set := s.index.sets[facet]; set != nil {
-			f.sets = append(f.sets, set)
+	case filter.OpTrue, filter.OpFalse:
+		if f.op = filter.OpIn; c.Op == filter.OpFalse {
+			f.op = filter.OpOut
+		}
+		f.bitmaps = []*roaring.Bitmap{s.index.set(facet{field: facetAvailable})}
+	case filter.OpRange:
+		if f.column, f.low, f.high = s.index.columns[columnOf(c.Field)], c.Low, c.High; c.Low > c.High {
+			f.op = filter.OpNothing
+		}
+	case filter.OpIn, filter.OpOut:
+		f.bitmaps = s.named(c.Field, c.Texts)
+		if c.Op == filter.OpOut && c.Field == filter.FieldBrand { // one of no brand is not of another one
+			branded := found{op: filter.OpIn, bitmaps: []*roaring.Bitmap{s.index.set(facet{field: facetBranded})}}
+			return found{op: filter.OpAll, of: []found{branded, f}}
 		}
 	}
 	return f
 }
 
-// named are the live items of some ids.
-func (s *siteItems) named(ids []string) *roaring.Bitmap {
+// named are the bitmaps of the live items that one of some texts is said of.
+func (s *siteItems) named(field filter.Field, texts []string) (bitmaps []*roaring.Bitmap) {
+	if field == filter.FieldItemID {
+		return []*roaring.Bitmap{s.ofIDs(texts)}
+	}
+	for _, text := range texts {
+		if set := s.index.sets[facet{field: facetOf(field), value: text}]; set != nil {
+			bitmaps = append(bitmaps, set)
+		}
+	}
+	return bitmaps
+}
+
+func (s *siteItems) ofIDs(ids []string) *roaring.Bitmap {
 	set := roaring.New()
 	for _, id := range ids {
 		if row := s.rows[id]; row != nil && !row.Deleted {
@@ -75,70 +112,47 @@ func (s *siteItems) named(ids []string) *roaring.Bitmap {
 	return set
 }
 
-// facetsOfCondition are the facets of which an item must have one; known is false where the index does not tell.
-func facetsOfCondition(c filter.Condition) (list []facet, known bool) {
-	switch {
-	case c.Op == filter.OpTrue && c.Field == filter.FieldAvailable:
-		return []facet{{field: facetAvailable}}, true
-	case c.Op == filter.OpRange && c.Field == filter.FieldPrice:
-		for step := int(priceStep(c.Low)); c.Low <= c.High && step <= int(priceStep(c.High)); step++ {
-			list = append(list, facet{field: facetPrice, step: byte(step)})
-		}
-		return list, !math.IsNaN(c.Low) && !math.IsNaN(c.High)
-	case c.Op != filter.OpIn:
-		return nil, false
-	}
-	field := byte(facetBrand)
-	switch c.Field {
-	case filter.FieldBrand:
+// facetOf is what the bitmaps of a field's texts are listed by.
+func facetOf(f filter.Field) byte {
+	switch f {
 	case filter.FieldCategories:
-		field = facetCategory
+		return facetCategory
 	case filter.FieldLabels:
-		field = facetLabel
-	default:
-		return nil, false
+		return facetLabel
 	}
-	for _, text := range c.Texts {
-		if text == "" && field == facetBrand {
-			return nil, false // items without a brand are in no bitmap
-		}
-		list = append(list, facet{field: field, value: text})
-	}
-	return list, true
+	return facetBrand
 }
 
-// meet joins the bitmaps; nil is every item.
-func (f found) meet() *roaring.Bitmap {
-	switch {
-	case f.all:
-		return nil
-	case f.both:
-		return f.meetAll()
-	}
-	sets := f.sets
-	for _, part := range f.of {
-		sets = append(sets, part.meet())
-	}
-	switch len(sets) {
-	case 0:
-		return roaring.New()
-	case 1:
-		return sets[0]
-	}
-	return roaring.FastOr(sets...)
-}
-
-func (f found) meetAll() (all *roaring.Bitmap) {
-	for _, part := range f.of {
-		set := part.meet()
-		if all != nil {
-			set = roaring.And(all, set)
+// narrow takes out of a set what does not meet the condition.
+func (f *found) narrow(set itemSet, sets *itemSets) {
+	switch f.op {
+	case filter.OpNothing:
+		clear(set)
+	case filter.OpAll:
+		for i := range f.of {
+			f.of[i].narrow(set, sets)
 		}
-		if all = set; all.IsEmpty() {
-			break
+	case filter.OpAny:
+		any := sets.take(len(set))
+		for i := range f.of {
+			one := append(sets.take(0), set...)
+			f.of[i].narrow(one, sets)
+			any.or(one)
+			sets.give(one)
 		}
+		copy(set, any)
+		sets.give(any)
+	case filter.OpRange:
+		f.column.narrow(set, f.low, f.high)
+	case filter.OpIn, filter.OpOut:
+		named := sets.of(len(set), f.bitmaps...)
+		if f.op == filter.OpIn {
+			set.and(named)
+		} else {
+			set.andNot(named)
+		}
+		sets.give(named)
 	}
-	return all
 }
 
 // numbered appends the rows of numbers to dst.

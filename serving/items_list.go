@@ -72,8 +72,9 @@ func (s *Serving) listed(site string, in *listItemsInput) (*roaring.Bitmap, *htt
 		if err != nil {
 			return nil, wrongFilter(err)
 		}
-		matching = program.Bind(&filter.Values{Now: s.now()})
-		conditions = append(conditions, matching.Narrow()...)
+		var narrow []filter.Condition
+		narrow, matching = program.Bind(&filter.Values{Now: s.now()}).Narrow()
+		conditions = append(conditions, narrow...)
 	}
 	among := s.catalogue.narrow(site, conditions)
 	if in.Available == "false" {

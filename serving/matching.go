@@ -3,8 +3,6 @@ package serving
 import (
 	"math"
 	"slices"
-
-	"github.com/RoaringBitmap/roaring/v2"
 )
 
 // allows reports whether the filters let an item through.
@@ -29,59 +27,28 @@ func (q *query) boost(ranked *ranking) {
 // askMatching brings what the filters allow of the whole catalogue, whoever has met it: what visitors want most first, then the
 // newest. It is asked while a filtered list is not full, so that one is short only where nothing else matches.
 func (q *query) askMatching() {
-	s := source{family: sourcePopularity, rung: rungTrending, weight: 1}
-	if candidates := q.catalogue.narrow(q.site, q.mem.restriction.narrow()); candidates != nil {
-		s.items = q.wanted(candidates)
-	} else {
-		s.items = q.wantedOfAll()
-	}
+	s := source{family: sourcePopularity, rung: rungTrending, weight: 1, items: q.wanted()}
 	if len(s.items) < q.limit {
 		s.items = q.wantedUnlisted(s.items)
 	}
 	q.propose(s)
 }
 
-// wanted are the items of numbers that may be shown and that the filters allow, as many as may be needed, those that are wanted
+// wanted are the items of the catalogue that may be shown and that the filters allow, as many as may be needed, those that are wanted
 // most first.
-func (q *query) wanted(numbers *roaring.Bitmap) []proposal {
+func (q *query) wanted() []proposal {
 	items := q.mem.proposals.take(0)
-	rows := make([]*Row, 0, allStep)
-	step := make([]uint32, allStep)
-	for many := numbers.ManyIterator(); ; {
-		n := many.NextMany(step)
-		if n == 0 {
-			return q.mostWanted(items)
+	p, r := q.permitted(), &q.mem.restriction
+	q.eachPermitted(p, func(row *Row) {
+		if q.mem.excluded.has(row.ItemID) || !p.exact && !r.allows(row) {
+			return
 		}
-		rows = q.catalogue.numbered(rows[:0], q.site, step[:n])
-		items = q.match(items, rows)
+		items = append(items, proposal{id: row.ItemID, score: q.want(row.ItemID)})
 		if len(items) > 2*allStep {
 			items = q.mostWanted(items)
 		}
-	}
-}
-
-// wantedOfAll is wanted for filters that the index cannot narrow.
-func (q *query) wantedOfAll() (items []proposal) {
-	rows := make([]*Row, 0, 1)
-	q.catalogue.all(q.site, func(row *Row) bool {
-		items = q.match(items, append(rows[:0], row))
-		if len(items) > 2*allStep {
-			items = q.mostWanted(items)
-		}
-		return true
 	})
 	return q.mostWanted(items)
-}
-
-// match appends those of some rows that may be shown and that the filters allow.
-func (q *query) match(items []proposal, rows []*Row) []proposal {
-	r := &q.mem.restriction
-	for _, row := range rows {
-		if row.eligible(q.now) && r.allows(row) {
-			items = append(items, proposal{id: row.ItemID, score: q.want(row.ItemID)})
-		}
-	}
-	return items
 }
 
 // want is how much visitors want an item; next to nothing for one that nobody has met.

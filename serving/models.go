@@ -35,6 +35,7 @@ type loadedModel struct {
 	blend       *blend.Model // nil where the version has none
 	baskets     model.Scorer // nil where the version has none
 	pages       *pageLists   // of session and transitions
+	placing     *placing     // where its items are in the catalogue
 
 	trained *loadedModel // the version as it was trained, where closed sessions lie over it (overlay); else nil
 	fresh   int          // how many do
@@ -50,7 +51,7 @@ func (m *loadedModel) whole() *loadedModel {
 }
 
 func newLoadedModel(b *registry.Bundle) *loadedModel {
-	m := &loadedModel{Bundle: b, transitions: b.Scorers[transitions.Name], baskets: b.Scorers[basket.Name], pages: newPageLists(b.Vocabulary.Len())}
+	m := &loadedModel{Bundle: b, transitions: b.Scorers[transitions.Name], baskets: b.Scorers[basket.Name], pages: newPageLists(b.Vocabulary.Len()), placing: &placing{}}
 	for _, name := range sessionFamilies {
 		if m.session = b.Scorers[name]; m.session != nil {
 			break

@@ -199,7 +199,7 @@ func (o *overlay) over(ctx context.Context, site string, trained *loadedModel) *
 	if m.session != trained.session || m.transitions != trained.transitions {
 		bundle := *trained.Bundle
 		bundle.Vocabulary = vocabulary
-		m.Bundle, m.fresh, m.pages = &bundle, sessions.Len(), newPageLists(trained.Vocabulary.Len())
+		m.Bundle, m.fresh, m.pages, m.placing = &bundle, sessions.Len(), newPageLists(trained.Vocabulary.Len()), &placing{}
 		m.blend = m.blendAgain(trained)
 	}
 	return m

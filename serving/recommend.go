@@ -147,6 +147,7 @@ func (s *Serving) list(ctx context.Context, mem *scratch, start time.Time, site 
 	mem.trace.took(stageVisitor, time.Since(start), 0)
 	selected := q.choose(s.metrics, q.stages())
 	selected.explore(recID)
+	selected.tellLeftOut()
 
 	answer := selected.respond(recID, mem.visitor.stale)
 	if request.Explain {

@@ -34,6 +34,13 @@ func (s *Serving) proposeAgain(ctx context.Context, x *event.Exposure, in *input
 	}
 	q.model = newLoadedModel(bundle)
 	mem.selection.begin(q) // says what is excluded, which the families are not asked for
+	if mem.maskMade, err = in.mask(&mem.mask, q.model.Vocabulary.Len()); err != nil {
+		return v, err
+	}
+	if q.filtered && !mem.maskMade {
+		v.skip("what a filter left of the catalogue is not in the record: the families were asked for that alone")
+		return v, nil
+	}
 	stages := slices.Clone(q.stages())
 	for i := range in.Stages {
 		logged := &in.Stages[i]

@@ -30,6 +30,7 @@ type scratch struct {
 	pool      pool
 	mask      model.Mask // of the model's items that may be shown, where maskMade
 	maskMade  bool
+	permitted permitted
 	kept      []string // of a category's list, what is not excluded
 	excluded  idTable
 	groups    idTable
@@ -86,6 +87,7 @@ func (m *scratch) again() {
 	m.caps.reset()
 	m.pool.reset()
 	m.maskMade = false
+	m.permitted.reset()
 	clear(m.kept[:cap(m.kept)])
 	m.proposals.reset()
 	for _, t := range []*idTable{&m.seen, &m.bought, &m.demoted, &m.excluded, &m.groups, &m.shares.names, &m.leanings.names} {

@@ -1,11 +1,15 @@
 package serving
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/model"
 	"github.com/millrace/millrace/internal/model/content"
 )
 
@@ -31,10 +35,14 @@ type inputs struct {
 	// User are the attributes of the user that expressions could read.
 	User map[string]string `json:"user,omitempty"`
 	// FreshSessions are how many closed sessions lay over the version, which is trained without them.
-	FreshSessions int                   `json:"fresh_sessions,omitempty"`
-	Stages        []tracedStage         `json:"stages"`
-	Rows          []*event.CatalogueRow `json:"rows,omitempty"` // of the items that were looked at, where they have one
-	Said          []tracedSaid          `json:"said,omitempty"` // of the others, what events said
+	FreshSessions int `json:"fresh_sessions,omitempty"`
+	// Only are the items of the version that the families were asked for, by their numbers in it (the portable format of Roaring), where
+	// a filter said so; OnlyLost that they took more than a record keeps.
+	Only     []byte                `json:"only,omitempty"`
+	OnlyLost bool                  `json:"only_lost,omitempty"`
+	Stages   []tracedStage         `json:"stages"`
+	Rows     []*event.CatalogueRow `json:"rows,omitempty"` // of the items that were looked at, where they have one
+	Said     []tracedSaid          `json:"said,omitempty"` // of the others, what events said
 	// Exploration is the share of lists that give a place to what hardly anybody has met, Unmet what was looked at for it.
 	Exploration float64  `json:"exploration,omitempty"`
 	Unmet       []string `json:"unmet,omitempty"`
@@ -147,6 +155,45 @@ func (t *trace) sawRow(q *query, id string, row *Row) {
 			Events: it.events, FirstAt: it.firstAt,
 		})
 	}
+}
+
+// maxOnlyBytes is how much of a record says which items the families were asked for: those of 250,000 take no more.
+const maxOnlyBytes = 32 << 10
+
+// keptOnly keeps which items of the version the families were asked for.
+func (t *trace) keptOnly(mask *model.Mask, items int) {
+	if !t.on || t.inputs.Only != nil || t.inputs.OnlyLost {
+		return
+	}
+	only := roaring.New()
+	for item := range uint32(items) {
+		if mask.Allows(int32(item)) {
+			only.Add(item)
+		}
+	}
+	only.RunOptimize()
+	if t.inputs.OnlyLost = only.GetSerializedSizeInBytes() > maxOnlyBytes; !t.inputs.OnlyLost {
+		t.inputs.Only, _ = only.ToBytes() // memory takes all that is written
+	}
+}
+
+// mask is the inverse of keptOnly. It reports false where the record does not say which items the families were asked for.
+func (in *inputs) mask(mask *model.Mask, items int) (kept bool, err error) {
+	if in.Only == nil {
+		return false, nil
+	}
+	only := roaring.New()
+	if err := only.UnmarshalBinary(in.Only); err != nil {
+		return false, fmt.Errorf("read which items the families were asked for: %w", err)
+	}
+	mask.Reset(items, false)
+	only.Iterate(func(item uint32) bool {
+		if int(item) < items { // else of a closed session over the version
+			mask.Allow(int32(item))
+		}
+		return true
+	})
+	return true, nil
 }
 
 // sank keeps what an item's score was multiplied by because it was shown before.
