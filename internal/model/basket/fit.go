@@ -33,7 +33,7 @@ func Fit(ctx context.Context, cfg Config, baskets *model.Sessions, numItems int)
 	}
 	f := newFitter(cfg, baskets, numItems)
 	m := &Model{cfg: cfg, Matrix: rowsum.NewMatrix(numItems), pool: rowsum.NewPool()}
-	var best topk.Heap
+	var best topk.Best
 	for item := range int32(numItems) {
 		if item%checkEvery == 0 && ctx.Err() != nil {
 			return nil, fmt.Errorf("fit baskets: %w", ctx.Err())

@@ -50,7 +50,7 @@ type scratch struct {
 	list   []model.Scored
 	items  []Blended
 	places table
-	best   topk.Heap
+	best   topk.Best
 }
 
 // Score implements model.Scorer. Which items that were met may be recommended again is each member's choice.

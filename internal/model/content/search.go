@@ -34,8 +34,8 @@ type scratch struct {
 	news    []nearAnswer
 	shares  []float32 // what each item of the query gives to one answer
 	cause   []int32   // of each answer, by its place among the candidates
-	wide    topk.Heap // candidates
-	best    topk.Heap // answers, by their place among the candidates
+	wide    topk.Best // candidates
+	best    topk.Best // answers, by their place among the candidates
 }
 
 func newScratch() *scratch {
@@ -153,15 +153,13 @@ type answer struct {
 // MinScore; and clears the scores. A nil shown shows all.
 func (s *scratch) answers(c *Config, x *index, k int, shown func(place int32) bool, yield func(answer)) {
 	s.wide.Reset(k + compareMore)
-	lowest := float32(0)
 	for _, place := range s.touched {
 		score := s.scores[place]
 		s.scores[place] = 0
-		if score == 0 || score < lowest || x.vectors.sizes[place] == 0 || shown != nil && !shown(place) {
+		if score <= 0 || score < s.wide.Floor() || x.vectors.sizes[place] == 0 || shown != nil && !shown(place) {
 			continue
 		}
 		s.wide.Push(place, score)
-		lowest, _ = s.wide.Full()
 	}
 	s.touched = s.touched[:0]
 	candidates := s.wide.Sorted()

@@ -99,7 +99,7 @@ func (p *pairs) add(item int32, weight float32) {
 }
 
 // strongest returns the pairs whose weights are furthest from zero, as many as are kept, in the order in which they were.
-func (f *fitter) strongest(best *topk.Heap, all pairs) pairs {
+func (f *fitter) strongest(best *topk.Best, all pairs) pairs {
 	keep := f.cfg.Neighbours
 	if keep == 0 || keep >= len(all.items) {
 		return pairs{slices.Clone(all.items), slices.Clone(all.weights)}

@@ -38,7 +38,7 @@ func (f *fitter) neighbourhoods(ctx context.Context) ([]pairs, error) {
 	}
 	rows := transposed(columns)
 	err = parallel.For(ctx, len(rows), itemsATurn, func() func(lo, hi int) {
-		best := &topk.Heap{}
+		best := &topk.Best{}
 		return func(lo, hi int) {
 			for i := lo; i < hi; i++ {
 				rows[i] = f.strongest(best, rows[i])
@@ -84,7 +84,7 @@ func (f *fitter) nearest(ctx context.Context) ([]pairs, error) {
 	}
 	near := make([]pairs, n)
 	err := f.each(ctx, 0, 0.4, func() func(i int) {
-		row, touched, best := make([]float64, n), []int32{}, &topk.Heap{}
+		row, touched, best := make([]float64, n), []int32{}, &topk.Best{}
 		return func(i int) {
 			touched = f.o.allProducts(row, i, touched[:0])
 			best.Reset(keep)

@@ -26,7 +26,7 @@ func (f *fitter) whole(ctx context.Context) ([]pairs, error) {
 		scale[j] = -math.Pow(gram.At(j, j), -f.cfg.DiagonalExponent)
 	}
 	err = parallel.For(ctx, n, itemsATurn, func() func(lo, hi int) {
-		row, all, best := make([]float64, n), pairs{}, &topk.Heap{}
+		row, all, best := make([]float64, n), pairs{}, &topk.Best{}
 		return func(lo, hi int) {
 			for i := lo; i < hi; i++ {
 				gram.Row(row, i)

@@ -93,7 +93,7 @@ type scratch struct {
 	folded
 	excluded []bool // by item; all false between queries
 	scores   [scanRows]float32
-	best     topk.Heap
+	best     topk.Best
 	shares   []float32 // by query item, of the score of one item
 	solved   []float32 // of the query items, or of one item of the answer
 }
@@ -137,7 +137,7 @@ func (s *scratch) exclude(excluded model.Excluded, out bool) {
 }
 
 // top returns the k items of the highest scores above zero. A score is at most the product of the sizes of both factors, so the
-// scan ends where that does not reach the worst item that is kept. Only what reaches it is offered to the heap.
+// scan ends where that does not reach the worst item that is kept. Only what reaches that is offered.
 func (s *scratch) top(m *Model, k int, only *model.Mask) []topk.Entry {
 	s.best.Reset(k)
 	d, floor, reach := m.cfg.Dimensions, float32(math.SmallestNonzeroFloat32), size(s.visitor)*(1+rounding)
@@ -152,9 +152,7 @@ func (s *scratch) top(m *Model, k int, only *model.Mask) []topk.Entry {
 		for i, score := range scores {
 			if score >= floor && !s.excluded[items[i]] && only.Allows(items[i]) {
 				s.best.Push(items[i], score)
-				if s.best.Len() == k {
-					floor = s.best.Unsorted()[0].Score
-				}
+				floor = max(floor, s.best.Floor())
 			}
 		}
 	}

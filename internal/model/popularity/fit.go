@@ -80,7 +80,7 @@ func trend(cfg Config, sessions *model.Sessions, numItems int) []float64 {
 
 // rank orders the items with a positive score and keeps the k best.
 func rank(scores []float64, k int) ranking {
-	var best topk.Heap
+	var best topk.Best
 	best.Reset(k)
 	for item, score := range scores {
 		if score > 0 {
@@ -90,7 +90,7 @@ func rank(scores []float64, k int) ranking {
 	return newRanking(&best)
 }
 
-func newRanking(best *topk.Heap) ranking {
+func newRanking(best *topk.Best) ranking {
 	entries := best.Sorted()
 	r := ranking{items: make([]int32, len(entries)), scores: make([]float32, len(entries))}
 	for i, e := range entries {
@@ -118,7 +118,7 @@ func membersOf(clicks []float64, categories [][]string) map[string][]int32 {
 // rankMembers ranks the items of each category by their scores.
 func rankMembers(cfg Config, names []string, members map[string][]int32, scores []float64) []ranking {
 	rankings := make([]ranking, len(names))
-	var best topk.Heap
+	var best topk.Best
 	for i, name := range names {
 		best.Reset(cfg.PerCategory)
 		for _, item := range members[name] {

@@ -32,7 +32,7 @@ type Sum struct {
 	items   int    // of the vocabulary
 	weight  float32
 	touched []int32 // items with a score
-	best    topk.Heap
+	best    topk.Best
 }
 
 // Recent is an item of a query.

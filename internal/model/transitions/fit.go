@@ -122,7 +122,7 @@ func (f *fitter) countDegrees() {
 
 func (f *fitter) build() rowsum.Matrix {
 	m := rowsum.NewMatrix(len(f.sums))
-	var best topk.Heap
+	var best topk.Best
 	for item := range int32(len(f.sums)) {
 		f.sum(item)
 		best.Reset(f.cfg.Neighbours)

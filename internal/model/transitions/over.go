@@ -111,7 +111,7 @@ func gains(old []float64, left float64, now []float64) []float32 {
 func (o *Overlay) build(f *fitter) {
 	o.newer = rowsum.NewMatrix(len(f.sums))
 	known := make([]float32, len(f.sums)) // of the pairs of the row at hand, what base has of them; zero between rows
-	var best topk.Heap
+	var best topk.Best
 	for item := range int32(len(f.sums)) {
 		f.sum(item)
 		if len(f.touched) > 0 {

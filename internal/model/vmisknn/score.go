@@ -125,14 +125,10 @@ func vmisMatch(d int) float32 { return max(0, 1-0.1*float32(d)) }
 // rank appends the k best items that may be recommended with the query item that brought each.
 func (m *Model) rank(s *scratch, dst []model.Scored, k int, only *model.Mask) []model.Scored {
 	s.best.Reset(k)
-	floor := float32(0) // of the worst one that is kept: an item that does not reach it need not be offered
 	for _, item := range s.touched {
 		tally := &s.tallies[item]
-		if score := tally.score * tally.gain; score > 0 && score >= floor && only.Allows(item) {
+		if score := tally.score * tally.gain; score > 0 && score >= s.best.Floor() && only.Allows(item) {
 			s.best.Push(item, score)
-			if s.best.Len() == k {
-				floor = s.best.Unsorted()[0].Score
-			}
 		}
 	}
 	first := len(dst)

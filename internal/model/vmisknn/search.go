@@ -54,9 +54,9 @@ type scratch struct {
 	candidates []candidate
 	neighbours []candidate
 	votes      []vote
-	similar    topk.Heap
+	similar    topk.Best
 	touched    []int32 // items with a score
-	best       topk.Heap
+	best       topk.Best
 	causes     []float32 // by result and query item
 }
 
