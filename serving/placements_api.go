@@ -45,7 +45,8 @@ type placementList struct {
 
 type placementsOutput struct{ Body placementList }
 
-type placementInput struct {
+// PlacementInput names a placement.
+type PlacementInput struct {
 	Name string `path:"name" maxLength:"64" pattern:"^[a-z0-9][a-z0-9_-]{0,63}$" doc:"The placement." example:"home"`
 }
 
@@ -63,28 +64,43 @@ type placementWrite struct {
 }
 
 type putPlacementInput struct {
-	Name        string `path:"name" maxLength:"64" pattern:"^[a-z0-9][a-z0-9_-]{0,63}$" doc:"The placement." example:"home"`
-	IfMatch     string `header:"If-Match" maxLength:"100" doc:"The ETag of what was read."`
-	IfNoneMatch string `header:"If-None-Match" maxLength:"100" doc:"* to write only where there is none."`
+	PlacementInput
+	WriteCondition
 	api.JSON[placementWrite]
 }
 
 type deletePlacementInput struct {
-	Name    string `path:"name" maxLength:"64" pattern:"^[a-z0-9][a-z0-9_-]{0,63}$" doc:"The placement." example:"home"`
-	IfMatch string `header:"If-Match" maxLength:"100" doc:"The ETag of what was read."`
+	PlacementInput
+	Condition
 }
 
 func quoteETag(tag string) string { return `"` + tag + `"` }
 
-// precondition is what a write demands of what stands: the tag in If-Match, control.NoETag for none, "" for nothing.
-func precondition(ifMatch, ifNoneMatch string) string {
-	if ifNoneMatch == "*" {
-		return control.NoETag
-	}
-	if ifMatch == "" || ifMatch == "*" {
+// Condition is what a change demands of what stands.
+type Condition struct {
+	IfMatch string `header:"If-Match" maxLength:"100" doc:"The ETag of what was read."`
+}
+
+// tag is what has to stand, as the control store takes it: a tag, or "" for anything.
+func (c *Condition) tag() string {
+	if c.IfMatch == "*" {
 		return ""
 	}
-	return strings.Trim(strings.TrimPrefix(ifMatch, "W/"), `"`)
+	return strings.Trim(strings.TrimPrefix(c.IfMatch, "W/"), `"`)
+}
+
+// WriteCondition is the same of a write, which may also demand that there is nothing.
+type WriteCondition struct {
+	Condition
+	IfNoneMatch string `header:"If-None-Match" maxLength:"100" doc:"* to write only where there is none."`
+}
+
+// tag is likewise, control.NoETag where nothing has to stand.
+func (c *WriteCondition) tag() string {
+	if c.IfNoneMatch == "*" {
+		return control.NoETag
+	}
+	return c.Condition.tag()
 }
 
 func (s *Serving) listPlacements(ctx context.Context, site string, _ *struct{}) (*placementsOutput, *httpserver.Problem) {
@@ -95,7 +111,7 @@ func (s *Serving) listPlacements(ctx context.Context, site string, _ *struct{}) 
 	return &placementsOutput{Body: placementList{Placements: list}}, nil
 }
 
-func (s *Serving) getPlacement(ctx context.Context, site string, in *placementInput) (*placementOutput, *httpserver.Problem) {
+func (s *Serving) getPlacement(ctx context.Context, site string, in *PlacementInput) (*placementOutput, *httpserver.Problem) {
 	p, problem := s.placement(ctx, site, in.Name)
 	if problem != nil {
 		problem.Pointer = ""
@@ -114,14 +130,14 @@ func (s *Serving) putPlacement(ctx context.Context, site string, in *putPlacemen
 		p.Pointer = "/settings" + p.Pointer
 		return nil, p
 	}
-	if err := s.control.PutPlacementIf(ctx, written, precondition(in.IfMatch, in.IfNoneMatch)); err != nil {
+	if err := s.control.PutPlacementIf(ctx, written, in.tag()); err != nil {
 		return nil, placementProblem(err)
 	}
-	return s.getPlacement(ctx, site, &placementInput{Name: in.Name})
+	return s.getPlacement(ctx, site, &in.PlacementInput)
 }
 
 func (s *Serving) deletePlacement(ctx context.Context, site string, in *deletePlacementInput) (*struct{}, *httpserver.Problem) {
-	if err := s.control.DeletePlacement(ctx, site, in.Name, precondition(in.IfMatch, "")); err != nil {
+	if err := s.control.DeletePlacement(ctx, site, in.Name, in.tag()); err != nil {
 		return nil, placementProblem(err)
 	}
 	return &struct{}{}, nil

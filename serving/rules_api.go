@@ -46,7 +46,8 @@ type ruleList struct {
 
 type rulesOutput struct{ Body ruleList }
 
-type ruleInput struct {
+// RuleInput names a rule.
+type RuleInput struct {
 	ID string `path:"id" maxLength:"64" pattern:"^[a-z0-9][a-z0-9_-]{0,63}$" doc:"The rule." example:"summer-sale"`
 }
 
@@ -70,15 +71,14 @@ type ruleWrite struct {
 }
 
 type putRuleInput struct {
-	ID          string `path:"id" maxLength:"64" pattern:"^[a-z0-9][a-z0-9_-]{0,63}$" doc:"The rule." example:"summer-sale"`
-	IfMatch     string `header:"If-Match" maxLength:"100" doc:"The ETag of what was read."`
-	IfNoneMatch string `header:"If-None-Match" maxLength:"100" doc:"* to write only where there is none."`
+	RuleInput
+	WriteCondition
 	api.JSON[ruleWrite]
 }
 
 type deleteRuleInput struct {
-	ID      string `path:"id" maxLength:"64" pattern:"^[a-z0-9][a-z0-9_-]{0,63}$" doc:"The rule." example:"summer-sale"`
-	IfMatch string `header:"If-Match" maxLength:"100" doc:"The ETag of what was read."`
+	RuleInput
+	Condition
 }
 
 func (s *Serving) listRules(ctx context.Context, site string, _ *struct{}) (*rulesOutput, *httpserver.Problem) {
@@ -89,7 +89,7 @@ func (s *Serving) listRules(ctx context.Context, site string, _ *struct{}) (*rul
 	return &rulesOutput{Body: ruleList{Rules: append([]control.Rule{}, list...)}}, nil
 }
 
-func (s *Serving) getRule(ctx context.Context, site string, in *ruleInput) (*ruleOutput, *httpserver.Problem) {
+func (s *Serving) getRule(ctx context.Context, site string, in *RuleInput) (*ruleOutput, *httpserver.Problem) {
 	rule, err := s.control.Rule(ctx, site, in.ID)
 	if err != nil {
 		return nil, ruleProblem(err)
@@ -114,7 +114,7 @@ func (s *Serving) putRule(ctx context.Context, site string, in *putRuleInput) (*
 	if _, wrong := compileRule(s.filters, &rule); wrong != nil {
 		return nil, wrong.problem()
 	}
-	rule, err := s.control.PutRule(ctx, rule, precondition(in.IfMatch, in.IfNoneMatch))
+	rule, err := s.control.PutRule(ctx, rule, in.tag())
 	if err != nil {
 		return nil, ruleProblem(err)
 	}
@@ -122,7 +122,7 @@ func (s *Serving) putRule(ctx context.Context, site string, in *putRuleInput) (*
 }
 
 func (s *Serving) deleteRule(ctx context.Context, site string, in *deleteRuleInput) (*struct{}, *httpserver.Problem) {
-	if err := s.control.DeleteRule(ctx, site, in.ID, precondition(in.IfMatch, "")); err != nil {
+	if err := s.control.DeleteRule(ctx, site, in.ID, in.tag()); err != nil {
 		return nil, ruleProblem(err)
 	}
 	return &struct{}{}, nil

@@ -69,31 +69,22 @@ func (s *Store) DeletePlacement(ctx context.Context, site, name, ifMatch string)
 	return nil
 }
 
-// changePlacement runs a change in one transaction with the check of what stands before it, which is nil for none.
 func (s *Store) changePlacement(ctx context.Context, site, name, ifMatch string, change func(tx *sqldb.Tx, before *Placement) error) error {
-	err := s.db.InTx(ctx, func(tx *sqldb.Tx) error {
+	defer s.placements.drop()
+	return changeRow(ctx, s.db, ifMatch, func(tx *sqldb.Tx) (*Placement, error) {
 		stored, err := readPlacements(ctx, tx, `WHERE site = ? AND name = ?`, site, name)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		var before *Placement
 		if p, ok := stored[site][name]; ok {
-			before = &p
-		} else if slices.Contains(Kinds(), name) {
+			return &p, nil
+		}
+		if slices.Contains(Kinds(), name) {
 			p := standardPlacement(site, name)
-			before = &p
+			return &p, nil
 		}
-		tag := NoETag
-		if before != nil {
-			tag = before.ETag()
-		}
-		if ifMatch != "" && ifMatch != tag {
-			return ErrChanged
-		}
-		return change(tx, before)
-	})
-	s.placements.drop()
-	return err
+		return nil, nil //nolint:nilnil // there is none
+	}, change)
 }
 
 // ETag identifies the content of a placement: equal placements have equal ones.

@@ -3,7 +3,6 @@ package control
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,8 +18,8 @@ const (
 	MaxRules = 200
 	// MaxRulePriority is the largest priority of a rule, and its negative the smallest.
 	MaxRulePriority = 1_000_000
-	// maxRuleBytes bounds the stored form of a rule.
-	maxRuleBytes = 64 << 10
+	// maxDocumentBytes bounds the stored form of a rule, and of other documents of operators.
+	maxDocumentBytes = 64 << 10
 	// maxRuleName bounds what a rule is called.
 	maxRuleName = 200
 )
@@ -31,8 +30,13 @@ var (
 	// ErrTooManyRules means that a site has MaxRules.
 	ErrTooManyRules = fmt.Errorf("the site has %d rules, which is the limit", MaxRules)
 	// ErrLongRule means that a rule is longer than what is kept of one.
-	ErrLongRule = fmt.Errorf("the rule has more than %d bytes", maxRuleBytes)
+	ErrLongRule = fmt.Errorf("the rule has more than %d bytes", maxDocumentBytes)
 )
+
+var ruleTable = documents[Rule]{
+	table: "rules", column: "rule", most: MaxRules, tooMany: ErrTooManyRules, tooLong: ErrLongRule,
+	restore: func(r *Rule, site, id string, revision int64) { r.Site, r.ID, r.Revision = site, id, revision },
+}
 
 // Boost multiplies the scores of items: by By those that Filter matches, or each by the value of Expr. An item that the value
 // cannot be computed for keeps its score.
@@ -104,14 +108,14 @@ func (s *Store) Rules(ctx context.Context, site string) ([]Rule, error) {
 
 // Rule is one rule, as it stands now; ErrUnknownRule where there is none.
 func (s *Store) Rule(ctx context.Context, site, id string) (Rule, error) {
-	stored, err := readRules(ctx, s.db, `WHERE site = ? AND id = ?`, site, id)
+	rule, err := ruleTable.find(ctx, s.db, site, id)
 	if err != nil {
 		return Rule{}, err
 	}
-	if len(stored[site]) == 0 {
+	if rule == nil {
 		return Rule{}, ErrUnknownRule
 	}
-	return stored[site][0], nil
+	return *rule, nil
 }
 
 // PutRule stores a rule under its id and returns it with its revision, if it stands as the caller knows it: ifMatch is its ETag,
@@ -128,25 +132,8 @@ func (s *Store) PutRule(ctx context.Context, r Rule, ifMatch string) (Rule, erro
 		if before != nil {
 			r.Revision = before.Revision + 1
 		}
-		text, err := json.Marshal(r)
-		if err != nil {
+		if err := ruleTable.put(ctx, tx, r, r.Site, r.ID, r.Revision, r.UpdatedAt); err != nil {
 			return err
-		}
-		if len(text) > maxRuleBytes {
-			return ErrLongRule
-		}
-		if _, err := tx.ExecContext(ctx,
-			`INSERT INTO rules (site, id, rule, revision, updated_at) VALUES (?,?,?,?,?)
-			 ON CONFLICT (site, id) DO UPDATE SET rule = excluded.rule, revision = excluded.revision, updated_at = excluded.updated_at`,
-			r.Site, r.ID, string(text), r.Revision, millis(r.UpdatedAt)); err != nil {
-			return err
-		}
-		var count int
-		if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM rules WHERE site = ?`, r.Site).Scan(&count); err != nil {
-			return err
-		}
-		if count > MaxRules {
-			return ErrTooManyRules
 		}
 		return s.audit(ctx, tx, AuditEntry{Site: r.Site, Action: "rule.put", Target: r.ID, Before: orNil(before), After: r})
 	})
@@ -162,7 +149,7 @@ func (s *Store) DeleteRule(ctx context.Context, site, id, ifMatch string) error 
 		if before == nil {
 			return ErrUnknownRule
 		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM rules WHERE site = ? AND id = ?`, site, id); err != nil {
+		if err := ruleTable.remove(ctx, tx, site, id); err != nil {
 			return err
 		}
 		return s.audit(ctx, tx, AuditEntry{Site: site, Action: "rule.delete", Target: id, Before: *before})
@@ -173,64 +160,15 @@ func (s *Store) DeleteRule(ctx context.Context, site, id, ifMatch string) error 
 	return nil
 }
 
-// changeRule runs a change in one transaction with the check of what stands before it, which is nil for none.
 func (s *Store) changeRule(ctx context.Context, site, id, ifMatch string, change func(tx *sqldb.Tx, before *Rule) error) error {
-	err := s.db.InTx(ctx, func(tx *sqldb.Tx) error {
-		stored, err := readRules(ctx, tx, `WHERE site = ? AND id = ?`, site, id)
-		if err != nil {
-			return err
-		}
-		var before *Rule
-		tag := NoETag
-		if len(stored[site]) > 0 {
-			before = &stored[site][0]
-			tag = before.ETag()
-		}
-		if ifMatch != "" && ifMatch != tag {
-			return ErrChanged
-		}
-		return change(tx, before)
-	})
-	s.rules.drop()
-	return err
-}
-
-func orNil(r *Rule) any {
-	if r == nil {
-		return nil
-	}
-	return *r
+	defer s.rules.drop()
+	return changeRow(ctx, s.db, ifMatch, func(tx *sqldb.Tx) (*Rule, error) { return ruleTable.find(ctx, tx, site, id) }, change)
 }
 
 func (s *Store) loadRules(ctx context.Context) (map[string][]Rule, error) {
-	return readRules(ctx, s.db, "")
-}
-
-func readRules(ctx context.Context, from rowsOf, where string, args ...any) (map[string][]Rule, error) {
-	rows, err := from.QueryContext(ctx, `SELECT site, id, rule, revision FROM rules `+where, args...)
-	if err != nil {
-		return nil, fmt.Errorf("read rules: %w", err)
-	}
-	defer rows.Close()
-	all := map[string][]Rule{}
-	for rows.Next() {
-		var site, id, text string
-		var revision int64
-		if err := rows.Scan(&site, &id, &text, &revision); err != nil {
-			return nil, fmt.Errorf("read rule: %w", err)
-		}
-		var r Rule
-		if err := json.Unmarshal([]byte(text), &r); err != nil {
-			return nil, fmt.Errorf("read rule %s of site %s: %w", id, site, err)
-		}
-		r.Site, r.ID, r.Revision = site, id, revision
-		all[site] = append(all[site], r)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read rules: %w", err)
-	}
+	all, err := ruleTable.read(ctx, s.db, "")
 	for _, list := range all {
 		slices.SortFunc(list, func(a, b Rule) int { return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(a.ID, b.ID)) })
 	}
-	return all, nil
+	return all, err
 }

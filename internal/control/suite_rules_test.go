@@ -60,7 +60,7 @@ func testRules(t *testing.T, a, b *Store) {
 	for what, bad := range map[string]Rule{
 		"site": {Site: "No", ID: "a"}, "id": {Site: "shop", ID: "A b"}, "placement": {Site: "shop", ID: "a", Placements: []string{"?"}},
 		"times": {Site: "shop", ID: "a", StartsAt: rule.EndsAt, EndsAt: rule.StartsAt}, "priority": {Site: "shop", ID: "a", Priority: MaxRulePriority + 1},
-		"length": {Site: "shop", ID: "a", Filter: strings.Repeat("x", maxRuleBytes)}, "name": {Site: "shop", ID: "a", Name: strings.Repeat("x", maxRuleName+1)},
+		"length": {Site: "shop", ID: "a", Filter: strings.Repeat("x", maxDocumentBytes)}, "name": {Site: "shop", ID: "a", Name: strings.Repeat("x", maxRuleName+1)},
 	} {
 		if _, err := a.PutRule(ctx, bad, ""); err == nil {
 			t.Errorf("a rule with a bad %s was stored", what)
