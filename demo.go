@@ -74,6 +74,9 @@ func (s *storage) openDemoPlacements(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read demo placement: %w", err)
 		}
+		if placement.BrowserReadable {
+			continue // it was opened before, and an experiment may run on it
+		}
 		placement.BrowserReadable = true
 		if err := s.control.PutPlacement(ctx, placement); err != nil {
 			return fmt.Errorf("open demo placement %s: %w", name, err)

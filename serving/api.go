@@ -21,6 +21,7 @@ func (s *Serving) Routes(a *api.API) {
 	s.modelEndpoints(a)
 	s.placementEndpoints(a)
 	s.ruleEndpoints(a)
+	s.experimentEndpoints(a)
 	s.keyEndpoints(a)
 	s.operationEndpoints(a)
 	s.statusEndpoints(a)

@@ -26,12 +26,24 @@ type Control interface {
 	Rule(ctx context.Context, site, id string) (control.Rule, error)
 	PutRule(ctx context.Context, rule control.Rule, ifMatch string) (control.Rule, error)
 	DeleteRule(ctx context.Context, site, id, ifMatch string) error
+	ExperimentControl
 	TopicEpoch(ctx context.Context, topic string) (control.TopicEpoch, bool, error)
 	Forgotten(ctx context.Context) (*erasure.Ledger, error)
 	Ledger(ctx context.Context) (*erasure.Ledger, error)
 	RequestErasure(ctx context.Context, who erasure.Who) (control.Erasure, error)
 	Erasure(ctx context.Context, site, id string) (control.Erasure, error)
 	Erasures(ctx context.Context, site string) ([]control.Erasure, error)
+}
+
+// ExperimentControl is where experiments are.
+type ExperimentControl interface {
+	RunningExperiment(ctx context.Context, site, placement string) (*control.Running, error)
+	Experiments(ctx context.Context, site string) ([]control.Experiment, error)
+	Experiment(ctx context.Context, site, id string) (control.Experiment, error)
+	PutExperiment(ctx context.Context, e control.Experiment, ifMatch string) (control.Experiment, error)
+	StartExperiment(ctx context.Context, site, id, ifMatch string) (control.Experiment, error)
+	StopExperiment(ctx context.Context, site, id, ifMatch string) (control.Experiment, error)
+	DeleteExperiment(ctx context.Context, site, id, ifMatch string) error
 }
 
 // Administration is what the endpoints for operators change in the control store, and read of it.

@@ -48,6 +48,13 @@ func fuzzed(t *testing.T) (*house, apifuzz.Target) {
 	for _, name := range []string{"goods", "spare"} {
 		h.must(h.control.PutFeed(t.Context(), control.Feed{Site: testSite, Name: name, Settings: []byte(`{"place":"goods.csv","every_minutes":525600}`)}))
 	}
+	for id, placement := range map[string]string{"draft": "home", "ready": "item", "running": "cart", "spare": "home"} {
+		arms := []control.Arm{{Name: "control", Weight: 1}, {Name: "short", Weight: 1, Limit: 2}}
+		_, err := h.control.PutExperiment(t.Context(), control.Experiment{Site: testSite, ID: id, Placement: placement, Arms: arms}, "")
+		h.must(err)
+	}
+	_, err = h.control.StartExperiment(t.Context(), testSite, "running", "")
+	h.must(err)
 	erased, err := h.control.RequestErasure(t.Context(), erasure.Who{Site: testSite, User: "gone"})
 	h.must(err)
 	h.put(`{"item_id":"tent","title":"Tent","categories":["Camping"],"price":199,"brand":"Hut","fields":{"persons":2}}`,
@@ -84,6 +91,7 @@ func fuzzed(t *testing.T) (*house, apifuzz.Target) {
 			"boost": {`item.price < 50.0 ? 1.2 : 1.0`}, "field": {"title", "price", "persons"},
 			"rotateKey.id": {spare.ID}, "revokeKey.id": {ended.ID}, "getJob.id": {job.ID}, "getErasure.id": {erased.ID},
 			"getRule.id": {"fleet"}, "putRule.id": {"fleet"}, "deleteRule.id": {"spare"}, "name": {"home", "popular"}, "version": {first.Version},
+			"getExperiment.id": {"running"}, "putExperiment.id": {"draft"}, "startExperiment.id": {"ready"}, "stopExperiment.id": {"running"}, "deleteExperiment.id": {"spare"},
 			"getFeed.name": {"goods"}, "runFeed.name": {"goods"}, "deleteFeed.name": {"spare"},
 			"putUser.id": {"ada"}, "getUser.id": {"ada"}, "getItem.id": {"tent"}, "getItemHistory.id": {"tent"}, "patchItem.id": {"tent"}, "deleteItem.id": {"mat"},
 			"getUserFeatures.id": {"ada", "anonymous:fan"}, "eraseUser.id": {"bob", "anonymous:gone"},

@@ -57,19 +57,20 @@ func (c *Catalogue) stock(rows ...*Row) {
 // house is serving with real neighbours: a broker, a control store, an online store and a registry in temporary
 // directories.
 type house struct {
-	tb       testing.TB
-	serving  *Serving
-	deps     Deps
-	cfg      Config
-	router   chi.Router
-	site     string // whose items, events and models these are
-	control  *control.Store
-	online   onlinestore.Store
-	registry *registry.Registry
-	client   *kafka.Client
-	metrics  *prometheus.Registry
-	secret   string
-	public   string
+	tb        testing.TB
+	serving   *Serving
+	deps      Deps
+	cfg       Config
+	router    chi.Router
+	site      string // whose items, events and models these are
+	controlAt string // where the control store is
+	control   *control.Store
+	online    onlinestore.Store
+	registry  *registry.Registry
+	client    *kafka.Client
+	metrics   *prometheus.Registry
+	secret    string
+	public    string
 
 	newest   map[string]int64            // persons of a browser so far, by browser
 	profiles map[string]*feature.Profile // by online key
@@ -90,7 +91,7 @@ func newHouse(tb testing.TB) *house {
 func newHouseOver(tb testing.TB, dir, place string, client *kafka.Client) *house {
 	tb.Helper()
 	h := &house{
-		tb: tb, site: testSite, client: client, metrics: prometheus.NewRegistry(),
+		tb: tb, site: testSite, controlAt: place, client: client, metrics: prometheus.NewRegistry(),
 		newest: map[string]int64{}, profiles: map[string]*feature.Profile{}, items: map[string]*feature.ItemAggregate{},
 	}
 	var err error

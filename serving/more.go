@@ -26,7 +26,7 @@ const (
 var errManyLook = errors.New("too many requests look for lists that are not in this node's memory")
 
 // continueFrom makes a request one for more of a list: what that list has shown is excluded, and what it excluded itself, which is what
-// the lists before it have shown. So the record of every list says all that was excluded. A page goes on with lists of its own visitor
+// the lists before it have shown. So the record of every list says all that was excluded. It stays in the variant of the list. A page goes on with lists of its own visitor
 // alone, because what an answer leaves out tells what another was shown; of another's it learns as much as of one that never was.
 func (s *Serving) continueFrom(ctx context.Context, from reader, q *Request) *httpserver.Problem {
 	shown, err := s.lookUp(ctx, from.key.Site, q.More)
@@ -46,6 +46,9 @@ func (s *Serving) continueFrom(ctx context.Context, from reader, q *Request) *ht
 			Type: ProblemUnavailable, Title: "Not everything could be searched", Status: http.StatusServiceUnavailable, Pointer: "/more",
 			Detail: "the list is not in the memory of this node, and what is behind it does not answer in time", Hint: "try again, or send exclude_ids",
 		}
+	}
+	if shown.Placement == q.Placement {
+		q.variant = shown.Variant
 	}
 	ids := slices.Clone(shown.Request.ExcludeIDs)
 	for i := range shown.Items {

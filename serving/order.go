@@ -50,6 +50,7 @@ type RankRequest struct {
 type RankAnswer struct {
 	RecID        string       `json:"rec_id" doc:"The list's id; events that answer it carry it in rec.rec_id."`
 	Placement    string       `json:"placement" doc:"As asked." example:"home"`
+	Variant      string       `json:"variant" doc:"EXPERIMENT:ARM where an experiment runs on the placement, else default." example:"default"`
 	ModelVersion string       `json:"model_version" doc:"The version that answered; empty while there is none."`
 	Stale        bool         `json:"stale" doc:"Whether after_event was not applied in time."`
 	Items        []RankedItem `json:"items" doc:"All items of the request, best first."`
@@ -146,7 +147,7 @@ func (s *Serving) ordered(ctx context.Context, q *query, given *givenItems, ask 
 	selected := &q.mem.selection
 	recID := event.NewID(q.now)
 	a := &RankAnswer{
-		RecID: recID, Placement: q.placement.Name, Stale: q.visitor.stale, Token: token(recID),
+		RecID: recID, Placement: q.placement.Name, Variant: q.variant, Stale: q.visitor.stale, Token: token(recID),
 		Items: make([]RankedItem, 0, len(ask.ItemIDs)),
 	}
 	if q.model != nil {

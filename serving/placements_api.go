@@ -30,12 +30,12 @@ func (s *Serving) placementEndpoints(a *api.API) {
 	}, s.getPlacement)
 	secretEndpoint(s, a, api.Endpoint{
 		ID: "putPlacement", Method: http.MethodPut, Path: "/v1/placements/{name}", Tag: api.TagPlacements, Scope: admin, Summary: "Write a placement",
-		Description:  "The placement becomes what the body says; one with a standard name changes the standard one. In force at once here, within a second elsewhere. With If-Match only where it stands as it was read; `If-None-Match: *` only where there is none.",
-		MaxBodyBytes: maxPlacementBytes, Body: `{"kind":"home","limit":8,"browser_readable":true}`, Problems: []string{ProblemChanged},
+		Description:  "The placement becomes what the body says; one with a standard name changes the standard one. In force at once here, within a second elsewhere; not while an experiment runs there. With If-Match only where it stands as it was read; `If-None-Match: *` only where there is none.",
+		MaxBodyBytes: maxPlacementBytes, Body: `{"kind":"home","limit":8,"browser_readable":true}`, Problems: []string{ProblemChanged, ProblemPlacementTested},
 	}, s.putPlacement)
 	secretEndpoint(s, a, api.Endpoint{
 		ID: "deletePlacement", Method: http.MethodDelete, Path: "/v1/placements/{name}", Tag: api.TagPlacements, Scope: admin, Summary: "Delete a placement",
-		Description: "A standard placement is as it comes again, another one is gone.", Problems: []string{ProblemUnknownPlacement, ProblemChanged},
+		Description: "A standard placement is as it comes again, another one is gone.", Problems: []string{ProblemUnknownPlacement, ProblemChanged, ProblemPlacementTested},
 	}, s.deletePlacement)
 }
 
@@ -152,7 +152,13 @@ func atLimit(limit error, hint string) *httpserver.Problem {
 
 func placementProblem(err error) *httpserver.Problem {
 	var unknown *control.UnknownPlacementError
+	var tested *control.PlacementTestedError
 	switch {
+	case errors.As(err, &tested):
+		return &httpserver.Problem{
+			Type: ProblemPlacementTested, Title: "An experiment runs there", Status: http.StatusConflict, Detail: tested.Error(),
+			Hint: "POST /v1/experiments/" + tested.Experiment + ":stop ends it; rules change all arms alike meanwhile",
+		}
 	case errors.Is(err, control.ErrChanged):
 		return &httpserver.Problem{
 			Type: ProblemChanged, Title: "Changed meanwhile", Status: http.StatusPreconditionFailed,

@@ -37,7 +37,8 @@ func (r rung) String() string {
 // query is a request with everything that answering it needs, as of one moment.
 type query struct {
 	site      string
-	placement control.Placement
+	placement control.Placement // as the variant has it
+	variant   string            // EXPERIMENT:ARM, or control.DefaultVariant
 	request   *Request
 	limit     int
 	now       time.Time

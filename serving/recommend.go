@@ -223,10 +223,14 @@ func (s *Serving) meet(ctx context.Context, mem *scratch, site string, request *
 // prepare gathers what answering needs besides the visitor: the model, the trends, what the placement wants.
 func (s *Serving) prepare(ctx context.Context, mem *scratch, site string, placement control.Placement, request *Request) *query {
 	q := &mem.query
+	variant := control.DefaultVariant
+	if arm := s.experiments.arm(ctx, site, request, &mem.visitor); arm != nil {
+		placement, variant = arm.Placement, arm.Variant
+	}
 	*q = query{
-		site: site, placement: placement, request: request, limit: placement.Limit, now: s.now().UTC(), mem: mem,
+		site: site, placement: placement, variant: variant, request: request, limit: placement.Limit, now: s.now().UTC(), mem: mem,
 		model: s.models.of(site), trends: s.trends.of(site), catalogue: s.catalogue, static: s.static.of(site),
-		similar: s.similar.of(site), visitor: &mem.visitor, settings: s.settings.of(ctx, &placement), profileLost: mem.visitor.lost,
+		similar: s.similar.of(site), visitor: &mem.visitor, settings: s.settings.of(ctx, &placement, variant), profileLost: mem.visitor.lost,
 	}
 	q.decide()
 	q.exploration = q.settings.exploration(placement.Kind, s.exploration)

@@ -110,7 +110,7 @@ func (s *Serving) rebuild(ctx context.Context, mem *scratch, x *event.Exposure, 
 	q := &mem.query
 	*q = query{
 		site: x.Site, placement: in.Placement, request: in.Request, limit: in.Placement.Limit, now: x.ServedAt, mem: mem,
-		trends: in.trends(), catalogue: in.catalogue(), similar: alike, visitor: &mem.visitor, settings: s.settings.of(ctx, &in.Placement),
+		trends: in.trends(), catalogue: in.catalogue(), similar: alike, visitor: &mem.visitor, settings: s.settings.of(ctx, &in.Placement, x.Variant),
 		profileLost: in.ProfileLost, vectors: in.Vectors, exploration: in.Exploration, sunk: in.Sunk,
 	}
 	q.visitor.profileID, q.visitor.known = x.ProfileID, in.Known

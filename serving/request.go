@@ -45,6 +45,7 @@ type Request struct {
 	DryRun      bool     `json:"dry_run,omitempty" doc:"Record no exposure."`
 
 	expressions expressions // of Filter and Boost, see compile
+	variant     string      // of the list that More names, where it is one of the placement
 }
 
 func invalid(pointer, format string, args ...any) *httpserver.Problem {

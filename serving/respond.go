@@ -14,8 +14,6 @@ import (
 )
 
 const (
-	// defaultVariant is the experiment arm of every request while no experiment runs.
-	defaultVariant = "default"
 	// maxReasons bounds the reasons of an item: people read one or two.
 	maxReasons = 2
 )
@@ -27,7 +25,7 @@ var DefaultFields = []string{"title", "brand", "categories", "price", "currency"
 type Answer struct {
 	RecID        string       `json:"rec_id" doc:"The list's id; events that answer it carry it in rec.rec_id." example:"019c0f6e-5d2a-7c31-9a4e-2f7d1c0b8a55"`
 	Placement    string       `json:"placement" doc:"As asked." example:"home"`
-	Variant      string       `json:"variant" doc:"The arm of the experiment." example:"default"`
+	Variant      string       `json:"variant" doc:"EXPERIMENT:ARM where an experiment runs on the placement, else default." example:"default"`
 	ModelVersion string       `json:"model_version" doc:"The version that answered; empty while there is none." example:"20260302-120000-1"`
 	ServedBy     string       `json:"served_by" doc:"The source that brought the first item most that no rule has pinned." example:"vstan"`
 	Degraded     string       `json:"degraded" enum:"none,session,category,trending,static" doc:"none, or the rung of the ladder that had to answer." example:"none"`
@@ -54,7 +52,7 @@ type AnswerItem struct {
 func (s *selection) respond(recID string, stale bool) *Answer {
 	q := s.query
 	a := &Answer{
-		RecID: recID, Placement: q.placement.Name, Variant: defaultVariant, Stale: stale,
+		RecID: recID, Placement: q.placement.Name, Variant: q.variant, Stale: stale,
 		ServedBy: rungNone.String(), Degraded: rungNone.String(), Items: make([]AnswerItem, len(s.shown)), Token: token(recID),
 	}
 	if q.model != nil {

@@ -100,6 +100,7 @@ type Serving struct {
 	exploration  float64
 	filters      *filter.Cache // compiled expressions of all sites
 	rules        *rules
+	experiments  *experiments
 	scratches    *scratches
 	settings     *settingsCache
 	lostProfiles rarely
@@ -146,10 +147,11 @@ func New(cfg Config, deps Deps) (*Serving, error) {
 		},
 		exposures: newExposures(deps.Producer, m.dropped, deps.Log), recent: newRecentLists(), rotation: newRotation(), looking: make(chan struct{}, maxMore), fullShare: cfg.FullShare, exploration: cfg.Exploration,
 		filters: filter.NewCache(), scratches: newScratches(),
-		settings: &settingsCache{log: deps.Log, parsed: map[placementName]parsedSettings{}},
+		settings: &settingsCache{log: deps.Log, parsed: map[settingsName]parsedSettings{}},
 	}
 	s.attributes = &attributes{store: deps.Control}
 	s.rules = &rules{store: deps.Control, cache: s.filters, log: deps.Log, skipped: m.rulesSkipped, sites: map[string]*siteRules{}}
+	s.experiments = &experiments{store: deps.Control, log: deps.Log}
 	s.overlay = &overlay{log: deps.Log, topic: deps.Items, models: s.models, sites: map[string]*freshSessions{}}
 	s.models.over = s.overlay.over
 	s.similar = &similarItems{log: deps.Log, catalogue: s.catalogue, sites: map[string]*content.Live{}, said: map[string]map[string]*said{}}

@@ -16,10 +16,11 @@ type settingsCache struct {
 	wrong rarely
 
 	mu     sync.RWMutex // guards parsed
-	parsed map[placementName]parsedSettings
+	parsed map[settingsName]parsedSettings
 }
 
-type placementName struct{ site, name string }
+// settingsName is a placement, as a variant has it.
+type settingsName struct{ site, name, variant string }
 
 type parsedSettings struct {
 	kind string
@@ -27,10 +28,13 @@ type parsedSettings struct {
 	*Settings
 }
 
-// of returns the settings of a placement. Those that another version stored and this one does not understand are as if there were
+// maxParsedSettings bounds the settings that are kept: those of all placements, and of the arms of some hundred experiments.
+const maxParsedSettings = 20_000
+
+// of returns the settings of a placement as a variant has it. Those that another version stored and this one does not understand are as if there were
 // none: a list is better than an error.
-func (c *settingsCache) of(ctx context.Context, p *control.Placement) *Settings {
-	name := placementName{p.Site, p.Name}
+func (c *settingsCache) of(ctx context.Context, p *control.Placement, variant string) *Settings {
+	name := settingsName{p.Site, p.Name, variant}
 	c.mu.RLock()
 	known, ok := c.parsed[name]
 	c.mu.RUnlock()
@@ -44,6 +48,9 @@ func (c *settingsCache) of(ctx context.Context, p *control.Placement) *Settings 
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.parsed[name] = parsedSettings{p.Kind, p.Settings, parsed} // as many as the control store has
+	if len(c.parsed) >= maxParsedSettings {
+		clear(c.parsed) // arms of experiments that ended, nearly all of it
+	}
+	c.parsed[name] = parsedSettings{p.Kind, p.Settings, parsed}
 	return parsed
 }

@@ -45,16 +45,16 @@ func TestSettingsFollowTheirPlacement(t *testing.T) {
 	h := newHouse(t).open()
 	c := h.serving.settings
 	place := &control.Placement{Site: testSite, Name: "shelf", Kind: control.KindHome, Settings: json.RawMessage(`{"max_per_brand":2}`)}
-	first := c.of(t.Context(), place)
-	if again := c.of(t.Context(), place); first.MaxPerBrand != 2 || again != first {
+	first := c.of(t.Context(), place, control.DefaultVariant)
+	if again := c.of(t.Context(), place, control.DefaultVariant); first.MaxPerBrand != 2 || again != first {
 		t.Errorf("%+v, then %+v", first, again)
 	}
 	place.Settings = json.RawMessage(`{"max_per_brand":3}`)
-	if changed := c.of(t.Context(), place); changed.MaxPerBrand != 3 {
+	if changed := c.of(t.Context(), place, control.DefaultVariant); changed.MaxPerBrand != 3 {
 		t.Errorf("after a change %+v", changed)
 	}
 	place.Settings = json.RawMessage(`{"of_a_later_version":3}`)
-	if unknown := c.of(t.Context(), place); unknown == nil || unknown.MaxPerBrand != 0 {
+	if unknown := c.of(t.Context(), place, control.DefaultVariant); unknown == nil || unknown.MaxPerBrand != 0 {
 		t.Errorf("not understood: %+v", unknown)
 	}
 }

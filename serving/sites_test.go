@@ -53,9 +53,11 @@ func newOtherSite(t *testing.T, of *house) *otherSite {
 	erasure := decode[control.Erasure](t, h.expect("erasure", 202, "", http.MethodDelete, "/v1/users/gone", "").Body)
 	_, err = h.control.PutRule(t.Context(), control.Rule{Site: h.site, ID: "main", Enabled: true, Filter: `item.price > 1 || item.title != "` + neighbourMark + `"`}, "")
 	h.must(err)
+	h.expect("experiment", 200, "", http.MethodPut, "/v1/experiments/main", `{"name":"`+neighbourMark+`","placement":"home","arms":[{"name":"a","weight":1},{"name":"b","weight":1,"limit":2}]}`)
+	h.expect("its start", 200, "", http.MethodPost, "/v1/experiments/main:start", "")
 	list := h.ask(`{"placement":"home","anonymous_id":"fan","user_id":"ada","explain":true}`)
 	for name, id := range map[string]string{
-		"key": key.ID, "job": job.ID, "version": manifest.Version, "name": "home", "feed": "main", "rule": "main", "erasure": erasure.ID, "rec_id": list.RecID,
+		"key": key.ID, "job": job.ID, "version": manifest.Version, "name": "home", "feed": "main", "rule": "main", "experiment": "main", "erasure": erasure.ID, "rec_id": list.RecID,
 	} {
 		n.made[name] = []string{id}
 	}
@@ -79,6 +81,8 @@ func (n *otherSite) asked(path, parameter string) []string {
 		return n.made["feed"]
 	case strings.HasPrefix(path, "/v1/rules"):
 		return n.made["rule"]
+	case strings.HasPrefix(path, "/v1/experiments"):
+		return n.made["experiment"]
 	}
 	return n.made[parameter]
 }
@@ -119,7 +123,7 @@ func (n *otherSite) shows(handler http.Handler) map[string]string {
 	}
 	for _, placement := range []string{"home", "popular"} {
 		list := decode[Answer](n.tb, n.get(handler, "/v1/recommend?dry_run=true&anonymous_id=fan&placement="+placement).Body)
-		shown[placement] = fmt.Sprint(list.ModelVersion, list.ServedBy, list.Items)
+		shown[placement] = fmt.Sprint(list.ModelVersion, list.Variant, list.ServedBy, list.Items)
 	}
 	return shown
 }
@@ -153,7 +157,7 @@ func sitesAreApart(t *testing.T, long time.Duration) {
 	own := decode[control.Erasure](t, h.expect("erasure", 202, "", http.MethodDelete, "/v1/users/gone", "").Body)
 	for parameter, values := range map[string][]string{
 		"id": slices.Concat(n.made["key"], n.made["job"], n.made["erasure"]), "rec_id": n.made["rec_id"], "more": n.made["rec_id"], "rotateKey.id": n.made["key"],
-		"revokeKey.id": n.made["key"], "getJob.id": n.made["job"], "getErasure.id": append(n.made["erasure"], own.ID),
+		"revokeKey.id": n.made["key"], "getJob.id": n.made["job"], "stopExperiment.id": n.made["experiment"], "deleteExperiment.id": n.made["experiment"], "putExperiment.id": n.made["experiment"], "getErasure.id": append(n.made["erasure"], own.ID),
 		"version": n.made["version"], "getUserFeatures.id": {"anonymous:stays"}, "eraseUser.id": {"ada", "anonymous:fan"},
 	} {
 		target.Known[parameter] = slices.Concat(target.Known[parameter], values)

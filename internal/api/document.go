@@ -62,6 +62,7 @@ func document() *huma.OpenAPI {
 			{Name: TagItems, Description: "The items that may be recommended. A write is in force at once on the node that answers, within a second on others."},
 			{Name: TagUsers, Description: "What is known of a person, and how to forget it."},
 			{Name: TagPlacements, Description: "Where lists are shown, and what merchandisers decide about them."},
+			{Name: TagExperiments, Description: "What is compared on placements."},
 			{Name: TagKeys, Description: "Who may do what."},
 			{Name: TagModels, Description: "The trained versions of a site."},
 			{Name: TagStatus, Description: "How the server is."},

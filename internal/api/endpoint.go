@@ -28,14 +28,15 @@ const (
 
 // Tags group the endpoints in the document.
 const (
-	TagRecommend  = "Recommendations"
-	TagItems      = "Catalogue"
-	TagUsers      = "Users"
-	TagPlacements = "Placements and rules"
-	TagKeys       = "Keys"
-	TagModels     = "Models"
-	TagStatus     = "Status"
-	TagEvents     = "Events"
+	TagRecommend   = "Recommendations"
+	TagItems       = "Catalogue"
+	TagUsers       = "Users"
+	TagPlacements  = "Placements and rules"
+	TagExperiments = "Experiments"
+	TagKeys        = "Keys"
+	TagModels      = "Models"
+	TagStatus      = "Status"
+	TagEvents      = "Events"
 )
 
 // Endpoint is what the types of an endpoint do not say. ID, Method, Path, Tag, Summary and Description are needed.

@@ -1,7 +1,7 @@
 // Package control is the control store: what operators and roles agree on besides events. It holds API keys (hashed),
-// signing secrets (sealed), placements, what shops say of their users, jobs, leases, topic epochs, the import ledger, that of erased
-// people and the audit log in one SQL schema, which SQLite and PostgreSQL read alike.
-// Several processes have it open at once.
+// signing secrets (sealed), placements, rules, experiments, what shops say of their users, jobs, leases, topic epochs, the import
+// ledger, that of erased people and the audit log in one SQL schema, which SQLite and PostgreSQL read alike. Several processes have it
+// open at once.
 package control
 
 import (
@@ -44,7 +44,8 @@ type Store struct {
 	use        keyUses
 	audited    atomic.Int64 // entries of the audit log that this process wrote
 	placements *cached[map[string]map[string]Placement]
-	rules      *cached[map[string][]Rule] // by site
+	rules      *cached[map[string][]Rule]              // by site
+	running    *cached[map[string]map[string]*Running] // experiments, by site and placement
 	intake     *cached[Intake]
 	signing    *cached[map[string][]openSigning]
 	erased     *cached[erasedPeople]
@@ -74,6 +75,7 @@ func Open(ctx context.Context, place string) (*Store, error) {
 	s.placements = &cached[map[string]map[string]Placement]{load: s.loadPlacements, outage: MaxOutage}
 	s.signing = &cached[map[string][]openSigning]{load: s.loadSigning, outage: MaxOutage}
 	s.rules = &cached[map[string][]Rule]{load: s.loadRules, outage: MaxOutage}
+	s.running = &cached[map[string]map[string]*Running]{load: s.loadRunning, outage: MaxOutage}
 	s.intake = &cached[Intake]{load: s.loadIntake}
 	s.erased = &cached[erasedPeople]{load: s.loadErased}
 	return s, nil

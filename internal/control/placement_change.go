@@ -19,7 +19,7 @@ func (s *Store) PutPlacement(ctx context.Context, p Placement) error {
 }
 
 // PutPlacementIf stores a placement if it stands as the caller knows it, by its ETag, or is none and ifMatch is NoETag; else it is
-// ErrChanged. An empty ifMatch is whatever stands.
+// ErrChanged. An empty ifMatch is whatever stands. While an experiment runs on it, it is a *PlacementTestedError.
 func (s *Store) PutPlacementIf(ctx context.Context, p Placement, ifMatch string) error {
 	if err := p.Check(); err != nil {
 		return fmt.Errorf("put placement: %w", err)
@@ -49,7 +49,7 @@ func (s *Store) PutPlacementIf(ctx context.Context, p Placement, ifMatch string)
 }
 
 // DeletePlacement removes what is stored of a placement: a standard one is as it comes, another one is gone. It answers ErrChanged
-// as PutPlacementIf does, and an *UnknownPlacementError where there is none.
+// and *PlacementTestedError as PutPlacementIf does, and an *UnknownPlacementError where there is none.
 func (s *Store) DeletePlacement(ctx context.Context, site, name, ifMatch string) error {
 	err := s.changePlacement(ctx, site, name, ifMatch, func(tx *sqldb.Tx, before *Placement) error {
 		if before == nil {
@@ -69,22 +69,32 @@ func (s *Store) DeletePlacement(ctx context.Context, site, name, ifMatch string)
 	return nil
 }
 
+// changePlacement changes a placement that no experiment runs on: what is compared there stays the same to the end.
 func (s *Store) changePlacement(ctx context.Context, site, name, ifMatch string, change func(tx *sqldb.Tx, before *Placement) error) error {
 	defer s.placements.drop()
-	return changeRow(ctx, s.db, ifMatch, func(tx *sqldb.Tx) (*Placement, error) {
-		stored, err := readPlacements(ctx, tx, `WHERE site = ? AND name = ?`, site, name)
-		if err != nil {
-			return nil, err
-		}
-		if p, ok := stored[site][name]; ok {
-			return &p, nil
-		}
-		if slices.Contains(Kinds(), name) {
-			p := standardPlacement(site, name)
-			return &p, nil
-		}
-		return nil, nil //nolint:nilnil // there is none
-	}, change)
+	return changeRow(ctx, s.db, ifMatch, func(tx *sqldb.Tx) (*Placement, error) { return findPlacement(ctx, tx, site, name) },
+		func(tx *sqldb.Tx, before *Placement) error {
+			if err := untested(ctx, tx, site, name); err != nil {
+				return err
+			}
+			return change(tx, before)
+		})
+}
+
+// findPlacement returns a placement as it stands now, nil where there is none.
+func findPlacement(ctx context.Context, from rowsOf, site, name string) (*Placement, error) {
+	stored, err := readPlacements(ctx, from, `WHERE site = ? AND name = ?`, site, name)
+	if err != nil {
+		return nil, err
+	}
+	if p, ok := stored[site][name]; ok {
+		return &p, nil
+	}
+	if slices.Contains(Kinds(), name) {
+		p := standardPlacement(site, name)
+		return &p, nil
+	}
+	return nil, nil //nolint:nilnil // there is none
 }
 
 // ETag identifies the content of a placement: equal placements have equal ones.

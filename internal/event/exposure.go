@@ -21,7 +21,7 @@ type Exposure struct {
 	RecID          string              `json:"rec_id" doc:"The list."`
 	Site           string              `json:"site" doc:"The site."`
 	Placement      string              `json:"placement" doc:"Where it was shown."`
-	Variant        string              `json:"variant,omitempty" doc:"The arm of the experiment."`
+	Variant        string              `json:"variant,omitempty" doc:"EXPERIMENT:ARM where an experiment ran on the placement, else default."`
 	ModelVersion   string              `json:"model_version,omitempty" doc:"The version that answered."`
 	ServedBy       string              `json:"served_by,omitempty" doc:"The source that brought the first item most."`
 	Degraded       string              `json:"degraded,omitempty" doc:"none, or the rung of the ladder that answered."`
