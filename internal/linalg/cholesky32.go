@@ -15,6 +15,7 @@ type Triangle struct {
 	d      int
 	lower  []float32 // by rows; zero above the diagonal, so that whole rows can be multiplied
 	column []float32
+	picks  []int32
 }
 
 // Factor takes the matrix a of d rows, of which only the lower half is read; d is a multiple of Lanes. After an error, which
@@ -25,7 +26,7 @@ func (t *Triangle) Factor(a []float32, d int) error {
 		panic(fmt.Sprintf("linalg: %d numbers in a matrix of %d rows", len(a), d))
 	}
 	if t.d != d {
-		t.d, t.lower, t.column = d, make([]float32, d*d), make([]float32, d)
+		t.d, t.lower, t.column, t.picks = d, make([]float32, d*d), make([]float32, d), make([]int32, d)
 	}
 	clear(t.lower)
 	for j := range d {
@@ -62,5 +63,40 @@ func (t *Triangle) Solve(x, b []float32) {
 		solved := x[i] / row[i]
 		AddScaled(x, row, -solved)
 		x[i] = solved
+	}
+}
+
+// SolveRows is Solve for many right sides at once: rows are the first of a matrix of t's rows with d columns each, the others zero, and
+// every column is a right side that its solution takes the place of. d is a multiple of Lanes. What is solved for the zero rows is not
+// told, so they must not hang together with the others: a system that was filled up with ones on the diagonal.
+func (t *Triangle) SolveRows(rows []float32, d int) {
+	checkRows(len(rows), d)
+	n := len(rows) / d
+	if n > t.d {
+		panic(fmt.Sprintf("linalg: %d rows of right sides in a system of %d", n, t.d))
+	}
+	picks, factors := t.picks[:0], t.column[:0]
+	for i := range n {
+		picks, factors = picks[:0], factors[:0]
+		for k := range i {
+			picks, factors = append(picks, int32(k)), append(factors, -t.lower[i*t.d+k])
+		}
+		t.settle(rows, i, d, picks, factors)
+	}
+	for i := n - 1; i >= 0; i-- {
+		picks, factors = picks[:0], factors[:0]
+		for k := i + 1; k < n; k++ {
+			picks, factors = append(picks, int32(k)), append(factors, -t.lower[k*t.d+i])
+		}
+		t.settle(rows, i, d, picks, factors)
+	}
+}
+
+// settle finishes a row of SolveRows from rows that are.
+func (t *Triangle) settle(rows []float32, i, d int, picks []int32, factors []float32) {
+	row, pivot := rows[i*d:][:d], t.lower[i*t.d+i]
+	AddRows(row, rows, picks, factors)
+	for c := range row {
+		row[c] /= pivot
 	}
 }

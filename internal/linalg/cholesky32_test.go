@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -106,5 +107,46 @@ func BenchmarkSolve64(b *testing.B) {
 	right, x := randomFloats(rng, 64), make([]float32, 64)
 	for b.Loop() {
 		triangle.Solve(x, right)
+	}
+}
+
+// Every column of the rows is solved as it is by itself, in a system that was filled up to a multiple of Lanes.
+func TestSolveRowsIsSolveOfEveryColumn(t *testing.T) {
+	const columns = 2 * Lanes
+	rng := rand.New(rand.NewPCG(5, 1))
+	for _, n := range []int{1, 2, 7, Lanes, Lanes + 1, 2*Lanes - 1} {
+		d := (n + Lanes - 1) / Lanes * Lanes
+		factors, a := make([]float32, n*columns), make([]float32, d*d)
+		for i := range factors {
+			factors[i] = rng.Float32() - 0.5
+		}
+		for i := range d {
+			if a[i*d+i] = 1; i < n {
+				DotRows(a[i*d:][:n], factors, factors[i*columns:][:columns])
+				a[i*d+i] += 1
+			}
+		}
+		var triangle Triangle
+		if err := triangle.Factor(a, d); err != nil {
+			t.Fatal(err)
+		}
+		rows := make([]float32, n*columns)
+		for i := range rows {
+			rows[i] = rng.Float32() - 0.5
+		}
+		solved := slices.Clone(rows)
+		triangle.SolveRows(solved, columns)
+		x, b := make([]float32, d), make([]float32, d)
+		for c := range columns {
+			for i := range n {
+				b[i] = rows[i*columns+c]
+			}
+			triangle.Solve(x, b)
+			for i := range n {
+				if math.Abs(float64(x[i]-solved[i*columns+c])) > 1e-5 {
+					t.Fatalf("%d rows, column %d: row %d is %g, want %g", n, c, i, solved[i*columns+c], x[i])
+				}
+			}
+		}
 	}
 }

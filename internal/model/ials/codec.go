@@ -45,7 +45,9 @@ func Decode(f artifact.File, numItems int) (*Model, error) {
 	if err := in.Close(); err != nil {
 		return nil, fmt.Errorf("decode iALS model: %w", err)
 	}
-	m.prepare()
+	if err := m.prepare(); err != nil {
+		return nil, fmt.Errorf("decode iALS model: %w: %w", artifact.ErrCorrupt, err)
+	}
 	return m, nil
 }
 

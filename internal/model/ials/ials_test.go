@@ -132,6 +132,9 @@ func TestScoreIsThatOfTheDefinition(t *testing.T) {
 		{Items: []int32{2, 38, 4}, History: []int32{6, 2}, Set: true},
 		{Items: []int32{11}, Set: true},
 		{Items: []int32{-1, items, 12, 99}},
+		{Items: []int32{3, 1, 4, 15, 9, 2, 6, 5}},                                                   // the most of a small system
+		{Items: []int32{3, 1, 4, 15, 9, 2, 6, 5, 35}},                                               // the fewest of a large one
+		{Items: []int32{2, 7, 18, 28, 17}, History: []int32{14, 23, 43, 31, 52, 36, 41, 47, 49, 0}}, // more than it has dimensions
 	}
 	for _, repeats := range model.RepeatPolicies() {
 		for _, decay := range []float64{1, 0.7} {
@@ -176,7 +179,9 @@ func TestTiesGoToTheLowerItem(t *testing.T) {
 		m.order = append(m.order, int32(items-1-place))
 		m.factors[place*cfg.Dimensions] = 0.5
 	}
-	m.prepare()
+	if err := m.prepare(); err != nil {
+		t.Fatal(err)
+	}
 	got := m.Score(nil, model.Query{Items: []int32{1}}, 3)
 	if len(got) != 3 || got[0].Item != 0 || got[1].Item != 2 || got[2].Item != 3 {
 		t.Errorf("answers %v, want items 0, 2 and 3", got)

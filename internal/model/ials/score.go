@@ -24,6 +24,7 @@ type Model struct {
 	factors []float32 // in that order, Dimensions numbers for each; zero for one that nobody met
 	gram    []float32
 
+	axes   axes      // of gram
 	places []int32   // by item: its place in order
 	sizes  []float32 // by turn of the scan: the largest size of a factor in it or in any later one
 	pool   sync.Pool // of *scratch
@@ -33,6 +34,8 @@ type Model struct {
 const (
 	// scanRows is how many items are looked at before it is asked again whether any that are left can reach the list.
 	scanRows = 256
+	// lightest is a weight beside which an item says nothing.
+	lightest = 1e-6
 	// rounding is more than what single precision makes of the size of a product of MaxDimensions numbers.
 	rounding = 1e-4
 )
@@ -53,15 +56,17 @@ func (t *Training) Model(ctx context.Context) (*Model, error) {
 	for _, item := range order {
 		m.factors = append(m.factors, factors[int(item)*d:][:d]...)
 	}
-	m.prepare()
-	return m, nil
+	return m, m.prepare()
 }
 
 // size is the length of a vector, squared numbers in single precision.
 func size(vector []float32) float32 { return float32(math.Sqrt(float64(linalg.Dot(vector, vector)))) }
 
-// prepare makes what follows from order and factors.
-func (m *Model) prepare() {
+// prepare makes what follows from order, factors and their Gram matrix.
+func (m *Model) prepare() (err error) {
+	if m.axes, err = axesOf(m.gram, m.cfg.Dimensions); err != nil {
+		return err
+	}
 	m.places = make([]int32, len(m.order))
 	for place, item := range m.order {
 		m.places[item] = int32(place)
@@ -72,6 +77,7 @@ func (m *Model) prepare() {
 		largest = max(largest, size(m.at(place)))
 		m.sizes[place/scanRows] = largest
 	}
+	return nil
 }
 
 // Name implements model.Scorer.
@@ -95,7 +101,6 @@ type scratch struct {
 	scores   [scanRows]float32
 	best     topk.Best
 	shares   []float32 // by query item, of the score of one item
-	solved   []float32 // of the query items, or of one item of the answer
 }
 
 func (m *Model) scratch() *scratch {
@@ -119,7 +124,7 @@ func (m *Model) Score(dst []model.Scored, q model.Query, k int) []model.Scored {
 	s.exclude(excluded, true)
 	best := s.top(m, k, q.Only)
 	s.exclude(excluded, false)
-	solved := s.solveQuery(m.cfg.Dimensions, len(best))
+	solved := s.few(m) || s.solveQuery(m.cfg.Dimensions, len(best))
 	for _, e := range best {
 		dst = append(dst, model.Scored{Item: e.ID, Score: e.Score, Because: s.because(m.row(e.ID), solved)})
 	}
@@ -159,8 +164,8 @@ func (s *scratch) top(m *Model, k int, only *model.Mask) []topk.Entry {
 	return s.best.Sorted()
 }
 
-// because returns the query item that gives most to the score of an item. The score is the sum over the query of w y'inv(A)y_j, A being
-// the visitor's matrix, so each item of the query has its share in it. solved says that the system is solved for the query's items.
+// because returns the query item that gives most to the score of an item. The score is the sum over the query of the w_j y'inv(A)y_j, so
+// each item of the query has its share in it. solved says that the system is solved for the query's items.
 func (s *scratch) because(item []float32, solved bool) int32 {
 	s.shares = slices.Grow(s.shares[:0], len(s.items))[:len(s.items)]
 	if solved {
