@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// DefaultCacheBytes is the block cache of the embedded store: the working set of a busy shop's profiles (about 2 KiB
-	// each) for some 30,000 visitors.
-	DefaultCacheBytes = 64 << 20
+	// DefaultCacheBytes is the block cache of the embedded store: the aggregates of some 100,000 items, which are read again and again.
+	// Rows that are asked for one by one are remembered beside it (recentRows).
+	DefaultCacheBytes = 32 << 20
 	// memTableBytes is the size of one memtable: one store serves all partitions.
 	memTableBytes = 16 << 20
 	// markerKey holds the store's identity. It sorts outside of every prefix of rows.
@@ -39,6 +39,7 @@ type Embedded struct {
 	db     *pebble.DB
 	cache  *state.Cache
 	marker string
+	recent *recentRows
 
 	// put makes the comparison with the stored row and the write one step, and guards written; closed is guarded by life,
 	// which every operation holds for reading.
@@ -61,7 +62,7 @@ func OpenEmbedded(cfg EmbeddedConfig) (*Embedded, error) {
 		cache.Close()
 		return nil, fmt.Errorf("open online store: %w", err)
 	}
-	s := &Embedded{db: db, cache: cache, written: newPositions(keptPositions)}
+	s := &Embedded{db: db, cache: cache, written: newPositions(keptPositions), recent: newRecentRows()}
 	if s.marker, err = readOrMakeMarker(db); err != nil {
 		return nil, errors.Join(fmt.Errorf("open online store: %w", err), s.Close())
 	}
@@ -135,6 +136,7 @@ func (s *Embedded) putAll(rows []Row) error {
 	s.recall(rows, stored)
 	if err := s.write(rows, stored); err != nil {
 		s.written.reset() // it may know rows that are not written
+		s.recent.reset()
 		return err
 	}
 	return nil
@@ -185,6 +187,7 @@ func (s *Embedded) write(rows []Row, stored []found) error {
 	batch := s.db.NewBatch(state.KeepBuffer())
 	defer batch.Close()
 	var key, value []byte
+	changed := make([]int, 0, len(rows))
 	for i, row := range rows {
 		there := stored[i]
 		if at, ok := s.written.get(row.Key); ok {
@@ -199,9 +202,13 @@ func (s *Embedded) write(rows []Row, stored []found) error {
 			return fmt.Errorf("put online row: %w", err)
 		}
 		s.written.set(row.Key, at)
+		changed = append(changed, i)
 	}
 	if err := batch.Commit(pebble.NoSync); err != nil {
 		return fmt.Errorf("put online rows: %w", err)
+	}
+	for _, i := range changed {
+		s.recent.wrote(rows[i])
 	}
 	return nil
 }
@@ -213,19 +220,32 @@ func (s *Embedded) Get(ctx context.Context, key string) (Row, bool, error) {
 		return Row{}, false, err
 	}
 	defer leave()
+	found, writes, known := s.recent.get(key)
+	if !known {
+		if found, err = s.read(key); err != nil {
+			return Row{}, false, err
+		}
+		s.recent.add(key, found, writes)
+	}
+	found.Value = bytes.Clone(found.Value) // the caller's
+	return found.Row, found.there, nil
+}
+
+// read reads a row from the database.
+func (s *Embedded) read(key string) (recentRow, error) {
 	value, closer, err := s.db.Get([]byte(key))
 	if errors.Is(err, pebble.ErrNotFound) {
-		return Row{}, false, nil
+		return recentRow{}, nil
 	}
 	if err != nil {
-		return Row{}, false, fmt.Errorf("read online row: %w", err)
+		return recentRow{}, fmt.Errorf("read online row: %w", err)
 	}
 	row, err := DecodeRow(value)
-	row.Key, row.Value = key, append([]byte(nil), row.Value...)
+	row.Key, row.Value = key, bytes.Clone(row.Value)
 	if err := errors.Join(err, closer.Close()); err != nil {
-		return Row{}, false, fmt.Errorf("read online row %q: %w", key, err)
+		return recentRow{}, fmt.Errorf("read online row %q: %w", key, err)
 	}
-	return row, true, nil
+	return recentRow{row, true}, nil
 }
 
 // Scan implements Store.
@@ -286,7 +306,11 @@ func (s *Embedded) Replace(ctx context.Context, wrong []Replacement) error {
 		}
 	}
 	if err := batch.Commit(pebble.NoSync); err != nil {
+		s.recent.reset()
 		return fmt.Errorf("replace online rows: %w", err)
+	}
+	for _, r := range wrong {
+		s.recent.forget(r.Seen.Key)
 	}
 	return nil
 }
