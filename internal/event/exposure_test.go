@@ -2,9 +2,11 @@ package event
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"testing"
 	"time"
 )
@@ -109,5 +111,23 @@ func BenchmarkExposure(b *testing.B) {
 			}
 		}
 		b.SetBytes(int64(len(buffer)))
+	})
+}
+
+// FuzzUnmarshalExposure: the decoder of exposures takes what the general one takes, and makes the same of it. It may take more.
+func FuzzUnmarshalExposure(f *testing.F) {
+	f.Add([]byte(`{"rec_id":"r","served_at":"2026-03-02T12:00:00Z","items":[{"item_id":"a","position":1,"score":0.5,"propensity":1,"reasons":["x\u00e9"]}],"features":{"a":1e-3},"inputs":{"k":[1,{}]}}`))
+	f.Add([]byte(`{"request":{"item_ids":["a",null],"diversity":null,"context":{"k":"v"}},"candidates":[{"scores":{"ease":1},"dropped":"bought"}],"unknown":[{}],"stale":true}`))
+	f.Add([]byte(`{"rec_id":"r"} x`))
+	f.Add([]byte(`{"duration_us":1.5}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var got, want Exposure
+		err, wanted := UnmarshalExposure(b, &got), json.Unmarshal(b, &want)
+		if wanted == nil && err != nil {
+			t.Fatalf("refused: %v", err)
+		}
+		if wanted == nil && !reflect.DeepEqual(got, want) {
+			t.Fatalf("reads %+v, want %+v", got, want)
+		}
 	})
 }
