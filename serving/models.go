@@ -203,7 +203,9 @@ func (m *models) poll(ctx context.Context, site string) {
 func (m *models) use(ctx context.Context, site string, s *siteModel, b *registry.Bundle) {
 	trained := newLoadedModel(b)
 	m.compare(ctx, site, trained)
-	s.current.Store(m.over(ctx, site, trained))
+	next := m.over(ctx, site, trained)
+	next.warm(ctx, s.current.Load(), m.now())
+	s.current.Store(next)
 	m.log.InfoContext(ctx, "model is in force", "site", site, "version", b.Manifest.Version,
 		"items", b.Vocabulary.Len(), "trained_at", b.Manifest.CreatedAt)
 }

@@ -201,6 +201,10 @@ func (s *Serving) Run(ctx context.Context) error {
 		return nil
 	})
 	group.Go(func() error {
+		s.similar.run(ctx)
+		return nil
+	})
+	group.Go(func() error {
 		s.feeds.run(ctx)
 		return nil
 	})

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/model/content"
@@ -17,6 +18,8 @@ import (
 const (
 	// unmetFactor is what similarity counts more for a new item that hardly anybody has met: no other family can know of it yet.
 	unmetFactor = 2
+	// renewalPoll is how often it is asked whether a site's items have changed so much that they should be taken in anew.
+	renewalPoll = time.Second
 	// maxLifted is how many items of a list it lifts: a new collection must not push out what visitors go on to.
 	maxLifted = 2
 )
@@ -88,11 +91,28 @@ func (s *similarItems) fill(ctx context.Context) error {
 	return nil
 }
 
+// run takes in anew what has changed so much that it pays, until ctx ends. That is seconds of gentle work in a large catalogue, for which
+// no row may wait.
+func (s *similarItems) run(ctx context.Context) {
+	for pause(ctx, renewalPoll) == nil {
+		s.mu.RLock()
+		sites := maps.Clone(s.sites)
+		s.mu.RUnlock()
+		for site, live := range sites {
+			if live.Due() {
+				if err := live.Renew(ctx); err != nil && ctx.Err() == nil {
+					s.report(ctx, site, err)
+				}
+			}
+		}
+	}
+}
+
 // take follows a row that came into force.
 func (s *similarItems) take(ctx context.Context, row *Row) {
 	live := s.of(row.Site)
 	if row.Deleted {
-		s.report(ctx, row.Site, live.Remove(row.ItemID))
+		live.Remove(row.ItemID)
 		return
 	}
 	s.report(ctx, row.Site, live.Put(row.Item()))
@@ -125,7 +145,7 @@ func (s *similarItems) learn(ctx context.Context, site string, t *siteTrends) {
 			delete(known, id)
 			s.mu.Unlock()
 			if row == nil {
-				s.report(ctx, site, live.Remove(id))
+				live.Remove(id)
 			}
 		}
 	}

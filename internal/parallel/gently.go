@@ -26,7 +26,14 @@ func (g *Gently) Step() {
 	if g == nil {
 		return
 	}
-	if g.steps++; g.steps%gentleSteps != 0 {
+	if g.steps++; g.steps%gentleSteps == 0 {
+		g.Stride()
+	}
+}
+
+// Stride is Step of pieces that take many times as long as a look at the clock.
+func (g *Gently) Stride() {
+	if g == nil {
 		return
 	}
 	switch now := time.Now(); {

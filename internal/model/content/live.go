@@ -53,16 +53,9 @@ func NewLive(cfg Config, source Source) (*Live, error) {
 	return &Live{source: source, limit: MaxLiveItems, all: newLiveItems(cfg, nil), pool: sync.Pool{New: func() any { return newScratch() }}}, nil
 }
 
-// Put takes in an item, or what has become of one; its source must have it so already.
+// Put takes in an item, or what has become of one; its source must have it so already. It returns ErrFull where there is no room for a
+// new one.
 func (l *Live) Put(it *event.CatalogueItem) error {
-	due, err := l.put(it)
-	if due {
-		return l.renewAfterChanges()
-	}
-	return err
-}
-
-func (l *Live) put(it *event.CatalogueItem) (due bool, err error) {
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	_, known := l.all.places[it.ItemID]
@@ -70,27 +63,20 @@ func (l *Live) put(it *event.CatalogueItem) (due bool, err error) {
 		l.missed[it.ItemID] = it
 	}
 	if !known && len(l.all.places) >= l.limit {
-		return false, ErrFull
+		return ErrFull
 	}
 	vector := l.all.weigh(it)
 	l.mu.Lock()
 	l.all.put(it, vector)
 	l.mu.Unlock()
-	if !known && l.all.trained != nil {
-		return false, nil // nothing was dropped, and nothing is counted
-	}
-	return l.changed(), nil
-}
-
-// Remove forgets an item; its source must have it no more.
-func (l *Live) Remove(id string) error {
-	if l.remove(id) {
-		return l.renewAfterChanges()
+	if known || l.all.trained == nil { // something was dropped, or counts
+		l.changes++
 	}
 	return nil
 }
 
-func (l *Live) remove(id string) (due bool) {
+// Remove forgets an item; its source must have it no more.
+func (l *Live) Remove(id string) {
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	if l.missed != nil {
@@ -99,21 +85,17 @@ func (l *Live) remove(id string) (due bool) {
 	l.mu.Lock()
 	known := l.all.forget(id)
 	l.mu.Unlock()
-	return known && l.changed()
-}
-
-// changed counts a change, and reports whether there were so many that everything should be taken in anew.
-func (l *Live) changed() bool {
-	l.changes++
-	return l.changes > renewalSlack+len(l.all.places)/renewalShare
-}
-
-func (l *Live) renewAfterChanges() error {
-	if !l.renewing.TryLock() {
-		return nil // somebody is at it
+	if known {
+		l.changes++
 	}
-	defer l.renewing.Unlock()
-	return l.renew(context.Background(), l.all.cfg, l.all.trained)
+}
+
+// Due reports whether so many changes came that it is time to Renew. Whoever owns the index asks now and then: it takes seconds in a large
+// one, for which no change should wait.
+func (l *Live) Due() bool {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	return l.changes > renewalSlack+len(l.all.places)/renewalShare
 }
 
 // Renew takes in all items of the source in place of what there is. Of more than MaxLiveItems it takes the first, and returns ErrFull.
@@ -149,6 +131,7 @@ func (l *Live) renew(ctx context.Context, cfg Config, trained *dictionary) error
 	}
 	anew := newLiveItems(cfg, trained)
 	err := anew.fill(ctx, gently, l.source, l.limit)
+	l.warm(ctx, gently, anew)
 
 	l.writing.Lock()
 	defer l.writing.Unlock()

@@ -40,35 +40,29 @@ func (l *Live) Similar(dst []Similar, q Query, k int) []Similar {
 	defer l.pool.Put(s)
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	if !l.ask(s, q) {
+	a, now := l.all, q.Now.UnixMilli()
+	if !a.ask(s, q) {
 		return dst
 	}
-	a, now := l.all, q.Now.UnixMilli()
-	s.left = s.left[:0]
-	for _, id := range q.Items {
-		if place, ok := a.places[id]; ok {
-			s.left = append(s.left, place)
-		}
-	}
 	if len(q.Items) == 1 && k <= maxNear {
-		if answered, ok := l.nearest(dst, s, k, now, q.Skip); ok {
+		if answered, ok := a.nearest(dst, s, k, now, q.Skip); ok {
 			return answered
 		}
 	}
-	l.find(s, k, now, q.Skip, func(found answer) {
+	a.find(s, k, now, q.Skip, func(found answer) {
 		dst = append(dst, Similar{ID: a.ids[found.place], Score: found.score, Because: a.ids[found.because]})
 	})
 	return dst
 }
 
 // find searches for what scratch has been asked, but for what is skipped; a nil skip skips none.
-func (l *Live) find(s *scratch, k int, now int64, skip func(id string) bool, yield func(answer)) {
-	s.search(&l.all.index)
+func (a *liveItems) find(s *scratch, k int, now int64, skip func(id string) bool, yield func(answer)) {
+	s.search(&a.index)
 	for _, place := range s.left {
 		s.leave(place)
 	}
-	s.answers(&l.all.cfg, &l.all.index, k, func(place int32) bool {
-		return l.all.until[place] > now && (skip == nil || !skip(l.all.ids[place]))
+	s.answers(&a.cfg, &a.index, k, func(place int32) bool {
+		return a.until[place] > now && (skip == nil || !skip(a.ids[place]))
 	}, yield)
 }
 
@@ -79,7 +73,7 @@ func (l *Live) Compare(dst []Similar, q Query, ids []string) []Similar {
 	defer l.pool.Put(s)
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	known := l.ask(s, q)
+	known := l.all.ask(s, q)
 	for _, id := range ids {
 		one := Similar{ID: id}
 		if place, ok := l.all.places[id]; ok && known && l.all.vectors.sizes[place] > 0 {
@@ -92,9 +86,16 @@ func (l *Live) Compare(dst []Similar, q Query, ids []string) []Similar {
 	return dst
 }
 
-func (l *Live) ask(s *scratch, q Query) bool {
-	return s.ask(&l.all.cfg, &l.all.index, len(q.Items), q.Set, func(i int) int32 {
-		if place, ok := l.all.places[q.Items[i]]; ok {
+// ask asks scratch for the items of a query; what it asked for is no answer. It reports whether any is known.
+func (a *liveItems) ask(s *scratch, q Query) bool {
+	s.left = s.left[:0]
+	for _, id := range q.Items {
+		if place, ok := a.places[id]; ok {
+			s.left = append(s.left, place)
+		}
+	}
+	return s.ask(&a.cfg, &a.index, len(q.Items), q.Set, func(i int) int32 {
+		if place, ok := a.places[q.Items[i]]; ok {
 			return place
 		}
 		return -1

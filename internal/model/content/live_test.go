@@ -41,12 +41,22 @@ func newShop(t testing.TB) *shop {
 
 func (s *shop) Put(it *event.CatalogueItem) error {
 	s.items[it.ItemID] = it
-	return s.Live.Put(it)
+	return errors.Join(s.Live.Put(it), s.renewDue())
 }
 
 func (s *shop) Remove(id string) error {
 	delete(s.items, id)
-	return s.Live.Remove(id)
+	s.Live.Remove(id)
+	return s.renewDue()
+}
+
+// renewDue takes all in anew when it is time to, but not while that is going on.
+func (s *shop) renewDue() error {
+	if !s.Due() || !s.renewing.TryLock() {
+		return nil
+	}
+	s.renewing.Unlock()
+	return s.Renew(context.Background())
 }
 
 func liveOf(t testing.TB, items []*event.CatalogueItem) *shop {

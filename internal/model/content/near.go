@@ -55,25 +55,30 @@ func (n near) get(of int32, places int, now int64) *nearList {
 }
 
 // nearest is Similar of a single item, which scratch has been asked; ok is false where more is skipped than lists have to spare.
-func (l *Live) nearest(dst []Similar, s *scratch, k int, now int64, skip func(id string) bool) (answered []Similar, ok bool) {
+func (a *liveItems) nearest(dst []Similar, s *scratch, k int, now int64, skip func(id string) bool) (answered []Similar, ok bool) {
 	of := s.items[0].place
-	if list := l.all.near.get(of, l.all.vectors.len(), now); list != nil {
-		if answered, ok = l.update(dst, s, list, k, now, skip); ok || list.upTo == l.all.vectors.len() && len(list.answers) >= k+nearSpare {
+	if list := a.near.get(of, a.vectors.len(), now); list != nil {
+		if answered, ok = a.update(dst, s, list, k, now, skip); ok || list.upTo == a.vectors.len() && len(list.answers) >= k+nearSpare {
 			return answered, ok
 		}
 	}
-	list := &nearList{of: of, upTo: l.all.vectors.len(), made: now, answers: make([]nearAnswer, 0, k+nearSpare)}
-	l.find(s, k+nearSpare, now, nil, func(found answer) {
+	return a.update(dst, s, a.remember(s, k+nearSpare, now), k, now, skip)
+}
+
+// remember makes the list of n answers of a single item, which scratch has been asked.
+func (a *liveItems) remember(s *scratch, n int, now int64) *nearList {
+	list := &nearList{of: s.items[0].place, upTo: a.vectors.len(), made: now, answers: make([]nearAnswer, 0, n)}
+	a.find(s, n, now, nil, func(found answer) {
 		list.answers = append(list.answers, nearAnswer{found.place, found.score})
 	})
-	list.whole = len(list.answers) < k+nearSpare
-	l.all.near.slot(of).Store(list)
-	return l.update(dst, s, list, k, now, skip)
+	list.whole = len(list.answers) < n
+	a.near.slot(list.of).Store(list)
+	return list
 }
 
 // update appends the k best of a list and of what came after it; ok is false where too much of the list is gone to say.
-func (l *Live) update(dst []Similar, s *scratch, list *nearList, k int, now int64, skip func(id string) bool) (updated []Similar, ok bool) {
-	a, start := l.all, len(dst)
+func (a *liveItems) update(dst []Similar, s *scratch, list *nearList, k int, now int64, skip func(id string) bool) (updated []Similar, ok bool) {
+	start := len(dst)
 	because := a.ids[list.of]
 	full := func() bool { return len(dst)-start >= k }
 	add := func(found nearAnswer) {
@@ -81,7 +86,7 @@ func (l *Live) update(dst []Similar, s *scratch, list *nearList, k int, now int6
 			dst = append(dst, Similar{ID: id, Score: found.score, Because: because})
 		}
 	}
-	news := l.news(s, list, now)
+	news := a.news(s, list, now)
 	for _, old := range list.answers {
 		if a.vectors.sizes[old.place] == 0 || a.until[old.place] <= now {
 			continue
@@ -105,11 +110,11 @@ func (l *Live) update(dst []Similar, s *scratch, list *nearList, k int, now int6
 }
 
 // news are the answers that a list does not know, best first, ties to the lower place.
-func (l *Live) news(s *scratch, list *nearList, now int64) []nearAnswer {
+func (a *liveItems) news(s *scratch, list *nearList, now int64) []nearAnswer {
 	s.news = s.news[:0]
-	for place := list.upTo; place < l.all.vectors.len(); place++ {
-		if vector := l.all.vectors.at(int32(place)); len(vector) > 0 && l.all.until[place] > now {
-			if score, _ := s.compare(vector); float64(score) >= l.all.cfg.MinScore {
+	for place := list.upTo; place < a.vectors.len(); place++ {
+		if vector := a.vectors.at(int32(place)); len(vector) > 0 && a.until[place] > now {
+			if score, _ := s.compare(vector); float64(score) >= a.cfg.MinScore {
 				s.news = append(s.news, nearAnswer{int32(place), score})
 			}
 		}
