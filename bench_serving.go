@@ -24,8 +24,10 @@ const (
 	servingConnections = 16
 	// halfConnections is how many requests may be under way at half of the load: far more than are, so that none waits for another.
 	halfConnections = 64
-	// servingHalf is how long half of the load lasts, in seconds: thousands of answers above the last percentile.
-	servingHalf = 6
+	// servingHalf is how long half of the load lasts in a round, in seconds: dozens of answers above the last percentile.
+	servingHalf = 2
+	// halfLimit is the time in milliseconds that all but one request in a hundred may take at half of the load.
+	halfLimit = 5
 	// servingWarm is how long a placement is asked before anything is measured, in seconds.
 	servingWarm = 1
 )
@@ -101,9 +103,10 @@ type servingBench struct {
 	log      *slog.Logger
 	system   *system // that runs now
 	secret   string
-	write    string // the key of those who click
-	other    string // a version that is not in force; empty: none
-	most     map[string]float64
+	write    string             // the key of those who click
+	other    string             // a version that is not in force; empty: none
+	most     map[string]float64 // requests a second, by placement
+	limits   map[string]float64 // of the constant handler
 	constant *constantServer
 	visitors []string // who is asked for
 	items    []string // of product pages that are asked for

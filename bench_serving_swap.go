@@ -11,9 +11,11 @@ import (
 )
 
 const (
-	// swapSeconds is how long half of the load lasts while versions change: longer than the stream's interval between two checkpoints,
-	// and several commits of the lake.
-	swapSeconds = 14
+	// swapSeconds is how long half of the load lasts while versions change: until another version has come into force, as gentle work
+	// beside it, and longer than several intervals between checkpoints and commits of the lake.
+	swapSeconds = 40
+	// swapWarm is how long the whole `up`, which has just started, is asked before: each page once or twice.
+	swapWarm = 6
 	// swapAfter is when the other version is promoted.
 	swapAfter = 4 * time.Second
 	// swapEvents is the pause between two events of visitors, so that there is something to make a checkpoint of.
@@ -32,6 +34,9 @@ func (b *servingBench) swap(ctx context.Context) error {
 		return err
 	}
 	placement := b.load.placements[0].name
+	if _, err := b.ask(ctx, placement, loadOrder{Connections: servingConnections, Seconds: swapWarm}); err != nil {
+		return err
+	}
 	order := loadOrder{Connections: halfConnections, Seconds: swapSeconds, Rate: b.most[placement] / 2}
 	stop, err := b.profile(ctx, "swap", profileProcessors, order)
 	if err != nil {
@@ -67,6 +72,7 @@ func (b *servingBench) duringSwap(ctx context.Context, load func() (loadReport, 
 	if err != nil {
 		return report, err
 	}
+	former := b.other
 	err = alongside(ctx, b.click, func(ctx context.Context) error {
 		return alongside(ctx, b.promote, func(context.Context) error {
 			report, err = load()
@@ -75,6 +81,9 @@ func (b *servingBench) duringSwap(ctx context.Context, load func() (loadReport, 
 	})
 	if err != nil {
 		return report, err
+	}
+	if b.other == former {
+		return report, fmt.Errorf("the other version has not come into force in %d s", swapSeconds)
 	}
 	after, err := b.commits(ctx)
 	if err == nil && after == before {
@@ -97,8 +106,13 @@ func (b *servingBench) promote(ctx context.Context) error {
 	if err := b.system.registry.Promote(ctx, event.DefaultSite, b.other); err != nil {
 		return err
 	}
+	start := time.Now()
+	if err := (adminClient{b.system.info}).call(ctx, adminModels, nil, nil); err != nil {
+		return ignoreEnd(ctx, err)
+	}
+	b.say("another version is in force after %.1f s", time.Since(start).Seconds())
 	b.other = now
-	return (adminClient{b.system.info}).call(ctx, adminModels, nil, nil)
+	return nil
 }
 
 // click sends events until ctx ends.
