@@ -106,10 +106,10 @@ func (v *itemView) appendField(b []byte, name string) ([]byte, error) {
 	case "brand":
 		return appendText(b, v.row.Brand), nil
 	case "categories":
-		if len(v.row.Categories) == 0 {
+		if len(v.row.Categories()) == 0 {
 			return b, nil
 		}
-		return appendStrings(b, v.row.Categories), nil
+		return appendStrings(b, v.row.Categories()), nil
 	case "price":
 		if v.row.Price == nil {
 			return b, nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/idtable"
 	"github.com/millrace/millrace/internal/onlinestore"
 )
 
@@ -43,7 +44,7 @@ type Catalogue struct {
 
 // siteItems are the rows of one site.
 type siteItems struct {
-	rows    map[string]*Row
+	ids     idtable.Table // the numbers of the items, by which the index has their rows
 	index   itemIndex
 	arrived []string // the last new items, at most 2 * maxArrivals
 	listing listing
@@ -96,8 +97,21 @@ func (c *Catalogue) arrivals(site string) []string {
 func (c *Catalogue) row(site, id string) *Row {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	if s := c.sites[site]; s != nil {
-		return s.rows[id]
+	return c.sites[site].row(id)
+}
+
+// row returns the row of an item, nil where the site has none. The caller holds mu, or writing.
+func (s *siteItems) row(id string) *Row {
+	if s == nil {
+		return nil
 	}
-	return nil
+	for p := s.ids.Probe(idtable.Hash(id)); ; {
+		n := p.Next()
+		if n < 0 {
+			return nil
+		}
+		if row := s.index.rows[n]; row.ItemID == id {
+			return row
+		}
+	}
 }

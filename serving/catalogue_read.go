@@ -12,12 +12,9 @@ func (c *Catalogue) read(site string, f func(row func(id string) *Row)) {
 func (c *Catalogue) lookup(dst []*Row, site string, ids []string) []*Row {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	rows := map[string]*Row(nil)
-	if s := c.sites[site]; s != nil {
-		rows = s.rows
-	}
+	s := c.sites[site]
 	for _, id := range ids {
-		dst = append(dst, rows[id])
+		dst = append(dst, s.row(id))
 	}
 	return dst
 }

@@ -117,7 +117,7 @@ func TestBulkVerdicts(t *testing.T) {
 	if row := h.serving.catalogue.row(testSite, "a"); row.Title() != "A" || row.Brand != "B" || row.Revision != 1 {
 		t.Errorf("two rows of one item in one request: %+v", row)
 	}
-	if row := h.serving.catalogue.row(testSite, "c"); !slices.Equal(row.Labels(), []string{"x"}) || row.PublishedAt.Year() != 2026 {
+	if row := h.serving.catalogue.row(testSite, "c"); !slices.Equal(row.Labels(), []string{"x"}) || row.PublishedAt().Year() != 2026 {
 		t.Errorf("row c: %+v", row)
 	}
 	again := decode[UpsertReport](t, h.do(http.MethodPost, "/v1/items:bulk", `[{"item_id":"a","title":"A"}]`).Body)

@@ -66,14 +66,14 @@ func TestDiverseListsAreThoseOfPlainMMR(t *testing.T) {
 func TestItemsWithoutTextsAreAlikeByCategoryAndBrand(t *testing.T) {
 	q := &query{trends: &siteTrends{items: map[string]*said{"s": {category: "a", brand: "x"}}}}
 	item := func(id string, row *Row) shownItem { return shownItem{candidate: &candidate{id: id}, row: row} }
-	one := item("r", &Row{Categories: []string{"a", "b"}, Brand: "x"})
+	one := item("r", &Row{categories: &[]string{"a", "b"}, Brand: "x"})
 	for _, c := range []struct {
 		other shownItem
 		want  float32
 	}{
 		{item("s", nil), 0.75},
-		{item("o", &Row{Categories: []string{"a", "b"}}), 1},
-		{item("o", &Row{Categories: []string{"c"}, Brand: "x"}), 0.5},
+		{item("o", &Row{categories: &[]string{"a", "b"}}), 1},
+		{item("o", &Row{categories: &[]string{"c"}, Brand: "x"}), 0.5},
 		{item("o", &Row{}), 0},
 		{item("unknown", nil), 0},
 	} {

@@ -44,10 +44,10 @@ func (s *said) isMet() bool {
 // since is when the item of a row came into the shop, in Unix milliseconds; 0 where nobody knows.
 func (r *Row) since(now time.Time) int64 {
 	switch {
-	case !r.PublishedAt.IsZero() && !r.PublishedAt.After(now):
-		return r.PublishedAt.UnixMilli()
-	case !r.CreatedAt.IsZero():
-		return r.CreatedAt.UnixMilli()
+	case r.published != 0 && r.published <= momentOf(now):
+		return r.PublishedAt().UnixMilli()
+	case r.created != 0:
+		return r.CreatedAt().UnixMilli()
 	}
 	return 0
 }

@@ -175,10 +175,10 @@ func comesNext(current, row *Row) verdict {
 		return refused
 	}
 	if current == nil || current.Deleted {
-		row.CreatedAt = row.UpdatedAt
+		row.created = row.updated
 		return arrived
 	}
-	row.CreatedAt = current.CreatedAt
+	row.created = current.created
 	return changed
 }
 

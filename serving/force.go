@@ -1,6 +1,10 @@
 package serving
 
-import "github.com/RoaringBitmap/roaring/v2"
+import (
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/millrace/millrace/internal/idtable"
+)
 
 // forceRows is how many rows come into force at once. Readers wait while their pointers are set, some 10 µs; what can be worked out
 // before that is.
@@ -47,10 +51,10 @@ type forcing struct {
 func (c *Catalogue) forceSome(decided []verdict, rows []*Row, decide decision) []verdict {
 	f := forcing{rows: make(map[itemKey]*Row, len(rows)), items: map[*siteItems]int{}, change: map[*siteItems]*indexChange{}}
 	for _, row := range rows {
-		key, site := itemKey{row.Site, row.ItemID}, c.site(row.Site)
+		key, site := itemKey{row.Site(), row.ItemID}, c.site(row.Site())
 		current, again := f.rows[key]
 		if !again {
-			current = site.rows[row.ItemID]
+			current = site.row(row.ItemID)
 		}
 		v := decide(current, row)
 		if decided = append(decided, v); v == refused {
@@ -78,27 +82,34 @@ func (c *Catalogue) install(f *forcing) {
 		if f.change[site] == nil {
 			f.change[site] = site.index.change()
 		}
-		f.change[site].take(site.rows[key.id], row)
+		f.change[site].take(site.row(key.id), row)
 	}
 	made := make(map[*siteItems]map[facet]*roaring.Bitmap, len(f.change))
 	for site, change := range f.change {
 		made[site] = change.made()
 	}
+	ids := make(map[*siteItems]idtable.Table, len(f.items))
+	for site, n := range f.items {
+		ids[site] = site.ids.Reserve(n)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for site, n := range f.items {
+		site.ids = ids[site]
 		site.index.grow(n)
 	}
 	for key, row := range f.rows {
 		site := c.sites[key.site]
-		site.rows[key.id] = row
+		if site.index.rows[row.number] == nil {
+			site.ids.Put(idtable.Hash(key.id), int32(row.number))
+		}
 		site.index.putRow(row)
 	}
 	for site, sets := range made {
 		site.index.put(sets)
 	}
 	for _, row := range f.arrived {
-		c.sites[row.Site].arrive(row.ItemID)
+		c.sites[row.Site()].arrive(row.ItemID)
 	}
 }
 
@@ -109,7 +120,7 @@ func (c *Catalogue) site(name string) *siteItems {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	site := &siteItems{rows: map[string]*Row{}, index: itemIndex{sets: map[facet]*roaring.Bitmap{}}}
+	site := &siteItems{index: itemIndex{sets: map[facet]*roaring.Bitmap{}}}
 	c.sites[name] = site
 	return site
 }

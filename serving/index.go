@@ -34,7 +34,7 @@ func facetsOf(dst []facet, r *Row) []facet {
 	if r.Brand != "" {
 		dst = append(dst, facet{field: facetBranded}, facet{field: facetBrand, value: r.Brand})
 	}
-	for _, category := range r.Categories {
+	for _, category := range r.Categories() {
 		dst = append(dst, facet{field: facetCategory, value: category})
 	}
 	r.EachLabel(func(label string) bool {

@@ -47,8 +47,8 @@ func keysOf(r *Row) (keys [numColumns]int64) {
 			keys[column] = filter.KeyOfTime(t)
 		}
 	}
-	timed(columnPublished, r.PublishedAt)
-	timed(columnExpires, r.ExpiresAt)
+	timed(columnPublished, r.PublishedAt())
+	timed(columnExpires, r.ExpiresAt())
 	return keys
 }
 

@@ -105,7 +105,7 @@ func (s *siteItems) named(field filter.Field, texts []string) (bitmaps []*roarin
 func (s *siteItems) ofIDs(ids []string) *roaring.Bitmap {
 	set := roaring.New()
 	for _, id := range ids {
-		if row := s.rows[id]; row != nil && !row.Deleted {
+		if row := s.row(id); row != nil && !row.Deleted {
 			set.Add(row.number)
 		}
 	}

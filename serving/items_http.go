@@ -36,7 +36,7 @@ const (
 )
 
 func answerRow(row *Row) itemAnswer {
-	return itemAnswer{Item: *row.Item(), Revision: row.Revision, UpdatedAt: row.UpdatedAt, Source: fromCatalogue}
+	return itemAnswer{Item: *row.Item(), Revision: row.Revision, UpdatedAt: row.UpdatedAt(), Source: fromCatalogue}
 }
 
 // pathText reads what stands for {id} in a path, unescaped.

@@ -72,12 +72,12 @@ func (c *Catalogue) keep(ctx context.Context, log *slog.Logger, at standing) err
 func (c *Catalogue) putRows(ctx context.Context, applied []appliedRow) error {
 	rows := make([]onlinestore.Row, 0, len(applied))
 	for _, a := range applied {
-		value, err := encodeRow(keptRow{CatalogueRow: *a.row.whole(), CreatedAt: a.row.CreatedAt})
+		value, err := encodeRow(keptRow{CatalogueRow: *a.row.whole(), CreatedAt: a.row.CreatedAt()})
 		if err != nil {
 			return err
 		}
 		rows = append(rows, onlinestore.Row{
-			Key: onlinestore.CatalogKey(a.row.Site, a.row.ItemID), Version: itemRowVersion, Epoch: a.at.epoch, Offset: a.at.offset, Value: value,
+			Key: onlinestore.CatalogKey(a.row.Site(), a.row.ItemID), Version: itemRowVersion, Epoch: a.at.epoch, Offset: a.at.offset, Value: value,
 		})
 	}
 	return wrap(c.online.Put(ctx, rows), "write catalogue rows to the online store")

@@ -50,11 +50,11 @@ func (s *selection) tryPin(rule *control.Rule, p control.Pin, row *Row) {
 	s.policy.bought, s.policy.seen = metPolicy{}, metPolicy{} // who pins an item wants it shown again
 	may := s.mayShow(c, row)
 	s.policy = met
-	if !may || row != nil && row.ItemGroupID != "" && s.groups.has(row.ItemGroupID) {
+	if !may || row != nil && row.ItemGroupID() != "" && s.groups.has(row.ItemGroupID()) {
 		return
 	}
-	if row != nil && row.ItemGroupID != "" {
-		s.groups.put(row.ItemGroupID)
+	if row != nil && row.ItemGroupID() != "" {
+		s.groups.put(row.ItemGroupID())
 	}
 	s.caps.count(q, c.id, row)
 	c.told = true

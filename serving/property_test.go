@@ -167,12 +167,12 @@ func unfilled(h *house, request *Request, a Answer, limit int) (found []string) 
 	shown, groups := map[string]bool{}, map[string]bool{"": false}
 	for _, item := range a.Items {
 		shown[item.ItemID] = true
-		if row := h.serving.catalogue.row(testSite, item.ItemID); row != nil && row.ItemGroupID != "" {
-			groups[row.ItemGroupID] = true
+		if row := h.serving.catalogue.row(testSite, item.ItemID); row != nil && row.ItemGroupID() != "" {
+			groups[row.ItemGroupID()] = true
 		}
 	}
 	h.serving.catalogue.all(testSite, func(row *Row) bool {
-		if row.eligible(noon) && !shown[row.ItemID] && !groups[row.ItemGroupID] && !slices.Contains(request.ExcludeIDs, row.ItemID) && request.matches(h, row.ItemID) {
+		if row.eligible(noon) && !shown[row.ItemID] && !groups[row.ItemGroupID()] && !slices.Contains(request.ExcludeIDs, row.ItemID) && request.matches(h, row.ItemID) {
 			found = append(found, "it has room for "+row.ItemID+", which matches")
 		}
 		return true
@@ -192,9 +192,9 @@ func faults(h *house, request *Request, a Answer, limit int) (found []string) {
 			found = append(found, item.ItemID+" is excluded")
 		case !request.matches(h, item.ItemID):
 			found = append(found, item.ItemID+" does not match the filter")
-		case row != nil && (row.Deleted || !row.Available || !row.ExpiresAt.IsZero() && !noon.Before(row.ExpiresAt)):
+		case row != nil && (row.Deleted || !row.Available || !row.ExpiresAt().IsZero() && !noon.Before(row.ExpiresAt())):
 			found = append(found, item.ItemID+" may not be shown")
-		case row != nil && row.ItemGroupID != "" && groups[row.ItemGroupID]:
+		case row != nil && row.ItemGroupID() != "" && groups[row.ItemGroupID()]:
 			found = append(found, item.ItemID+" is the second of its group")
 		case item.Position != i:
 			found = append(found, item.ItemID+" has a wrong position")
@@ -205,7 +205,7 @@ func faults(h *house, request *Request, a Answer, limit int) (found []string) {
 		}
 		seen[item.ItemID] = true
 		if row != nil {
-			groups[row.ItemGroupID] = row.ItemGroupID != ""
+			groups[row.ItemGroupID()] = row.ItemGroupID() != ""
 		}
 	}
 	if len(a.Items) > limit {

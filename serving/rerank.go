@@ -142,7 +142,7 @@ func (s *selection) admit(c *candidate, row *Row) bool {
 // fits reports whether a candidate may stand beside those that are shown, or says why not.
 func (s *selection) fits(c *candidate, row *Row) bool {
 	switch {
-	case row != nil && row.ItemGroupID != "" && s.groups.has(row.ItemGroupID):
+	case row != nil && row.ItemGroupID() != "" && s.groups.has(row.ItemGroupID()):
 		c.dropped = droppedGroup
 	case s.caps.full(s.query, c.id, row):
 		c.dropped = droppedCapped
@@ -160,8 +160,8 @@ func (s *selection) hold(c *candidate, why string) {
 
 func (s *selection) show(c *candidate, row *Row) {
 	c.dropped, c.told = "", true
-	if row != nil && row.ItemGroupID != "" {
-		s.groups.put(row.ItemGroupID)
+	if row != nil && row.ItemGroupID() != "" {
+		s.groups.put(row.ItemGroupID())
 	}
 	s.caps.count(s.query, c.id, row)
 	if n := len(s.shown); n > 0 {

@@ -70,11 +70,11 @@ func (r *Row) field(name string) (value any, ok bool) {
 	case "item_id":
 		return r.ItemID, true
 	case "item_group_id":
-		return r.ItemGroupID, r.ItemGroupID != ""
+		return textField(r.ItemGroupID())
 	case "title":
 		return textField(r.Title())
 	case "categories":
-		return r.Categories, len(r.Categories) > 0
+		return r.Categories(), r.categories != nil
 	case "brand":
 		return textField(r.Brand)
 	case "price":
@@ -88,9 +88,9 @@ func (r *Row) field(name string) (value any, ok bool) {
 	case "image_url":
 		return textField(r.ImageURL())
 	case "published_at":
-		return r.PublishedAt, !r.PublishedAt.IsZero()
+		return r.PublishedAt(), r.published != 0
 	case "expires_at":
-		return r.ExpiresAt, !r.ExpiresAt.IsZero()
+		return r.ExpiresAt(), r.expires != 0
 	case "labels":
 		labels := r.Labels()
 		return labels, len(labels) > 0

@@ -10,10 +10,9 @@ import (
 
 // A row is packed into one string, which its texts are slices of:
 //
-//	item_group_id                 as it is
-//	title, url, image_url, currency   each a length and the text
-//	labels                        their number and as many texts
-//	own fields                    their number, and for each in the order of names: the name, a text, and the value
+//	item_group_id, title, url, image_url, currency   each a length and the text
+//	labels                                           their number and as many texts
+//	own fields                                       their number, and for each in the order of names: the name, a text, and the value
 //
 // Lengths and numbers are unsigned varints. A value is a letter and what it needs: t and f alone, s and n (a number as the shop
 // wrote it) a text, l the number of values in a list and as many values.
@@ -28,8 +27,7 @@ const (
 // pack sets what of a row is packed.
 func (r *Row) pack(it *Item) {
 	b := make([]byte, 0, 512)
-	b = append(b, it.ItemGroupID...)
-	for _, text := range []string{it.Title, it.URL, it.ImageURL, it.Currency} {
+	for _, text := range []string{it.ItemGroupID, it.Title, it.URL, it.ImageURL, it.Currency} {
 		b = packText(b, text)
 	}
 	b = binary.AppendUvarint(b, uint64(len(it.Labels)))
@@ -41,7 +39,6 @@ func (r *Row) pack(it *Item) {
 		b = packValue(packText(b, name), it.Fields[name])
 	}
 	r.packed = string(b)
-	r.ItemGroupID = r.packed[:len(it.ItemGroupID)]
 }
 
 func packText(b []byte, text string) []byte {
@@ -74,7 +71,7 @@ func packValue(b []byte, value any) []byte {
 // unpacker reads a packed row from its texts on. It allocates nothing but what it returns.
 type unpacker struct{ rest string }
 
-func (r *Row) unpack() unpacker { return unpacker{r.packed[len(r.ItemGroupID):]} }
+func (r *Row) unpack() unpacker { return unpacker{r.packed} }
 
 func (u *unpacker) count() (n int) {
 	for shift := 0; ; shift += 7 {
@@ -145,17 +142,20 @@ func (u *unpacker) value() FieldValue {
 	return FieldValue{kind: kind}
 }
 
-// Title is the item's title, "" where it has none. Like all texts of a row it is read without allocating.
-func (r *Row) Title() string { return r.textAt(0) }
+// ItemGroupID is what the variants of a product share, "" where there are none. Like all texts of a row it is read without allocating.
+func (r *Row) ItemGroupID() string { return r.textAt(0) }
+
+// Title is the item's title, "" where it has none.
+func (r *Row) Title() string { return r.textAt(1) }
 
 // URL is the address of the item's page.
-func (r *Row) URL() string { return r.textAt(1) }
+func (r *Row) URL() string { return r.textAt(2) }
 
 // ImageURL is the address of the item's picture.
-func (r *Row) ImageURL() string { return r.textAt(2) }
+func (r *Row) ImageURL() string { return r.textAt(3) }
 
 // Currency is that of Price, by ISO 4217.
-func (r *Row) Currency() string { return r.textAt(3) }
+func (r *Row) Currency() string { return r.textAt(4) }
 
 func (r *Row) textAt(i int) string {
 	u := r.unpack()
@@ -164,7 +164,7 @@ func (r *Row) textAt(i int) string {
 }
 
 // numTexts is how many texts come before the labels.
-const numTexts = 4
+const numTexts = 5
 
 // Labels lists the item's labels in a slice of its own.
 func (r *Row) Labels() []string {

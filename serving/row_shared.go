@@ -10,16 +10,16 @@ import (
 // any more must not fill the memory.
 const maxShared = 200_000
 
-// sharedTexts holds once what many rows say: sites, brands, lists of categories, prices. It is safe for concurrent use.
+// sharedTexts holds once what many rows say: brands, lists of categories, prices. It is safe for concurrent use.
 type sharedTexts struct {
 	mu     sync.RWMutex // guards the maps
 	texts  map[string]string
-	lists  map[string][]string // by their texts, joined
+	lists  map[string]*[]string // by their texts, joined
 	prices map[float64]*float64
 }
 
 func newSharedTexts() *sharedTexts {
-	return &sharedTexts{texts: map[string]string{}, lists: map[string][]string{}, prices: map[float64]*float64{}}
+	return &sharedTexts{texts: map[string]string{}, lists: map[string]*[]string{}, prices: map[float64]*float64{}}
 }
 
 func (s *sharedTexts) text(text string) string {
@@ -36,8 +36,8 @@ func (s *sharedTexts) price(price *float64) *float64 {
 	return share(s, s.prices, *price, func() *float64 { return new(*price) })
 }
 
-// list shares a list as a whole, and its texts with other lists.
-func (s *sharedTexts) list(list []string) []string {
+// list shares a list, nil for an empty one, as a whole, and its texts with other lists.
+func (s *sharedTexts) list(list []string) *[]string {
 	if len(list) == 0 {
 		return nil
 	}
@@ -45,12 +45,12 @@ func (s *sharedTexts) list(list []string) []string {
 	for _, text := range list {
 		key = packText(key, text)
 	}
-	return share(s, s.lists, string(key), func() []string {
-		own := slices.Clone(list)
+	return share(s, s.lists, string(key), func() *[]string {
+		own := slices.Clip(slices.Clone(list))
 		for i, text := range own {
 			own[i] = s.text(text)
 		}
-		return slices.Clip(own)
+		return &own
 	})
 }
 

@@ -14,7 +14,7 @@ func (r *Row) TextOf(f filter.Field) string {
 	case filter.FieldItemID:
 		return r.ItemID
 	case filter.FieldItemGroupID:
-		return r.ItemGroupID
+		return r.ItemGroupID()
 	case filter.FieldBrand:
 		return r.Brand
 	case filter.FieldTitle:
@@ -43,15 +43,18 @@ func (r *Row) BoolOf(filter.Field) bool { return r.Available }
 // TimeOf implements filter.Subject.
 func (r *Row) TimeOf(f filter.Field) time.Time {
 	if f == filter.FieldExpiresAt {
-		return r.ExpiresAt
+		return r.ExpiresAt()
 	}
-	return r.PublishedAt
+	return r.PublishedAt()
 }
 
 // ListOf implements filter.Subject.
 func (r *Row) ListOf(f filter.Field) filter.Value {
 	if f == filter.FieldCategories {
-		return filter.Texts(&r.Categories)
+		if r.categories == nil {
+			return filter.Texts(&noTexts)
+		}
+		return filter.Texts(r.categories)
 	}
 	u := r.unpack()
 	u.skip(numTexts)

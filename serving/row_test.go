@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/millrace/millrace/internal/event"
 )
@@ -55,8 +56,8 @@ func TestRowsArePackedWithoutLoss(t *testing.T) {
 		if got := row.whole(); !reflect.DeepEqual(got, want) {
 			t.Fatalf("packed and unpacked\n%+v\nwant\n%+v", got, want)
 		}
-		texts := []string{row.Title(), row.URL(), row.ImageURL(), row.Currency()}
-		if !slices.Equal(texts, []string{want.Title, want.URL, want.ImageURL, want.Currency}) {
+		texts := []string{row.ItemGroupID(), row.Title(), row.URL(), row.ImageURL(), row.Currency()}
+		if !slices.Equal(texts, []string{want.ItemGroupID, want.Title, want.URL, want.ImageURL, want.Currency}) {
 			t.Fatalf("texts %q of %+v", texts, want)
 		}
 		for _, label := range append(slices.Clone(want.Labels), "other", "") {
@@ -81,11 +82,11 @@ func TestRowsShareTexts(t *testing.T) {
 		return newRow(&event.CatalogueRow{Site: "s", CatalogueItem: Item{ItemID: "a", Categories: categories, Brand: "Ac" + "me", Price: new(1.5)}}, shared)
 	}
 	a, b := of("x", "y"), of("x", "y")
-	if &a.Categories[0] != &b.Categories[0] || a.Price != b.Price {
+	if &a.Categories()[0] != &b.Categories()[0] || a.Price != b.Price {
 		t.Error("two rows that say the same hold it twice")
 	}
-	if c := of("x\x00y"); len(c.Categories) != 1 {
-		t.Errorf("categories %q", c.Categories)
+	if c := of("x\x00y"); len(c.Categories()) != 1 {
+		t.Errorf("categories %q", c.Categories())
 	}
 }
 
@@ -112,5 +113,28 @@ func TestReadingARowAllocatesNothing(t *testing.T) {
 	})
 	if allocated > 0 || sum == 0 {
 		t.Errorf("%v allocations", allocated)
+	}
+}
+
+// A moment is the time that it was made of, to the millisecond: none stays none, and the first second of Unix is a time like others.
+func TestMomentsAreTimes(t *testing.T) {
+	for _, want := range []time.Time{
+		{}, time.UnixMilli(0).UTC(), time.UnixMilli(-1).UTC(), noon, time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC), time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC),
+	} {
+		m := momentOf(want)
+		if got := m.time(); got != want || (m == 0) != want.IsZero() {
+			t.Errorf("%v comes back as %v (%d)", want, got, m)
+		}
+		if after := momentOf(want.Add(time.Millisecond)); after <= m {
+			t.Errorf("a millisecond after %v does not come after it", want)
+		}
+	}
+}
+
+// A million rows are in memory, each of so many bytes beside its texts: one that grows over the next size of the allocator takes 16 MB.
+func TestARowIsSmall(t *testing.T) {
+	const most = 144
+	if size := unsafe.Sizeof(Row{}); size > most {
+		t.Errorf("a row has %d bytes, the next size of the allocator after %d is 160", size, most)
 	}
 }

@@ -227,7 +227,7 @@ func searchedWords(dst []string, r *Row) []string {
 	}
 	dst = append(wordsOf(dst, r.Title()), fold(r.ItemID))
 	dst = wordsOf(wordsOf(dst, r.ItemID), r.Brand)
-	for _, category := range r.Categories {
+	for _, category := range r.Categories() {
 		dst = wordsOf(dst, category)
 	}
 	r.EachLabel(func(label string) bool {

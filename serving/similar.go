@@ -110,12 +110,12 @@ func (s *similarItems) run(ctx context.Context) {
 
 // take follows a row that came into force.
 func (s *similarItems) take(ctx context.Context, row *Row) {
-	live := s.of(row.Site)
+	live := s.of(row.Site())
 	if row.Deleted {
 		live.Remove(row.ItemID)
 		return
 	}
-	s.report(ctx, row.Site, live.Put(row.Item()))
+	s.report(ctx, row.Site(), live.Put(row.Item()))
 }
 
 // learn takes in what events say of items without a row, and forgets what they say no more.
@@ -197,7 +197,7 @@ func (q *query) fromContent(weight float64) source {
 				continue
 			}
 			r := row(f.ID)
-			if r != nil && slices.Contains(groups, r.ItemGroupID) {
+			if r != nil && slices.Contains(groups, r.ItemGroupID()) {
 				continue // the product itself in another colour
 			}
 			if lifted < maxLifted && r != nil && q.isUnmet(r) {
@@ -213,8 +213,8 @@ func (q *query) fromContent(weight float64) source {
 // currentGroups are the item groups that the visitor is looking at.
 func (q *query) currentGroups(row func(string) *Row) (groups []string) {
 	for _, id := range q.current() {
-		if r := row(id); r != nil && r.ItemGroupID != "" {
-			groups = append(groups, r.ItemGroupID)
+		if r := row(id); r != nil && r.ItemGroupID() != "" {
+			groups = append(groups, r.ItemGroupID())
 		}
 	}
 	return groups

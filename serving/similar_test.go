@@ -71,7 +71,7 @@ func TestANewItemIsInListsAtOnce(t *testing.T) {
 	if got := ids(later.ask(`{"placement":"item","item_ids":["second"],"limit":2}`)); !slices.Contains(got, "first") {
 		t.Errorf("on another node, like the newest tent are %v", got)
 	}
-	if got := later.serving.catalogue.row(testSite, "second").CreatedAt; !got.Equal(noon) {
+	if got := later.serving.catalogue.row(testSite, "second").CreatedAt(); !got.Equal(noon) {
 		t.Errorf("on another node, the newest tent was made at %s", got)
 	}
 	if w := h.do(http.MethodDelete, "/v1/items/second", ""); w.Code != http.StatusNoContent {
@@ -91,7 +91,7 @@ func TestARowKnowsWhenItWasMade(t *testing.T) {
 	h.put(`{"item_id":"a","title":"A"}`)
 	at = later
 	h.put(`{"item_id":"a","title":"B"}`)
-	if row := h.serving.catalogue.row(testSite, "a"); !row.CreatedAt.Equal(noon) || !row.UpdatedAt.Equal(later) {
+	if row := h.serving.catalogue.row(testSite, "a"); !row.CreatedAt().Equal(noon) || !row.UpdatedAt().Equal(later) {
 		t.Errorf("row %+v", row)
 	}
 	waitFor(t, "the row in the online store", func() bool {
@@ -102,15 +102,15 @@ func TestARowKnowsWhenItWasMade(t *testing.T) {
 		}
 		row, err := decodeKept(stored.Value, newSharedTexts())
 		h.must(err)
-		return row.Revision == 2 && row.CreatedAt.Equal(noon)
+		return row.Revision == 2 && row.CreatedAt().Equal(noon)
 	})
 	h.do(http.MethodDelete, "/v1/items/a", "")
 	h.put(`{"item_id":"a","title":"Another"}`)
-	if row := h.serving.catalogue.row(testSite, "a"); !row.CreatedAt.Equal(later) {
+	if row := h.serving.catalogue.row(testSite, "a"); !row.CreatedAt().Equal(later) {
 		t.Errorf("after it was deleted and came back: %+v", row)
 	}
 	old, err := decodeKept([]byte(`{"site":"s","item_id":"i","revision":1,"updated_at":"2026-01-02T00:00:00Z"}`), newSharedTexts())
-	if err != nil || !old.CreatedAt.Equal(old.UpdatedAt) {
+	if err != nil || !old.CreatedAt().Equal(old.UpdatedAt()) {
 		t.Errorf("a first revision that was stored without it: %+v, %v", old, err)
 	}
 }
@@ -184,11 +184,11 @@ func TestSoldOutItemsHideNoNewOnes(t *testing.T) {
 	h := newHouse(t).open()
 	for i := range maxUnmet + 1 {
 		sold := rowOf(Item{ItemID: fmt.Sprintf("sold%d", i)})
-		sold.CreatedAt = noon
+		sold.created = momentOf(noon)
 		h.serving.catalogue.stock(sold)
 	}
 	there := rowOf(Item{ItemID: "there", Available: true})
-	there.CreatedAt = noon.Add(-time.Hour)
+	there.created = momentOf(noon.Add(-time.Hour))
 	h.serving.catalogue.stock(there)
 	h.refresh()
 	if a := h.ask(`{"placement":"explore"}`); !slices.Equal(ids(a), []string{"there"}) || a.ServedBy != sourceUnmet {

@@ -168,21 +168,21 @@ func (t *trends) sortIntoCategories(gently *parallel.Gently, site string, s *sit
 	var unmet []*Row
 	t.catalogue.all(site, func(row *Row) bool {
 		gently.Step()
-		if s.items[row.ItemID] == nil && !row.Deleted && len(row.Categories) > 0 {
+		if s.items[row.ItemID] == nil && !row.Deleted && len(row.Categories()) > 0 {
 			unmet = append(unmet, row)
 		}
 		return true
 	})
 	parallel.SortGently(gently, unmet, newestRow)
 	for _, row := range unmet {
-		for _, category := range row.Categories {
+		for _, category := range row.Categories() {
 			s.addToCategory(category, row.ItemID)
 		}
 	}
 }
 
 func newestRow(a, b *Row) int {
-	return cmp.Or(b.PublishedAt.Compare(a.PublishedAt), cmp.Compare(a.ItemID, b.ItemID))
+	return cmp.Or(cmp.Compare(b.published, a.published), cmp.Compare(a.ItemID, b.ItemID))
 }
 
 func (s *siteTrends) addToCategory(category, id string) {
@@ -194,8 +194,8 @@ func (s *siteTrends) addToCategory(category, id string) {
 // categoriesOf are an item's categories: those of the catalogue, else the one that events named.
 func categoriesOf(row *Row, it *said) []string {
 	switch {
-	case row != nil && len(row.Categories) > 0:
-		return row.Categories
+	case row != nil && len(row.Categories()) > 0:
+		return row.Categories()
 	case it != nil && it.category != "":
 		return []string{it.category}
 	default:

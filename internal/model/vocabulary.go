@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/millrace/millrace/internal/idtable"
 	"github.com/millrace/millrace/internal/model/artifact"
 )
 
@@ -18,12 +19,13 @@ const vocabularyVersion = 1
 type Vocabulary struct {
 	base    *Vocabulary // whose ids come first; nil for none
 	ids     []string
-	indices map[string]int32
+	indices idtable.Table // in ids
 }
 
 // NewVocabulary returns a vocabulary of the given ids; a repeated id keeps its first index.
 func NewVocabulary(ids ...string) *Vocabulary {
-	v := &Vocabulary{indices: make(map[string]int32, len(ids))}
+	v := &Vocabulary{}
+	v.indices = v.indices.Reserve(len(ids))
 	for _, id := range ids {
 		v.Add(id)
 	}
@@ -31,28 +33,39 @@ func NewVocabulary(ids ...string) *Vocabulary {
 }
 
 // Over returns a vocabulary that has the ids of v and takes more, which v does not get. Nothing may be added to v any more.
-func (v *Vocabulary) Over() *Vocabulary { return &Vocabulary{base: v, indices: map[string]int32{}} }
+func (v *Vocabulary) Over() *Vocabulary { return &Vocabulary{base: v} }
 
 // Add returns the index of an id, giving it the next one when it is new.
 func (v *Vocabulary) Add(id string) int32 {
 	if i, ok := v.Index(id); ok {
 		return i
 	}
-	i := int32(v.Len())
+	v.indices.Put(idtable.Hash(id), int32(len(v.ids)))
 	v.ids = append(v.ids, id)
-	v.indices[id] = i
-	return i
+	return int32(v.Len()) - 1
 }
 
 // Index returns the index of an id.
 func (v *Vocabulary) Index(id string) (int32, bool) {
+	return v.index(id, idtable.Hash(id))
+}
+
+func (v *Vocabulary) index(id string, hash uint32) (i int32, ok bool) {
+	before := int32(0)
 	if v.base != nil {
-		if i, ok := v.base.Index(id); ok {
+		if i, ok = v.base.index(id, hash); ok {
 			return i, true
 		}
+		before = int32(v.base.Len())
 	}
-	i, ok := v.indices[id]
-	return i, ok
+	for p := v.indices.Probe(hash); ; {
+		if i = p.Next(); i < 0 {
+			return 0, false
+		}
+		if v.ids[i] == id {
+			return before + i, true
+		}
+	}
 }
 
 // Indices appends the indices of the known ids to dst, in order, and leaves the others out: the items of a Query.

@@ -58,15 +58,16 @@ func NewLive(cfg Config, source Source) (*Live, error) {
 func (l *Live) Put(it *event.CatalogueItem) error {
 	l.writing.Lock()
 	defer l.writing.Unlock()
-	_, known := l.all.places[it.ItemID]
+	_, known := l.all.place(it.ItemID)
 	if l.missed != nil {
 		l.missed[it.ItemID] = it
 	}
-	if !known && len(l.all.places) >= l.limit {
+	if !known && l.all.places.Len() >= l.limit {
 		return ErrFull
 	}
-	vector := l.all.weigh(it)
+	vector, places := l.all.weigh(it), l.all.places.Reserve(1)
 	l.mu.Lock()
+	l.all.places = places
 	l.all.put(it, vector)
 	l.mu.Unlock()
 	if known || l.all.trained == nil { // something was dropped, or counts
@@ -95,7 +96,7 @@ func (l *Live) Remove(id string) {
 func (l *Live) Due() bool {
 	l.writing.Lock()
 	defer l.writing.Unlock()
-	return l.changes > renewalSlack+len(l.all.places)/renewalShare
+	return l.changes > renewalSlack+l.all.places.Len()/renewalShare
 }
 
 // Renew takes in all items of the source in place of what there is. Of more than MaxLiveItems it takes the first, and returns ErrFull.
@@ -143,7 +144,7 @@ func (l *Live) renew(ctx context.Context, cfg Config, trained *dictionary) error
 	for id, it := range missed {
 		if it == nil {
 			anew.forget(id)
-		} else if _, known := anew.places[id]; known || len(anew.places) < l.limit {
+		} else if _, known := anew.place(id); known || anew.places.Len() < l.limit {
 			anew.put(it, anew.weigh(it))
 		}
 	}

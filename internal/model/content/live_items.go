@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/millrace/millrace/internal/event"
+	"github.com/millrace/millrace/internal/idtable"
 	"github.com/millrace/millrace/internal/parallel"
 )
 
@@ -20,7 +21,7 @@ type liveItems struct {
 	cfg    Config
 	ids    []string // by place
 	until  []int64  // by place: when the item may not be shown any more, Unix milliseconds
-	places map[string]int32
+	places idtable.Table
 	near   near
 
 	trained *dictionary // nil where the catalogue is counted
@@ -33,7 +34,7 @@ type liveItems struct {
 
 func newLiveItems(cfg Config, trained *dictionary) *liveItems {
 	return &liveItems{
-		cfg: cfg, places: map[string]int32{}, near: newNear(0), trained: trained, words: &dictionary{numbers: map[uint32]int32{}}, token: tokenizer{cfg: cfg},
+		cfg: cfg, near: newNear(0), trained: trained, words: &dictionary{numbers: map[uint32]int32{}}, token: tokenizer{cfg: cfg},
 	}
 }
 
@@ -50,8 +51,8 @@ func (a *liveItems) fill(ctx context.Context, gently *parallel.Gently, source So
 		if n := a.vectors.len(); n%checkEvery == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		_, known := a.places[it.ItemID]
-		if !known && len(a.places) >= limit {
+		_, known := a.place(it.ItemID)
+		if !known && a.places.Len() >= limit {
 			full = fmt.Errorf("%d items: %w", limit, ErrFull)
 			break
 		}
@@ -61,7 +62,7 @@ func (a *liveItems) fill(ctx context.Context, gently *parallel.Gently, source So
 		a.vectors.add(a.weigh(it))
 		a.name(it)
 	}
-	a.index, a.near = newIndex(gently, a.vectors, len(a.words.buckets)), newNear(len(a.places))
+	a.index, a.near = newIndex(gently, a.vectors, len(a.words.buckets)), newNear(a.places.Len())
 	return full
 }
 
@@ -102,8 +103,20 @@ func (a *liveItems) weigh(it *event.CatalogueItem) []term {
 
 // name names the item whose vector was added last.
 func (a *liveItems) name(it *event.CatalogueItem) {
-	a.places[it.ItemID] = int32(len(a.ids))
+	a.places.Put(idtable.Hash(it.ItemID), int32(len(a.ids)))
 	a.ids, a.until = append(a.ids, it.ItemID), append(a.until, shownUntil(it))
+}
+
+// place is where the vector of an item is.
+func (a *liveItems) place(id string) (place int32, known bool) {
+	for p := a.places.Probe(idtable.Hash(id)); ; {
+		if place = p.Next(); place < 0 {
+			return 0, false
+		}
+		if a.ids[place] == id {
+			return place, true
+		}
+	}
 }
 
 // put takes in an item with its vector, in place of what was known of it.
@@ -115,10 +128,10 @@ func (a *liveItems) put(it *event.CatalogueItem, vector []term) {
 
 // forget reports whether there was anything to forget.
 func (a *liveItems) forget(id string) bool {
-	place, known := a.places[id]
+	place, known := a.place(id)
 	if known {
 		a.drop(place)
-		delete(a.places, id)
+		a.places.Remove(idtable.Hash(id), place)
 	}
 	return known
 }

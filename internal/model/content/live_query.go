@@ -6,14 +6,14 @@ import "time"
 func (l *Live) Len() int {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return len(l.all.places)
+	return l.all.places.Len()
 }
 
 // Has reports whether an item is there.
 func (l *Live) Has(id string) bool {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	_, ok := l.all.places[id]
+	_, ok := l.all.place(id)
 	return ok
 }
 
@@ -76,7 +76,7 @@ func (l *Live) Compare(dst []Similar, q Query, ids []string) []Similar {
 	known := l.all.ask(s, q)
 	for _, id := range ids {
 		one := Similar{ID: id}
-		if place, ok := l.all.places[id]; ok && known && l.all.vectors.sizes[place] > 0 {
+		if place, ok := l.all.place(id); ok && known && l.all.vectors.sizes[place] > 0 {
 			if score, because := s.compare(l.all.vectors.at(place)); score > 0 {
 				one.Score, one.Because = score, l.all.ids[because]
 			}
@@ -90,12 +90,12 @@ func (l *Live) Compare(dst []Similar, q Query, ids []string) []Similar {
 func (a *liveItems) ask(s *scratch, q Query) bool {
 	s.left = s.left[:0]
 	for _, id := range q.Items {
-		if place, ok := a.places[id]; ok {
+		if place, ok := a.place(id); ok {
 			s.left = append(s.left, place)
 		}
 	}
 	return s.ask(&a.cfg, &a.index, len(q.Items), q.Set, func(i int) int32 {
-		if place, ok := a.places[q.Items[i]]; ok {
+		if place, ok := a.place(q.Items[i]); ok {
 			return place
 		}
 		return -1

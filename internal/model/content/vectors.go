@@ -6,7 +6,7 @@ func (l *Live) Vectors(dst []Vector, ids []string) []Vector {
 	defer l.mu.RUnlock()
 	for _, id := range ids {
 		var vector Vector
-		if place, ok := l.all.places[id]; ok {
+		if place, ok := l.all.place(id); ok {
 			vector = l.all.vectors.at(place)
 		}
 		dst = append(dst, vector)

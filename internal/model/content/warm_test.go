@@ -18,7 +18,7 @@ func TestListsAreMadeAgainBeforeANewStateComesIntoForce(t *testing.T) {
 	}
 	for i := range 300 {
 		id := fmt.Sprint("i", i)
-		place, there := l.all.places[id]
+		place, there := l.all.place(id)
 		if !there {
 			continue
 		}
