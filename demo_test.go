@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/browsertest"
+	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/simshop"
 	"github.com/millrace/millrace/lake"
@@ -188,6 +189,31 @@ func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, errors.New("connection refused")
 	}
 	return &http.Response{StatusCode: status, Status: http.StatusText(status), Body: http.NoBody, Request: r}, nil
+}
+
+// TestDemoOpensItsPlacementsOnce: a start leaves placements alone that are open already, because an experiment may run on them.
+func TestDemoOpensItsPlacementsOnce(t *testing.T) {
+	store, err := control.Open(t.Context(), filepath.Join(t.TempDir(), "control.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	s := &storage{control: store}
+	e := control.Experiment{Site: demoSite, ID: "which", Placement: simshop.Placements()[0], Arms: []control.Arm{{Name: "a", Weight: 1}, {Name: "b", Weight: 1}}}
+	for _, step := range []func() error{
+		func() error { return s.openDemoPlacements(t.Context()) },
+		func() error { _, err := store.PutExperiment(t.Context(), e, ""); return err },
+		func() error { _, err := store.StartExperiment(t.Context(), demoSite, e.ID, ""); return err },
+		func() error { return s.openDemoPlacements(t.Context()) },
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := store.Placement(t.Context(), demoSite, e.Placement)
+	if err != nil || !p.BrowserReadable {
+		t.Errorf("%+v, %v", p, err)
+	}
 }
 
 // TestDemoLeavesTheShopAlone lets the catalogue be refused: the demo tries again where that may help, says once that it

@@ -117,6 +117,22 @@ func benchmarkHandler(b *testing.B, handler http.Handler, secret, body string) {
 }
 
 // BenchmarkUpsert writes 1,000 rows through the log and waits until they are in force.
+// BenchmarkArm is what experiments cost a request: where none runs on its placement, and where one does.
+func BenchmarkArm(b *testing.B) {
+	h := start(b)
+	h.runs(fleet("home"))
+	v := &visitor{}
+	for _, placement := range []string{"popular", "home"} {
+		b.Run(placement, func(b *testing.B) {
+			request := &Request{Placement: placement, AnonymousID: "0190aaaa-0000-7000-8000-000000000000"}
+			b.ReportAllocs()
+			for b.Loop() {
+				h.serving.experiments.arm(b.Context(), testSite, request, v)
+			}
+		})
+	}
+}
+
 func BenchmarkUpsert(b *testing.B) {
 	h := start(b)
 	rows := make([]json.RawMessage, 1_000)

@@ -244,8 +244,8 @@ func TestArmsOfPagesMoreAndRank(t *testing.T) {
 	more(second, only, control.DefaultVariant, "b", "d")
 }
 
-// TestArmsOfAnotherNode: a node that has not started the experiment follows within a second, tells the same people apart, and follows
-// when it is stopped; while the control store does not answer, it goes on as it was.
+// TestArmsOfAnotherNode: a node that has not started the experiment follows within a second, has everybody in the same arm, and follows
+// when it is stopped.
 func TestArmsOfAnotherNode(t *testing.T) {
 	a := shelf(t)
 	store, err := control.Open(t.Context(), a.controlAt)
