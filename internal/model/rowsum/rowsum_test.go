@@ -118,6 +118,22 @@ func TestGainsAndWholesCount(t *testing.T) {
 	}
 }
 
+// Wholes are what somebody else counted, and may not fit.
+func TestACauseIsNamedWhateverTheWholesSay(t *testing.T) {
+	m := Matrix{Offsets: []int64{0, 1, 2, 2}, Items: []int32{2, 2}, Weights: []float32{1, 2}}
+	for _, wholes := range [][]float32{{-1, -2}, {0, 0}} {
+		s := &Sum{}
+		s.Begin(3)
+		for item := range int32(2) {
+			s.AddRow(&m, wholes, item, 1)
+		}
+		got := s.Answer(nil, model.Excluded{}, 5, nil)
+		if want := []model.Scored{{Item: 2, Score: 3, Because: 0}}; !slices.Equal(got, want) {
+			t.Errorf("wholes %g: got %v, want %v", wholes, got, want)
+		}
+	}
+}
+
 func TestCheckRefusesWhatWouldBreakAQuery(t *testing.T) {
 	for name, change := range map[string]func(*Matrix){
 		"none":             func(*Matrix) {},

@@ -1,6 +1,8 @@
 package rowsum
 
 import (
+	"math"
+	"slices"
 	"sync"
 
 	"github.com/millrace/millrace/internal/model"
@@ -32,6 +34,7 @@ type Sum struct {
 	items   int    // of the vocabulary
 	weight  float32
 	touched []int32 // items with a score
+	added   []int32 // items whose rows were added, in their order
 	best    topk.Best
 }
 
@@ -44,10 +47,11 @@ type Recent struct {
 // cell is what a query knows of an item, in one place of the memory. Whether the item has a score does not follow from
 // the score: weights may cancel each other out.
 type cell struct {
-	mark    uint32 // that of the query where the item has a score, one less where it is of the query only; others are of earlier queries
-	score   float32
-	largest float32 // largest contribution of one query item
-	because int32   // the query item that made it
+	mark  uint32 // that of the query where the item has a score, one less where it is of the query only; others are of earlier queries
+	score float32
+	// most is the largest contribution of one row, and which it was: the bits of the contribution, which rise with it from zero
+	// on, above the inverse of the row's place in added, so that of equal ones the first is the largest.
+	most int64
 }
 
 // Begin starts a query over a vocabulary.
@@ -61,7 +65,7 @@ func (s *Sum) Begin(numItems int) {
 	}
 	s.mark += 2
 	s.items, s.weight, s.Only = numItems, 1, nil
-	s.Recent, s.touched = s.Recent[:0], s.touched[:0]
+	s.Recent, s.touched, s.added = s.Recent[:0], s.touched[:0], s.added[:0]
 }
 
 // Take takes items, oldest first, into Recent: from the newest back, those of the vocabulary that are not there yet, until there
@@ -80,25 +84,27 @@ func (s *Sum) Take(items []int32, limit int, decay float32) {
 
 // AddRow adds an item's row of a matrix, times a weight. Of each pair, wholes says all that the item has to say, where this
 // matrix has only a part of it; else they are the matrix' own weights.
+//
+// Whether an item already has a score, and whether this row says more for it than those before, cannot be foreseen, so nothing
+// branches on it.
 func (s *Sum) AddRow(m *Matrix, wholes []float32, item int32, weight float32) {
 	lo, hi := m.Row(item)
-	items, weights, wholes := m.Items[lo:hi], m.Weights[lo:hi], wholes[lo:hi]
+	items := m.Items[lo:hi]
+	weights, wholes := m.Weights[lo:hi][:len(items)], wholes[lo:hi][:len(items)]
+	row := int64(^uint32(len(s.added)))
+	s.added = append(s.added, item)
+	n := len(s.touched)
+	touched := slices.Grow(s.touched, len(items))[:n+len(items)]
 	for at, to := range items {
-		add, whole := weight*weights[at], weight*wholes[at]
-		if add == 0 { // underflow: it says nothing
-			continue
-		}
 		c := &s.cells[to]
-		switch {
-		case c.mark != s.mark:
-			*c = cell{mark: s.mark, score: add, largest: whole, because: item}
-			s.touched = append(s.touched, to)
-			continue
-		case whole > c.largest:
-			c.largest, c.because = whole, item
-		}
-		c.score += add
+		has := int64(uint64(c.mark^s.mark)-1) >> 63 // all bits where the item has a score, else none
+		touched[n] = to
+		n += 1 + int(has)
+		score := math.Float32frombits(math.Float32bits(c.score) & uint32(has))
+		says := int64(int32(math.Float32bits(weight*wholes[at])))<<32 | row
+		*c = cell{mark: s.mark, score: score + weight*weights[at], most: max(c.most&has, row, says)}
 	}
+	s.touched = touched[:n]
 }
 
 // Answer appends the k best items with a score above zero, without the excluded ones. gains are by item, what its score is
@@ -122,8 +128,12 @@ func (s *Sum) Answer(dst []model.Scored, excluded model.Excluded, k int, gains [
 		}
 	}
 	for _, e := range s.best.Sorted() {
-		dst = append(dst, model.Scored{Item: e.ID, Score: e.Score, Because: s.cells[e.ID].because})
+		dst = append(dst, model.Scored{Item: e.ID, Score: e.Score, Because: s.cause(e.ID)})
 	}
 	s.Only = nil // the pool keeps no request's memory
 	return dst
 }
+
+// cause is the item whose row contributed most to the score of another; the first that has any to do with it where none
+// contributed above zero.
+func (s *Sum) cause(item int32) int32 { return s.added[^uint32(s.cells[item].most)] }
