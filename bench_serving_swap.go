@@ -14,8 +14,8 @@ const (
 	// swapSeconds is how long half of the load lasts while versions change: until another version has come into force, as gentle work
 	// beside it, and longer than several intervals between checkpoints and commits of the lake.
 	swapSeconds = 40
-	// swapWarm is how long the whole `up`, which has just started, is asked before: each page once or twice.
-	swapWarm = 6
+	// swapFull is how long a whole `up` is asked before, as fast as it answers, in seconds: each page once or twice.
+	swapFull = 6
 	// swapAfter is when the other version is promoted.
 	swapAfter = 4 * time.Second
 	// swapEvents is the pause between two events of visitors, so that there is something to make a checkpoint of.
@@ -24,20 +24,21 @@ const (
 	swapLimit = 50
 )
 
-// swap lets half of the load arrive at a whole `up` while another version is put in force, checkpoints are made and the lake
+// swap lets half of what a whole `up` can answer arrive at it while another version is put in force, checkpoints are made and the lake
 // commits, and then the same at the constant handler.
 func (b *servingBench) swap(ctx context.Context) error {
 	if b.other == "" {
 		return nil
 	}
-	if err := (adminClient{b.system.info}).call(ctx, adminDrain, nil, nil); err != nil { // what the other measurements left
-		return err
-	}
 	placement := b.load.placements[0].name
-	if _, err := b.ask(ctx, placement, loadOrder{Connections: servingConnections, Seconds: swapWarm}); err != nil {
+	if _, err := b.answeredAndLanded(ctx, placement); err != nil { // pages are remembered, and nothing is left of earlier measurements
 		return err
 	}
-	order := loadOrder{Connections: halfConnections, Seconds: swapSeconds, Rate: b.most[placement] / 2}
+	most, err := b.answeredAndLanded(ctx, placement)
+	if err != nil {
+		return err
+	}
+	order := loadOrder{Connections: halfConnections, Seconds: swapSeconds, Rate: most / 2}
 	stop, err := b.profile(ctx, "swap", profileProcessors, order)
 	if err != nil {
 		return err
@@ -64,6 +65,20 @@ func (b *servingBench) swap(ctx context.Context) error {
 		return err
 	}
 	return b.emit("swap_p999_beside_constant", got.P999, "ms", constant.P999, "the constant answer beside the same changes")
+}
+
+// answeredAndLanded is how many requests a second a whole `up` answers in the long run, when every list that it serves goes through its
+// stream to its lake as well.
+func (b *servingBench) answeredAndLanded(ctx context.Context, placement string) (float64, error) {
+	start := time.Now()
+	got, err := b.ask(ctx, placement, loadOrder{Connections: servingConnections, Seconds: swapFull})
+	if err != nil {
+		return 0, err
+	}
+	if err := (adminClient{b.system.info}).call(ctx, adminDrain, nil, nil); err != nil {
+		return 0, err
+	}
+	return float64(got.Answers) / time.Since(start).Seconds(), nil
 }
 
 // duringSwap runs load while a version comes into force, visitors click and the lake commits.
