@@ -149,7 +149,6 @@ func (b *servingBench) with(ctx context.Context, roles roleSet, use func(context
 		return err
 	}
 	defer func() { err = joinClose(err, b.system) }()
-	b.cfg.Serving.tuneCollector(roles)
 	return alongside(ctx, b.system.Run, func(ctx context.Context) error {
 		if err := b.system.waitReady(ctx); err != nil {
 			return fmt.Errorf("wait until ready: %w", err)

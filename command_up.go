@@ -46,7 +46,6 @@ func (a *app) runSystem(ctx context.Context, cfg *Config, options systemOptions)
 		return err
 	}
 	defer func() { err = joinClose(err, s) }()
-	cfg.Serving.tuneCollector(options.roles)
 	return alongside(ctx, s.Run, func(ctx context.Context) error {
 		if err := s.waitReady(ctx); err != nil {
 			return ignoreEnd(ctx, err)

@@ -238,6 +238,9 @@ func (s *system) Run(ctx context.Context) error {
 // layers are the parts that run, in the order in which they start.
 func (s *system) layers() [][]*stage {
 	var brokers, producers, streams, servings, front []*stage
+	if s.tunesCollector() {
+		brokers = append(brokers, newStage("collector", s.tendCollector))
+	}
 	if s.broker != nil {
 		brokers = append(brokers, newStage("broker", s.broker.Run))
 	}

@@ -15,7 +15,17 @@ import (
 // Whole is an object in memory.
 type Whole struct {
 	// Bytes are read-only, and there while the Whole is reachable: who keeps a slice of them keeps the Whole too.
-	Bytes []byte
+	Bytes  []byte
+	mapped bool
+}
+
+// Rest gives the pages of a mapping back until they are used again: each comes from the system's memory then, or from the disk. What was
+// read once to be checked does not count as this process's memory so. It does nothing for bytes that are no mapping.
+func (w *Whole) Rest() {
+	if w.mapped {
+		_ = unix.Madvise(w.Bytes, unix.MADV_DONTNEED) // where the system does not heed it, the pages stay
+	}
+	runtime.KeepAlive(w)
 }
 
 // ReadWhole brings an object into memory; ErrNotFound where there is none. A file of a directory is mapped, without being
@@ -78,7 +88,7 @@ func mapFile(f *os.File) (*Whole, error) {
 	if err != nil {
 		return nil, err
 	}
-	whole := &Whole{Bytes: bytes}
+	whole := &Whole{Bytes: bytes, mapped: true}
 	runtime.AddCleanup(whole, func(mapping []byte) {
 		_ = unix.Munmap(mapping) // it cannot fail for what Mmap returned
 	}, bytes)

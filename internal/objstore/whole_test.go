@@ -3,6 +3,7 @@ package objstore_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -36,6 +37,9 @@ func TestReadWhole(t *testing.T) {
 			whole, err := objstore.ReadWhole(t.Context(), b, key)
 			if err != nil || !bytes.Equal(whole.Bytes, content) {
 				t.Errorf("%s: read %s with error %v, or other bytes", name, key, err)
+			}
+			if whole.Rest(); !bytes.Equal(whole.Bytes, content) {
+				t.Errorf("%s: %s has other bytes after a rest", name, key)
 			}
 			runtime.KeepAlive(whole)
 		}
@@ -87,4 +91,46 @@ func TestAMappingLivesAsLongAsItIsUsed(t *testing.T) {
 			t.Fatal("the mapping stays when nobody uses it")
 		}
 	}
+}
+
+// resident is how much of a mapped file is in the memory of this process, in kB; it skips where the system does not tell.
+func resident(t *testing.T, path string) (kB int) {
+	t.Helper()
+	maps, err := os.ReadFile("/proc/self/smaps")
+	if err != nil {
+		t.Skipf("this system does not list mappings: %v", err)
+	}
+	_, of, found := strings.Cut(string(maps), path)
+	_, rss, told := strings.Cut(of, "Rss:")
+	if !found || !told {
+		t.Fatalf("%s is not mapped", path)
+	}
+	if _, err := fmt.Sscan(rss, &kB); err != nil {
+		t.Fatal(err)
+	}
+	return kB
+}
+
+// A mapping that rests takes no memory, until it is used.
+func TestAMappingRests(t *testing.T) {
+	dir := t.TempDir()
+	b, err := objstore.OpenLocal(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const size = 4 << 20
+	content := bytes.Repeat([]byte("models"), size/len("models"))
+	put(t, b, "a/model", content)
+	whole, err := objstore.ReadWhole(t.Context(), b, "a/model")
+	if err != nil || !bytes.Equal(whole.Bytes, content) {
+		t.Fatal("it was not read", err)
+	}
+	path, pages := filepath.Join(dir, "a", "model"), len(content)>>10
+	used := resident(t, path)
+	whole.Rest()
+	rests := resident(t, path)
+	if equal := bytes.Equal(whole.Bytes, content); !equal || used < pages/2 || rests > pages/10 || resident(t, path) < pages/2 {
+		t.Errorf("of %d kB %d are there when they were read, %d after a rest, and then the bytes are the same: %v", pages, used, rests, equal)
+	}
+	runtime.KeepAlive(whole)
 }

@@ -48,12 +48,12 @@ func (r *Registry) Load(ctx context.Context, site, version string) (*Bundle, err
 			if loadOrder(f.Kind) != wanted {
 				continue
 			}
-			from, err := r.readArtifact(ctx, m, f)
+			whole, err := r.readArtifact(ctx, m, f)
 			if err != nil {
 				return nil, fmt.Errorf("load model: %w", err)
 			}
-			err = b.decode(f, from)
-			runtime.KeepAlive(from.Owner) // a mapping must not go while a codec reads what it does not keep
+			err = b.decode(f, artifact.File{Bytes: whole.Bytes, Owner: whole})
+			whole.Rest() // of what a checksum and a codec have read, queries read a part; and a mapping must not go before
 			if err != nil {
 				at := r.Location(path.Join(m.Site, m.Version, f.Name))
 				return nil, fmt.Errorf("load model: %w", &CorruptError{Path: at, Err: err})
@@ -109,29 +109,29 @@ func (r *Registry) completeManifest(ctx context.Context, site, version string) (
 }
 
 // readArtifact returns a file of a version that is what the manifest says: nothing looks at the content of any other.
-func (r *Registry) readArtifact(ctx context.Context, m Manifest, f File) (artifact.File, error) {
+func (r *Registry) readArtifact(ctx context.Context, m Manifest, f File) (*objstore.Whole, error) {
 	if err := ctx.Err(); err != nil {
-		return artifact.File{}, err
+		return nil, err
 	}
 	if !versionPattern.MatchString(f.Name) {
 		at := r.Location(path.Join(m.Site, m.Version, manifestName))
-		return artifact.File{}, &CorruptError{Path: at, Err: fmt.Errorf("it lists a file %q", f.Name)}
+		return nil, &CorruptError{Path: at, Err: fmt.Errorf("it lists a file %q", f.Name)}
 	}
 	key := path.Join(m.Site, m.Version, f.Name)
 	at := r.Location(key)
 	whole, err := objstore.ReadWhole(ctx, r.bucket, key)
 	if errors.Is(err, objstore.ErrNotFound) {
-		return artifact.File{}, &CorruptError{Path: at, Err: errMissing}
+		return nil, &CorruptError{Path: at, Err: errMissing}
 	}
 	if err != nil {
-		return artifact.File{}, err
+		return nil, err
 	}
 	digest := sha256.Sum256(whole.Bytes)
 	runtime.KeepAlive(whole)
 	if sum := hex.EncodeToString(digest[:]); sum != f.SHA256 {
-		return artifact.File{}, &CorruptError{Path: at, Err: fmt.Errorf("its SHA-256 is %s, the manifest says %s", sum, f.SHA256)}
+		return nil, &CorruptError{Path: at, Err: fmt.Errorf("its SHA-256 is %s, the manifest says %s", sum, f.SHA256)}
 	}
-	return artifact.File{Bytes: whole.Bytes, Owner: whole}, nil
+	return whole, nil
 }
 
 // decode is the one place that knows which codec reads which kind.
