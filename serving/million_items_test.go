@@ -3,7 +3,9 @@ package serving
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/millrace/millrace/internal/event"
@@ -115,4 +117,31 @@ func (h *house) stockAggregates(items []*Item, sessions *model.Sessions, visitor
 		add(onlinestore.ItemKey(onlinestore.ItemShare{Site: testSite, Item: items[i].ItemID}), aggregates[i].Encode(nil))
 	}
 	put.flush()
+}
+
+// TestAnItemTakesLittle would fail if a row of usual texts, with its place in the index and among similar items, took a tenth more memory
+// than it does. Among a million an item takes half of that: the words of 10,000 come up in few of them, and each has its list.
+func TestAnItemTakesLittle(t *testing.T) {
+	const items, most = 10_000, 1_850
+	h := newHouse(t).open()
+	h.stockCatalogue(items, func(int, *Item) {})
+	live := func() int64 {
+		runtime.GC()
+		runtime.GC() // what the first one finalised
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	h.must(h.online.Scan(t.Context(), "", func(onlinestore.Row) error { return nil })) // what the store keeps of what was read is there before
+	before := live()
+	h.must(h.serving.catalogue.loadRows(t.Context()))
+	h.must(h.serving.similar.fill(t.Context()))
+	each := (live() - before) / items
+	if n := h.serving.similar.of(testSite).Len(); n != items || h.serving.catalogue.size(testSite) != items {
+		t.Fatalf("%d items, %d of them similar", h.serving.catalogue.size(testSite), n)
+	}
+	if each > most {
+		t.Errorf("an item takes %d bytes, at most %d are wanted", each, most)
+	}
+	runtime.KeepAlive(h)
 }

@@ -30,8 +30,9 @@ const (
 	millionClicks = 4_000_000
 	// millionVisitors have a profile.
 	millionVisitors = 20_000
-	// millionLimit is what may live on the heap of a process that serves all of it. docs/serving-speed.md says where it goes.
-	millionLimit = 1536 << 20
+	// millionLimit is what a process that serves all of it may have in memory, with what it uses of its mapped models, and so what may live
+	// on its heap; millionPeak is the same until it is ready. docs/serving-speed.md says where it goes.
+	millionLimit, millionPeak = 1536 << 20, 2560 << 20
 	// millionLoads and millionCollects are the shares of garbage that the product collects at, until it is ready and with so much alive.
 	millionLoads, millionCollects = 50, 90
 )
@@ -70,7 +71,7 @@ func (w taken) String() string {
 	return fmt.Sprintf("live %.0f MiB, resident %.0f MiB, %.0f of it pages of files; at most so far %.0f", w.live/(1<<20), w.resident/(1<<20), w.mapped/(1<<20), w.peak/(1<<20))
 }
 
-// TestLongMillionItems would fail if a process that serves a million items, with a version that knows them all, had more alive than it may.
+// TestLongMillionItems would fail if a process that serves a million items, with a version that knows them all, took more memory than it may.
 // It is stocked and fitted here, and then begins as a node does that starts.
 func TestLongMillionItems(t *testing.T) {
 	kafkatest.Long(t)
@@ -99,8 +100,8 @@ func TestLongMillionItems(t *testing.T) {
 	if path := os.Getenv("MILLRACE_TEST_HEAP"); path != "" {
 		h.must(writeHeap(path))
 	}
-	if after.live > millionLimit {
-		t.Errorf("more than %d MiB live: %v", millionLimit>>20, after)
+	if after.resident > millionLimit || after.peak > millionPeak {
+		t.Errorf("more than %d MiB, or than %d at the most: %v", millionLimit>>20, millionPeak>>20, after)
 	}
 	stop()
 	runtime.KeepAlive(h)
