@@ -102,7 +102,7 @@ func (q *query) fromTrends(weight float64) source {
 		if len(s.items) == reach {
 			break
 		}
-		if !q.excludes(it.id) {
+		if !q.leavesOut(it.place-1, it.id) {
 			s.items = append(s.items, proposal{id: it.id, score: it.trend})
 		}
 	}
@@ -118,13 +118,11 @@ func (q *query) fromPopularity(weight float64) source {
 	s := source{family: sourcePopularity, rung: rungTrending, weight: weight}
 	reach := q.reach()
 	s.items = q.mem.proposals.take(reach)
-	for _, it := range q.trends.popular { // most wanted first
+	for it := range q.popularLeft() { // most wanted first
 		if len(s.items) == reach || !(it.interest > 0) {
 			break
 		}
-		if !q.excludes(it.id) {
-			s.items = append(s.items, proposal{id: it.id, score: it.interest})
-		}
+		s.items = append(s.items, proposal{id: it.id, score: it.interest})
 	}
 	if len(s.items) == 0 && q.model != nil {
 		s.model = true

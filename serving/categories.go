@@ -34,11 +34,11 @@ func (q *query) fromCategories(weight float64) source {
 	leanings := &q.mem.leanings
 	leanings.begin(q)
 	for _, a := range affinities {
-		ids := q.trends.categories[a.category]
-		if len(ids) == 0 {
-			ids = q.modelCategory(a.category, each)
+		items := q.trends.categories[a.category]
+		if len(items.ids) == 0 {
+			items.ids = q.modelCategory(a.category, each)
 		}
-		for place, id := range q.unexcluded(ids, each) {
+		for place, id := range q.unexcluded(items, each) {
 			score := a.share * q.shareOf(a.category, place, id) * leanings.of(q, affinities, id)
 			s.items = append(s.items, proposal{id: id, score: score, origin: a.category})
 			s.scale = max(s.scale, score)
@@ -50,7 +50,7 @@ func (q *query) fromCategories(weight float64) source {
 // shareOf is an item's share of the interest in its category, of which some more for every item (evenInterest) is a part. Where events tell
 // nothing, the place in the category's list must do.
 func (q *query) shareOf(category string, place int, id string) float64 {
-	it, all := q.trends.items[id], len(q.trends.categories[category])
+	it, all := q.trends.items[id], len(q.trends.categories[category].ids)
 	if all == 0 {
 		return 1 / float64(place+2)
 	}

@@ -1,6 +1,10 @@
 package serving
 
-import "github.com/millrace/millrace/internal/model"
+import (
+	"iter"
+
+	"github.com/millrace/millrace/internal/model"
+)
 
 // excludes reports whether an item must not be proposed: the request names it, or its filters do not leave it.
 func (q *query) excludes(id string) bool {
@@ -37,25 +41,54 @@ func (q *query) only() *model.Mask {
 	return mask
 }
 
+// leavesOut is excludes of an item whose row has a number, below 0 where it had none when that was looked up. What filters leave was found
+// out by numbers, so that most are decided by one bit.
+func (q *query) leavesOut(number int32, id string) bool {
+	if !q.filtered || number < 0 {
+		return q.excludes(id)
+	}
+	p := q.permitted()
+	return p.without(number) || (!p.exact || int(number) >= p.rows) && q.excludes(id)
+}
+
 // skip is only for what goes by ids.
-func (q *query) skip() func(id string) bool {
+func (q *query) skip() func(number int32, id string) bool {
 	if q.excludesNone() {
 		return nil
 	}
-	return q.excludes
+	return q.leavesOut
 }
 
-// unexcluded are the first k of a list that are not excluded, in memory that the next call uses again.
-func (q *query) unexcluded(ids []string, k int) []string {
+// popularLeft are those of what visitors want that are not excluded, what is wanted most first.
+func (q *query) popularLeft() iter.Seq[*said] {
+	return func(yield func(*said) bool) {
+		popular := q.trends.popular
+		for at, place := range q.trends.places {
+			if q.filtered && q.permitted().without(place-1) { // which looks at no item, of hundreds of thousands
+				continue
+			}
+			if !q.leavesOut(place-1, popular[at].id) && !yield(popular[at]) {
+				return
+			}
+		}
+	}
+}
+
+// unexcluded are the first k of a category that are not excluded, in memory that the next call uses again.
+func (q *query) unexcluded(items categoryItems, k int) []string {
 	if q.excludesNone() {
-		return ids[:min(len(ids), k)]
+		return items.ids[:min(len(items.ids), k)]
 	}
 	q.mem.kept = q.mem.kept[:0]
-	for _, id := range ids {
+	for at, id := range items.ids {
 		if len(q.mem.kept) == k {
 			break
 		}
-		if !q.excludes(id) {
+		number := int32(-1)
+		if at < len(items.places) {
+			number = items.places[at] - 1
+		}
+		if !q.leavesOut(number, id) {
 			q.mem.kept = append(q.mem.kept, id)
 		}
 	}

@@ -155,6 +155,16 @@ func (f *found) narrow(set itemSet, sets *itemSets) {
 	}
 }
 
+// numbers tells the number of a site's item, -1 for one without a row.
+func (c *Catalogue) numbers(site string) func(id string) int32 {
+	return func(id string) int32 {
+		if row := c.row(site, id); row != nil {
+			return int32(row.number)
+		}
+		return -1
+	}
+}
+
 // numbered appends the rows of numbers to dst.
 func (c *Catalogue) numbered(dst []*Row, site string, numbers []uint32) []*Row {
 	c.mu.RLock()

@@ -33,6 +33,8 @@ func (s itemSet) or(o itemSet) {
 
 func (s itemSet) add(number uint32) { s[number>>6] |= 1 << (number & 63) }
 
+func (s itemSet) has(number uint32) bool { return s[number>>6]>>(number&63)&1 != 0 }
+
 func (s itemSet) remove(number uint32) { s[number>>6] &^= 1 << (number & 63) }
 
 func (s itemSet) count() (n int) {

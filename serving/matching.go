@@ -40,7 +40,7 @@ func (q *query) wanted() []proposal {
 	items := q.mem.proposals.take(0)
 	p, r := q.permitted(), &q.mem.restriction
 	q.eachPermitted(p, func(row *Row) {
-		if q.mem.excluded.has(row.ItemID) || !p.exact && !r.allows(row) {
+		if !p.exact && !r.allows(row) {
 			return
 		}
 		items = append(items, proposal{id: row.ItemID, score: q.want(row.ItemID)})
@@ -67,8 +67,8 @@ func (q *query) mostWanted(items []proposal) []proposal {
 
 // wantedUnlisted adds what the catalogue has no row of.
 func (q *query) wantedUnlisted(items []proposal) []proposal {
-	for _, it := range q.trends.popular {
-		if q.allows(it.id, nil) && q.catalogue.row(q.site, it.id) == nil {
+	for at, it := range q.trends.popular {
+		if q.trends.places[at] == 0 && q.allows(it.id, nil) && q.catalogue.row(q.site, it.id) == nil {
 			items = append(items, proposal{id: it.id, score: q.want(it.id)})
 		}
 	}

@@ -12,8 +12,8 @@ const (
 	maxBareAsked = 4_096
 )
 
-// permitted is what the filters leave of the catalogue for one request: the rows that may be shown and that match, or nearly so. It is
-// made when it is first asked for.
+// permitted is what filters and exclusions leave of the catalogue for one request: the rows that may be shown and that match, or nearly so.
+// It is made when it is first asked for.
 type permitted struct {
 	made  bool
 	exact bool // all that are left match
@@ -22,6 +22,11 @@ type permitted struct {
 	rows  int // of the catalogue
 	rest  []*filter.Bound
 	sets  itemSets
+}
+
+// without reports whether the row of a number is not left; one that came later may be.
+func (p *permitted) without(number int32) bool {
+	return uint(number) < uint(p.rows) && !p.items.has(uint32(number))
 }
 
 // reset forgets what was left; its memory is used again.
@@ -48,8 +53,13 @@ func (q *query) permitted() *permitted {
 	}
 	a := q.catalogue.ask(q.site, conditions)
 	p.rows, p.items = a.rows, p.sets.of(wordsFor(a.rows), a.available)
-	a.expires.narrow(p.items, filter.KeyOfTime(q.now)+1, filter.NoKey) // later, or none
 	a.narrow(p.items, &p.sets)
+	a.expires.narrow(p.items, filter.KeyOfTime(q.now)+1, filter.NoKey) // later, or none
+	for _, row := range q.catalogue.lookup(nil, q.site, q.mem.excluded.ids) {
+		if row != nil && int(row.number) < p.rows {
+			p.items.remove(row.number)
+		}
+	}
 	p.made, p.count, p.exact = true, p.items.count(), true
 	if len(p.rest) > 0 {
 		if p.exact = p.count <= maxAsked; p.exact {

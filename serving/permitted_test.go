@@ -163,7 +163,7 @@ func TestFamiliesBringTheBestThatFiltersLeave(t *testing.T) {
 		same(q.fromTransitions(1), known(q.model.transitions, []int32{index}))
 		same(q.fromSession(1), known(q.model.session, []int32{index}))
 		same(q.fromBaskets(1), known(q.model.baskets, []int32{index}))
-		similar := func(skip func(string) bool, k int) (all []string) { // which fromContent lifts what is new of
+		similar := func(skip func(int32, string) bool, k int) (all []string) { // which fromContent lifts what is new of
 			for _, a := range q.similar.Similar(nil, content.Query{Items: q.items, Set: true, Skip: skip, Now: q.now}, k) {
 				all = append(all, a.ID)
 			}

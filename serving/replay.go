@@ -103,7 +103,7 @@ func (s *Serving) rebuild(ctx context.Context, mem *scratch, x *event.Exposure, 
 	if p := in.Request.compile(s.filters); p != nil {
 		return nil, fmt.Errorf("the request does not compile any more: %s", p.Detail)
 	}
-	alike, err := content.NewLive(content.Default(), nil)
+	alike, err := content.NewLive(content.Default(), nil, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func (s *similarItems) of(site string) *content.Live {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if live = s.sites[site]; live == nil {
-		live, _ = content.NewLive(content.Default(), s.source(site)) // the default is valid
+		live, _ = content.NewLive(content.Default(), s.source(site), s.catalogue.numbers(site)) // the default is valid
 		s.sites[site], s.said[site] = live, map[string]*said{}
 	}
 	return live

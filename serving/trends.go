@@ -39,6 +39,7 @@ type said struct {
 	events   int64 // that named the item, of any type
 	firstAt  int64
 	lastAt   int64
+	place    int32 // of its row: the number, and 1; 0 where it had none when this was read
 }
 
 // siteTrends are the item aggregates of one site at one moment. Nothing in it changes once it is published.
@@ -46,11 +47,18 @@ type siteTrends struct {
 	clock      int64                     // newest occurred_at of the site
 	items      map[string]*said          // by id, at most maxTrackedItems
 	popular    []*said                   // most wanted first
+	places     []int32                   // of the rows of those
 	trending   []*said                   // rising ones only, fastest first
 	unmet      []unmet                   // the newest first, at most maxUnmet
-	categories map[string][]string       // most wanted first, with catalogue items that nobody met yet at the end
+	categories map[string]categoryItems  // most wanted first, with catalogue items that nobody met yet at the end
 	wanted     map[string]float64        // by category: the interest in all its items together
 	brands     map[string]*brandInterest // by category
+}
+
+// categoryItems are the items of a category, with the places of their rows as in said.
+type categoryItems struct {
+	ids    []string
+	places []int32
 }
 
 // trends keeps a periodic reading of the item aggregates of every site in memory.
@@ -123,7 +131,7 @@ func (t *trends) read(ctx context.Context, site string) (*siteTrends, error) {
 	if err := readHeard(ctx, gently, t.online, onlinestore.ItemSitePrefix(site), most.take); err != nil {
 		return nil, err
 	}
-	s := &siteTrends{clock: most.clock, categories: map[string][]string{}, wanted: map[string]float64{}, brands: map[string]*brandInterest{}}
+	s := &siteTrends{clock: most.clock, categories: map[string]categoryItems{}, wanted: map[string]float64{}, brands: map[string]*brandInterest{}}
 	s.popular = most.said(gently, func(id string) *Row { return t.catalogue.row(site, id) })
 	parallel.SortGently(gently, s.popular, func(a, b *said) int {
 		return cmp.Or(cmp.Compare(b.interest, a.interest), cmp.Compare(b.lastAt, a.lastAt), cmp.Compare(a.id, b.id))
@@ -158,8 +166,13 @@ func (t *trends) sortIntoCategories(gently *parallel.Gently, site string, s *sit
 	t.catalogue.read(site, func(row func(string) *Row) {
 		for _, it := range s.popular {
 			gently.Step()
-			for _, category := range categoriesOf(row(it.id), it) {
-				s.addToCategory(category, it.id)
+			r := row(it.id)
+			if r != nil {
+				it.place = int32(r.number) + 1
+			}
+			s.places = append(s.places, it.place)
+			for _, category := range categoriesOf(r, it) {
+				s.addToCategory(category, it.id, it.place)
 				s.wanted[category] += it.interest
 				s.addToBrand(category, it)
 			}
@@ -176,7 +189,7 @@ func (t *trends) sortIntoCategories(gently *parallel.Gently, site string, s *sit
 	parallel.SortGently(gently, unmet, newestRow)
 	for _, row := range unmet {
 		for _, category := range row.Categories() {
-			s.addToCategory(category, row.ItemID)
+			s.addToCategory(category, row.ItemID, int32(row.number)+1)
 		}
 	}
 }
@@ -185,9 +198,9 @@ func newestRow(a, b *Row) int {
 	return cmp.Or(cmp.Compare(b.published, a.published), cmp.Compare(a.ItemID, b.ItemID))
 }
 
-func (s *siteTrends) addToCategory(category, id string) {
-	if list := s.categories[category]; len(list) < maxPerCategory {
-		s.categories[category] = append(list, id)
+func (s *siteTrends) addToCategory(category, id string, place int32) {
+	if list := s.categories[category]; len(list.ids) < maxPerCategory {
+		s.categories[category] = categoryItems{append(list.ids, id), append(list.places, place)}
 	}
 }
 

@@ -1,5 +1,11 @@
 package model
 
+import "math/bits"
+
+// fewShare is one in how many items a mask allows at most that allows few: the product of two vectors takes so many times what a look at
+// the mask does.
+const fewShare = 8
+
 // Mask says of every item of a vocabulary whether it may be recommended: a filter or a list of exclusions, handed down to the families
 // so that each finds its best items among those that may be. A nil Mask allows all. Its memory may be used again by Reset and Through.
 type Mask struct {
@@ -49,6 +55,22 @@ func (m *Mask) Allows(item int32) bool {
 		return true
 	}
 	return m.allows(item)
+}
+
+// Few reports whether so few items may be recommended that it pays to ask before a score is computed, not after.
+func (m *Mask) Few() bool {
+	if m == nil || m.rest {
+		return false
+	}
+	items := 64 * len(m.words)
+	if m.places != nil {
+		items = len(m.places)
+	}
+	allowed := 0
+	for _, word := range m.words {
+		allowed += bits.OnesCount64(word)
+	}
+	return fewShare*allowed < items
 }
 
 func (m *Mask) allows(item int32) bool {

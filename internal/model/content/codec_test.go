@@ -201,7 +201,7 @@ func FuzzDecode(f *testing.F) {
 				t.Fatalf("answers %+v", s)
 			}
 		}
-		if l, err := NewLive(Default(), nil); err != nil || l.Use(t.Context(), m) != nil {
+		if l, err := NewLive(Default(), nil, nil); err != nil || l.Use(t.Context(), m) != nil {
 			t.Fatal("a live index cannot use it")
 		}
 	})

@@ -372,7 +372,7 @@ func TestConfigsThatMakeNoSense(t *testing.T) {
 		if _, err := Fit(t.Context(), cfg, nil); err == nil {
 			t.Errorf("%s was taken", name)
 		}
-		if _, err := NewLive(cfg, nil); err == nil {
+		if _, err := NewLive(cfg, nil, nil); err == nil {
 			t.Errorf("%s was taken by a live index", name)
 		}
 	}

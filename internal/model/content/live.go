@@ -42,15 +42,19 @@ type Live struct {
 	pool sync.Pool // of *scratch; it guards itself
 }
 
-// NewLive returns an index without items; Renew takes in those of its source, which may be nil where nothing is ever put.
-func NewLive(cfg Config, source Source) (*Live, error) {
+// NewLive returns an index without items; Renew takes in those of its source, which may be nil where nothing is ever put. Number says what
+// Query.Skip knows an item by, as of when it was put, and may be nil.
+func NewLive(cfg Config, source Source, number func(id string) int32) (*Live, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	if source == nil {
 		source = func(func(*event.CatalogueItem) bool) {}
 	}
-	return &Live{source: source, limit: MaxLiveItems, all: newLiveItems(cfg, nil), pool: sync.Pool{New: func() any { return newScratch() }}}, nil
+	if number == nil {
+		number = func(string) int32 { return -1 }
+	}
+	return &Live{source: source, limit: MaxLiveItems, all: newLiveItems(cfg, nil, number), pool: sync.Pool{New: func() any { return newScratch() }}}, nil
 }
 
 // Put takes in an item, or what has become of one; its source must have it so already. It returns ErrFull where there is no room for a
@@ -130,7 +134,7 @@ func (l *Live) renew(ctx context.Context, cfg Config, trained *dictionary) error
 	if l.Len() > 0 { // there is something to ask meanwhile
 		gently = &parallel.Gently{}
 	}
-	anew := newLiveItems(cfg, trained)
+	anew := newLiveItems(cfg, trained, l.all.number)
 	err := anew.fill(ctx, gently, l.source, l.limit)
 	l.warm(ctx, gently, anew)
 

@@ -20,21 +20,24 @@ type liveItems struct {
 	index
 	cfg    Config
 	ids    []string // by place
+	known  []int32  // by place: the number that the item is known by
 	until  []int64  // by place: when the item may not be shown any more, Unix milliseconds
 	places idtable.Table
 	near   near
 
+	number  func(id string) int32
 	trained *dictionary // nil where the catalogue is counted
 	words   *dictionary
 	rarity  []float32 // by number of words
 	token   tokenizer
 	numbers []int32 // of the words of an item
 	room    []term  // of its vector
+	weighed int32   // the number that it is known by
 }
 
-func newLiveItems(cfg Config, trained *dictionary) *liveItems {
+func newLiveItems(cfg Config, trained *dictionary, number func(id string) int32) *liveItems {
 	return &liveItems{
-		cfg: cfg, near: newNear(0), trained: trained, words: &dictionary{numbers: map[uint32]int32{}}, token: tokenizer{cfg: cfg},
+		cfg: cfg, near: newNear(0), number: number, trained: trained, words: &dictionary{numbers: map[uint32]int32{}}, token: tokenizer{cfg: cfg},
 	}
 }
 
@@ -88,6 +91,7 @@ func (a *liveItems) weigh(it *event.CatalogueItem) []term {
 	if a.trained != nil {
 		counted = a.trained
 	}
+	a.weighed = a.number(it.ItemID)
 	found := a.token.item(it)
 	a.numbers = a.numbers[:0]
 	for _, o := range found {
@@ -101,10 +105,10 @@ func (a *liveItems) weigh(it *event.CatalogueItem) []term {
 	return a.room
 }
 
-// name names the item whose vector was added last.
+// name names the item whose vector was added last, which was weighed last.
 func (a *liveItems) name(it *event.CatalogueItem) {
 	a.places.Put(idtable.Hash(it.ItemID), int32(len(a.ids)))
-	a.ids, a.until = append(a.ids, it.ItemID), append(a.until, shownUntil(it))
+	a.ids, a.known, a.until = append(a.ids, it.ItemID), append(a.known, a.weighed), append(a.until, shownUntil(it))
 }
 
 // place is where the vector of an item is.

@@ -19,10 +19,11 @@ func (l *Live) Has(id string) bool {
 
 // Query asks a Live.
 type Query struct {
-	Items []string             // oldest first; unknown ones count for nothing
-	Set   bool                 // Items are an unordered set, such as a cart or one product: all weigh the same
-	Skip  func(id string) bool // leaves an item out of the answer; nil for none
-	Now   time.Time
+	Items []string // oldest first; unknown ones count for nothing
+	Set   bool     // Items are an unordered set, such as a cart or one product: all weigh the same
+	// Skip leaves an item out of the answer; nil for none. Number is what it was known by when it was put (NewLive).
+	Skip func(number int32, id string) bool
+	Now  time.Time
 }
 
 // Similar is an item like those of a query.
@@ -56,13 +57,13 @@ func (l *Live) Similar(dst []Similar, q Query, k int) []Similar {
 }
 
 // find searches for what scratch has been asked, but for what is skipped; a nil skip skips none.
-func (a *liveItems) find(s *scratch, k int, now int64, skip func(id string) bool, yield func(answer)) {
+func (a *liveItems) find(s *scratch, k int, now int64, skip func(number int32, id string) bool, yield func(answer)) {
 	s.search(&a.index)
 	for _, place := range s.left {
 		s.leave(place)
 	}
 	s.answers(&a.cfg, &a.index, k, func(place int32) bool {
-		return a.until[place] > now && (skip == nil || !skip(a.ids[place]))
+		return a.until[place] > now && (skip == nil || !skip(a.known[place], a.ids[place]))
 	}, yield)
 }
 

@@ -31,7 +31,7 @@ func newShop(t testing.TB) *shop {
 				return
 			}
 		}
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

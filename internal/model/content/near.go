@@ -55,7 +55,7 @@ func (n near) get(of int32, places int, now int64) *nearList {
 }
 
 // nearest is Similar of a single item, which scratch has been asked; ok is false where more is skipped than lists have to spare.
-func (a *liveItems) nearest(dst []Similar, s *scratch, k int, now int64, skip func(id string) bool) (answered []Similar, ok bool) {
+func (a *liveItems) nearest(dst []Similar, s *scratch, k int, now int64, skip func(number int32, id string) bool) (answered []Similar, ok bool) {
 	of := s.items[0].place
 	if list := a.near.get(of, a.vectors.len(), now); list != nil {
 		if answered, ok = a.update(dst, s, list, k, now, skip); ok || list.upTo == a.vectors.len() && len(list.answers) >= k+nearSpare {
@@ -77,12 +77,12 @@ func (a *liveItems) remember(s *scratch, n int, now int64) *nearList {
 }
 
 // update appends the k best of a list and of what came after it; ok is false where too much of the list is gone to say.
-func (a *liveItems) update(dst []Similar, s *scratch, list *nearList, k int, now int64, skip func(id string) bool) (updated []Similar, ok bool) {
+func (a *liveItems) update(dst []Similar, s *scratch, list *nearList, k int, now int64, skip func(number int32, id string) bool) (updated []Similar, ok bool) {
 	start := len(dst)
 	because := a.ids[list.of]
 	full := func() bool { return len(dst)-start >= k }
 	add := func(found nearAnswer) {
-		if id := a.ids[found.place]; skip == nil || !skip(id) {
+		if id := a.ids[found.place]; skip == nil || !skip(a.known[found.place], id) {
 			dst = append(dst, Similar{ID: id, Score: found.score, Because: because})
 		}
 	}

@@ -42,7 +42,7 @@ func TestWhatIsRememberedFollowsTheCatalogue(t *testing.T) {
 		}
 		q := Query{Items: []string{fmt.Sprintf("i%d", rng.IntN(12))}, Now: now}
 		if skipped := rng.IntN(3); skipped > 0 { // a third of all items, or nearly all
-			q.Skip = func(id string) bool { return len(id) > 3 || skipped > 1 }
+			q.Skip = func(_ int32, id string) bool { return len(id) > 3 || skipped > 1 }
 		}
 		k := []int{1, 5, 20, maxNear}[rng.IntN(4)]
 		got := l.Similar(nil, q, k)

@@ -170,6 +170,24 @@ func TestScanFindsTheBestOfAll(t *testing.T) {
 	}
 }
 
+// Of items that may be recommended, be they few or most, the best are found.
+func TestScanFindsTheBestThatMayBe(t *testing.T) {
+	const items = 3*scanRows + 7
+	m := fit(t, tested(), randomInteractions(11, 1500, items))
+	for step, few := range map[int32]bool{2: false, 40: true} {
+		only := &model.Mask{}
+		only.Reset(items, false)
+		for item := int32(0); item < items; item += step {
+			only.Allow(item)
+		}
+		if only.Few() != few {
+			t.Fatalf("one in %d is few: %v", step, !few)
+		}
+		q := model.Query{Items: []int32{90, 91}, Only: only}
+		sameAnswers(t, m.Score(nil, q, 5), plainScore(m, q, 5))
+	}
+}
+
 // All items have one factor, and the order of the scan is the wrong one for ties.
 func TestTiesGoToTheLowerItem(t *testing.T) {
 	const items = 3 * scanRows

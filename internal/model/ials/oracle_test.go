@@ -168,7 +168,7 @@ func plainScore(m *Model, q model.Query, k int) []model.Scored {
 			y[i] = float64(x)
 			score += y[i] * visitor[i]
 		}
-		if !q.Excluded(m.cfg.Repeats).Has(item) && score > 1e-6 {
+		if !q.Excluded(m.cfg.Repeats).Has(item) && q.Only.Allows(item) && score > 1e-6 {
 			all = append(all, model.Scored{Item: item, Score: float32(score), Because: plainCause(m, system.solve(y), items, weights)})
 		}
 	}

@@ -145,6 +145,7 @@ func (s *scratch) exclude(excluded model.Excluded, out bool) {
 // scan ends where that does not reach the worst item that is kept. Only what reaches that is offered.
 func (s *scratch) top(m *Model, k int, only *model.Mask) []topk.Entry {
 	s.best.Reset(k)
+	few := only.Few()
 	d, floor, reach := m.cfg.Dimensions, float32(math.SmallestNonzeroFloat32), size(s.visitor)*(1+rounding)
 	for turn, largest := range m.sizes {
 		if reach*largest < floor {
@@ -153,7 +154,11 @@ func (s *scratch) top(m *Model, k int, only *model.Mask) []topk.Entry {
 		first := turn * scanRows
 		items := m.order[first:min(first+scanRows, len(m.order))]
 		scores := s.scores[:len(items)]
-		linalg.DotRows(scores, m.factors[first*d:][:len(items)*d], s.visitor)
+		if few {
+			s.scoreAllowed(m, first, scores, only)
+		} else {
+			linalg.DotRows(scores, m.factors[first*d:][:len(items)*d], s.visitor)
+		}
 		for i, score := range scores {
 			if score >= floor && !s.excluded[items[i]] && only.Allows(items[i]) {
 				s.best.Push(items[i], score)
@@ -162,6 +167,16 @@ func (s *scratch) top(m *Model, k int, only *model.Mask) []topk.Entry {
 		}
 	}
 	return s.best.Sorted()
+}
+
+// scoreAllowed gives items from a place on their scores, 0 where they may not be recommended.
+func (s *scratch) scoreAllowed(m *Model, first int, scores []float32, only *model.Mask) {
+	clear(scores)
+	for i := range scores {
+		if only.Allows(m.order[first+i]) {
+			scores[i] = linalg.Dot(m.at(first+i), s.visitor)
+		}
+	}
 }
 
 // because returns the query item that gives most to the score of an item. The score is the sum over the query of the w_j y'inv(A)y_j, so
