@@ -175,6 +175,9 @@ func (b *servingBench) measure(ctx context.Context) error {
 	if err := b.fullLoad(ctx); err != nil {
 		return err
 	}
+	if err := b.added(ctx); err != nil {
+		return err
+	}
 	return b.halfLoad(ctx)
 }
 
