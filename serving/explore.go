@@ -45,9 +45,9 @@ func (s *said) isMet() bool {
 func (r *Row) since(now time.Time) int64 {
 	switch {
 	case r.published != 0 && r.published <= momentOf(now):
-		return r.PublishedAt().UnixMilli()
+		return r.published.unixMilli()
 	case r.created != 0:
-		return r.CreatedAt().UnixMilli()
+		return r.created.unixMilli()
 	}
 	return 0
 }

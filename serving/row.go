@@ -45,7 +45,9 @@ var yearOne = time.Time{}.UnixMilli()
 
 func momentOf(t time.Time) moment { return moment(t.UnixMilli() - yearOne) }
 
-func (m moment) time() time.Time { return time.UnixMilli(int64(m) + yearOne).UTC() }
+func (m moment) unixMilli() int64 { return int64(m) + yearOne }
+
+func (m moment) time() time.Time { return time.UnixMilli(m.unixMilli()).UTC() }
 
 // Site is the site that the item belongs to.
 func (r *Row) Site() string { return r.site.Value() }
