@@ -58,6 +58,8 @@ func BenchmarkRecommend(b *testing.B) {
 		{"home_diverse", `{"placement":"home","anonymous_id":"fan","diversity":0.3,"dry_run":true}`},
 		{"session", `{"placement":"session","anonymous_id":"fan","dry_run":true}`},
 		{"item", `{"placement":"item","item_ids":["i100"],"dry_run":true}`},
+		{"item_filter", `{"placement":"item","item_ids":["i100"],"filter":"item.available && item.price < 50.0 && item.title != 'Item 7'","dry_run":true}`},
+		{"home_filter", `{"placement":"home","anonymous_id":"fan","filter":"item.available && item.price < 50.0 && 'c7' in item.categories","dry_run":true}`},
 		{"session_exclude", excluding(`{"placement":"session","anonymous_id":"fan","dry_run":true}`)},
 		{"explore", `{"placement":"explore","anonymous_id":"fan","dry_run":true}`},
 		{"popular", `{"placement":"popular","dry_run":true}`},
