@@ -3,13 +3,13 @@ package serving
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/millrace/millrace/internal/control"
-	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/feature"
 )
 
@@ -29,13 +29,13 @@ func number(r *control.Running, who string) int {
 	return slices.IndexFunc(r.Variants, func(v control.RunningArm) bool { return v.Variant == arm.Variant })
 }
 
-// people are ids as shops and browsers make them.
+// people are ids as shops and browsers make them, the same in every run: what is improbable happens to others now and then.
 func people(n int) map[string][]string {
-	kinds := map[string][]string{}
+	kinds, rng := map[string][]string{}, rand.New(rand.NewPCG(1, 1))
 	for i := range n {
 		kinds["numbers"] = append(kinds["numbers"], fmt.Sprint(1_000_000+i))
 		kinds["names"] = append(kinds["names"], fmt.Sprint("customer-", i, "@shop.example"))
-		kinds["browsers"] = append(kinds["browsers"], event.NewID(noon.Add(time.Duration(i)*time.Millisecond)))
+		kinds["browsers"] = append(kinds["browsers"], fmt.Sprintf("%08x-%04x-7%03x-%04x-%012x", 0x0195ae, i, rng.IntN(1<<12), 1<<15|rng.IntN(1<<14), rng.Int64N(1<<48)))
 	}
 	return kinds
 }
