@@ -74,14 +74,7 @@ func (q *query) fromModel(scorer model.Scorer, pages *familyLists, weight float6
 	if len(q.mem.indices) == 0 {
 		return s
 	}
-	asked := model.Query{Items: q.mem.indices, Set: q.set, Only: q.only(), Now: q.now}
-	var scored []model.Scored
-	if pages != nil && asked.Set && len(asked.Items) == 1 && asked.Only == nil {
-		scored = pages.score(scorer, q.mem.scored, asked, q.reach())
-	} else {
-		scored = scorer.Score(q.mem.scored[:0], asked, q.reach())
-		q.mem.scored = scored
-	}
+	scored := q.scores(scorer, pages)
 	s.items = q.mem.proposals.take(len(scored))
 	for _, sc := range scored {
 		p := proposal{id: vocabulary.ID(sc.Item), score: float64(sc.Score)}
@@ -91,6 +84,20 @@ func (q *query) fromModel(scorer model.Scorer, pages *familyLists, weight float6
 		s.items = append(s.items, p)
 	}
 	return s
+}
+
+// scores is what a family says, without what is excluded and what filters do not leave. What is remembered of a product page knows
+// nothing of that; where nothing of it is excluded, it is the answer all the same.
+func (q *query) scores(scorer model.Scorer, pages *familyLists) []model.Scored {
+	asked := model.Query{Items: q.mem.indices, Set: q.set, Now: q.now}
+	if pages != nil && asked.Set && len(asked.Items) == 1 && !q.filtered {
+		if scored := pages.score(scorer, q.mem.scored, asked, q.reach()); !q.excludesAny(scored) {
+			return scored
+		}
+	}
+	asked.Only = q.only()
+	q.mem.scored = scorer.Score(q.mem.scored[:0], asked, q.reach())
+	return q.mem.scored
 }
 
 // fromTrends brings what rises now, by the item aggregates or else by the model.

@@ -2,6 +2,7 @@ package serving
 
 import (
 	"iter"
+	"slices"
 
 	"github.com/millrace/millrace/internal/model"
 )
@@ -13,6 +14,13 @@ func (q *query) excludes(id string) bool {
 
 // excludesNone reports whether every item may be proposed.
 func (q *query) excludesNone() bool { return q.mem.excluded.len() == 0 && !q.filtered }
+
+// excludesAny reports whether the request names any of some items of the version.
+func (q *query) excludesAny(scored []model.Scored) bool {
+	return q.mem.excluded.len() > 0 && slices.ContainsFunc(scored, func(s model.Scored) bool {
+		return q.mem.excluded.has(q.model.Vocabulary.ID(s.Item))
+	})
+}
 
 // only tells the families which items of the version they may bring, so that what is excluded, and what filters do not leave, takes no
 // place among their best; nil for all of them.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/internal/model"
@@ -97,4 +98,29 @@ type echo struct{ model.Scorer }
 
 func (echo) Score(dst []model.Scored, q model.Query, _ int) []model.Scored {
 	return append(dst, model.Scored{Item: q.Items[0]})
+}
+
+// A page that is asked for without some items is told the same, whether or not what the families say to it is remembered, and whether or
+// not that names any of them.
+func TestExclusionsFromARememberedList(t *testing.T) {
+	remembering, fresh := start(t), start(t)
+	remembering.shop()
+	fresh.shop()
+	plain := ids(remembering.ask(`{"placement":"item","item_ids":["a"],"limit":10,"dry_run":true}`))
+	if len(plain) < 3 {
+		t.Fatalf("the page has %v, too little to leave something out", plain)
+	}
+	for _, excluded := range [][]string{{"nobody"}, {plain[0]}, {plain[len(plain)-1], "nobody"}, plain[:2]} {
+		body := fmt.Sprintf(`{"placement":"item","item_ids":["a"],"limit":10,"dry_run":true,"exclude_ids":["%s"]}`, strings.Join(excluded, `","`))
+		m := fresh.serving.models.of(testSite)
+		for _, lists := range []*familyLists{&m.pages.session, &m.pages.transitions} {
+			for i := range lists.slots {
+				lists.slots[i].Store(nil)
+			}
+		}
+		got, want := remembering.ask(body), fresh.ask(body)
+		if !slices.Equal(ids(got), ids(want)) || slices.ContainsFunc(excluded, func(id string) bool { return slices.Contains(ids(got), id) }) {
+			t.Errorf("without %v the page has %v where its lists are remembered, else %v", excluded, ids(got), ids(want))
+		}
+	}
 }
