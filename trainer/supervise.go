@@ -164,7 +164,11 @@ func (s *Supervisor) spawnInTime(ctx context.Context, req Request, job control.J
 		ctx, stop = context.WithTimeoutCause(ctx, limits.Deadline, fmt.Errorf("%w: trainer.deadline of %s passed", ErrLimit, brief(limits.Deadline)))
 		defer stop()
 	}
-	return s.spawn(ctx, req, job, limits)
+	result, err := s.spawn(ctx, req, job, limits)
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, ErrLimit) && !errors.Is(err, ErrLimit) { // it passed before the child was there
+		err = fmt.Errorf("%w: %w", cause, err)
+	}
+	return result, err
 }
 
 // paceRows is how many events a training must have had for its pace to tell that of another: below it, starting takes longest.
