@@ -22,6 +22,7 @@ import (
 	"github.com/millrace/millrace/internal/ratelimit"
 	"github.com/millrace/millrace/serving"
 	"github.com/millrace/millrace/stream"
+	"github.com/millrace/millrace/tracker/spool"
 	"github.com/millrace/millrace/trainer"
 )
 
@@ -73,7 +74,8 @@ type BrokerConfig struct {
 
 // TrackerConfig is the collector.
 type TrackerConfig struct {
-	Linger time.Duration `koanf:"linger"` // how long an event may wait for company before it is written
+	Linger     time.Duration `koanf:"linger"`      // how long an event may wait for company before it is written
+	SpoolBytes int64         `koanf:"spool_bytes"` // of the disk, for events that Kafka does not take at the moment
 }
 
 // StreamConfig is the stream job.
@@ -167,6 +169,7 @@ func defaults() map[string]any {
 		"online.username":          "",
 		"online.password":          "",
 		"tracker.linger":           "3ms",
+		"tracker.spool_bytes":      int64(spool.DefaultMaxBytes),
 		"stream.commit_interval":   "5s",
 		"stream.commit_bytes":      stream.DefaultCommitBytes,
 		"stream.session_timeout":   "30s",
@@ -323,6 +326,7 @@ func (c *Config) Validate() error {
 	check(c.Broker.Retention >= time.Hour, "broker.retention %s: use 1h or more", c.Broker.Retention)
 	check(c.Broker.RetentionBytes >= 64<<20, "broker.retention_bytes %d: use %d or more", c.Broker.RetentionBytes, 64<<20)
 	check(c.Tracker.Linger >= 0 && c.Tracker.Linger <= time.Second, "tracker.linger %s: use 0s to 1s", c.Tracker.Linger)
+	check(c.Tracker.SpoolBytes >= 16<<20, "tracker.spool_bytes %d: use %d or more", c.Tracker.SpoolBytes, 16<<20)
 	check(c.Stream.CommitInterval >= 100*time.Millisecond, "stream.commit_interval %s: use 100ms or more", c.Stream.CommitInterval)
 	check(c.Stream.CommitBytes >= 1<<20 && c.Stream.CommitBytes <= 256<<20, "stream.commit_bytes %d: use %d to %d", c.Stream.CommitBytes, 1<<20, 256<<20)
 	check(c.Stream.SessionTimeout >= minSessionTimeout && c.Stream.SessionTimeout <= maxSessionTimeout,

@@ -70,6 +70,7 @@ const (
 	needLake
 	needOnline
 	needModels
+	spareKafka // Kafka is needed, but not to start
 )
 
 // needs is a set of worlds.

@@ -17,7 +17,11 @@ const drainTimeout = 8 * time.Second
 func (s *system) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
-	if err := s.stream.Drained(ctx); err != nil {
+	err := s.sink.Drained(ctx)
+	if err == nil {
+		err = s.stream.Drained(ctx)
+	}
+	if err != nil {
 		s.log.Warn("stopping before everything has landed; the next start goes on from there", "error", err)
 	}
 }

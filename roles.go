@@ -17,6 +17,7 @@ import (
 	"github.com/millrace/millrace/serving"
 	"github.com/millrace/millrace/stream"
 	"github.com/millrace/millrace/tracker"
+	"github.com/millrace/millrace/tracker/spool"
 )
 
 // The roles, as a set: `up` runs all of them in one process, each role's own command runs one.
@@ -48,6 +49,9 @@ func (r roleSet) needs() (n needs) {
 			n |= of
 		}
 	}
+	if r == roleTracker {
+		n |= spareKafka
+	}
 	return n
 }
 
@@ -68,6 +72,8 @@ type system struct {
 	producer *kafka.Producer
 	stream   *stream.Stream
 	tracker  *tracker.Tracker
+	sink     *tracker.Sink // of the tracker
+	spool    *spool.Spool  // of the sink
 	serving  *serving.Serving
 	public   *httpserver.Server
 	admin    *httpserver.Server
@@ -87,7 +93,7 @@ func newSystem(ctx context.Context, cfg *Config, log *slog.Logger, options syste
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if s.kafka != nil {
+	if s.kafka != nil && !s.kafkaAway {
 		if err := s.ensureTopics(ctx); err != nil {
 			return nil, err
 		}
@@ -149,8 +155,19 @@ func (s *system) newTracker() (*tracker.Tracker, error) {
 	if err != nil {
 		return nil, err
 	}
+	log := telemetry.Component(s.log, "tracker")
+	s.spool, err = spool.Open(spool.Config{Dir: s.cfg.path("spool"), MaxBytes: s.cfg.Tracker.SpoolBytes, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	s.sink, err = tracker.NewSink(tracker.SinkConfig{}, tracker.SinkDeps{
+		Producer: tracker.Gate{Producer: s.producer, Intake: s.control}, Spool: s.spool, Metrics: s.metrics, Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
 	return tracker.New(tracker.Config{TrustedProxies: proxies}, tracker.Deps{
-		Limits: s.limits, Keys: s.control, Ledgers: s.control, Producer: tracker.Gate{Producer: s.producer, Intake: s.control}, Metrics: s.metrics, Log: telemetry.Component(s.log, "tracker"),
+		Limits: s.limits, Keys: s.control, Ledgers: s.control, Producer: s.sink, Metrics: s.metrics, Log: log,
 	})
 }
 
@@ -237,7 +254,7 @@ func (s *system) Run(ctx context.Context) error {
 
 // layers are the parts that run, in the order in which they start.
 func (s *system) layers() [][]*stage {
-	var brokers, producers, streams, servings, front []*stage
+	var brokers, producers, sinks, streams, servings, front []*stage
 	if s.tunesCollector() {
 		brokers = append(brokers, newStage("collector", s.tendCollector))
 	}
@@ -246,6 +263,9 @@ func (s *system) layers() [][]*stage {
 	}
 	if s.producer != nil {
 		producers = append(producers, newStage("producer", s.producer.Run))
+	}
+	if s.sink != nil {
+		sinks = append(sinks, newStage("sink", s.sink.Run))
 	}
 	if s.stream != nil && !s.options.answer {
 		streams = append(streams, newStage(stageStream, s.stream.Run))
@@ -267,15 +287,28 @@ func (s *system) layers() [][]*stage {
 	if s.demo != nil {
 		front = append(front, newStage("demo", s.demo.Run))
 	}
-	return [][]*stage{brokers, producers, streams, servings, front}
+	return [][]*stage{brokers, producers, sinks, streams, servings, front}
 }
 
-// ready reports why lists would not be what they should be yet, or nil. It does not depend on Kafka.
+// ready reports why lists would not be what they should be yet, or why no events can be kept, or nil. It does not depend on Kafka.
 func (s *system) ready() error {
+	if s.sink != nil {
+		if err := s.sink.Ready(); err != nil {
+			return err
+		}
+	}
 	if s.serving == nil {
 		return nil
 	}
 	return s.serving.Ready()
+}
+
+// health is ready with a word on the state where it is worth one.
+func (s *system) health() (state string, err error) {
+	if s.sink != nil {
+		state = s.sink.State()
+	}
+	return state, s.ready()
 }
 
 const (
@@ -319,6 +352,9 @@ func (s *system) Close() error {
 	}
 	if s.stream != nil {
 		s.stream.Close()
+	}
+	if s.spool != nil {
+		errs = append(errs, s.spool.Close())
 	}
 	errs = append(errs, s.storage.Close())
 	return errors.Join(errs...)

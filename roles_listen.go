@@ -54,7 +54,7 @@ func (s *system) publicRoutes(r chi.Router) {
 		s.serving.Routes(endpoints)
 	}
 	endpoints.Mount()
-	health := telemetry.NewAdmin(s.metrics, s.ready)
+	health := telemetry.NewAdmin(s.metrics, s.health)
 	r.Handle(telemetry.PathLive, health)
 	r.Handle(telemetry.PathReady, health)
 }
@@ -62,7 +62,7 @@ func (s *system) publicRoutes(r chi.Router) {
 // adminRoutes are metrics, profiles and health for everybody who reaches the admin listener, and the calls of commands
 // for those who hold the token.
 func (s *system) adminRoutes(r chi.Router) {
-	r.Mount("/", telemetry.NewAdmin(s.metrics, s.ready))
+	r.Mount("/", telemetry.NewAdmin(s.metrics, s.health))
 	if s.serving != nil {
 		r.Get(adminStatus, s.serving.HandleStatus)
 	}
@@ -93,9 +93,14 @@ func (s *system) verify(ctx context.Context) (stream.Report, error) {
 	return s.stream.Verify(ctx)
 }
 
-// drained returns when everything that stands in the log now has been applied and has landed: by the stream here, or by
-// whichever processes run it.
+// drained returns when everything that stands in the log now, or was acknowledged here, has been applied and has landed: by the
+// stream here, or by whichever processes run it.
 func (s *system) drained(ctx context.Context) error {
+	if s.sink != nil {
+		if err := s.sink.Drained(ctx); err != nil {
+			return err
+		}
+	}
 	if s.options.answer {
 		return s.stream.Landed(ctx)
 	}

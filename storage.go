@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/internal/control"
+	"github.com/millrace/millrace/internal/event"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/kafka/broker"
 	"github.com/millrace/millrace/internal/objstore"
@@ -28,17 +29,18 @@ import (
 // storage is the open worlds that a process works on, but no role: embedded ones below the data directory, or shared ones.
 // Whoever opens it owns the data directory. What was not asked for is nil.
 type storage struct {
-	cfg      *Config
-	log      *slog.Logger
-	metrics  *prometheus.Registry
-	lock     *dataLock
-	control  *control.Store
-	broker   *broker.Broker // nil where Kafka is a cluster of its own
-	kafka    *kafka.Client
-	lake     *lake.Lake
-	online   onlinestore.Store
-	catchUp  *state.CatchUp // of the stream, for the embedded online store
-	registry *registry.Registry
+	cfg       *Config
+	log       *slog.Logger
+	metrics   *prometheus.Registry
+	lock      *dataLock
+	control   *control.Store
+	broker    *broker.Broker // nil where Kafka is a cluster of its own
+	kafka     *kafka.Client
+	kafkaAway bool // it did not answer at the start, and is not needed for that
+	lake      *lake.Lake
+	online    onlinestore.Store
+	catchUp   *state.CatchUp // of the stream, for the embedded online store
+	registry  *registry.Registry
 }
 
 // scratchDir is the directory below the data directory for what a lake in S3 sorts or is about to upload.
@@ -143,7 +145,11 @@ func openStorage(ctx context.Context, cfg *Config, log *slog.Logger, n needs) (_
 		}
 	}
 	if n.has(needKafka) {
-		if err := s.openKafka(ctx); err != nil {
+		err := s.openKafka(ctx)
+		if err != nil && n.has(spareKafka) && s.kafka != nil {
+			err = s.startWithoutKafka(ctx, err)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -183,6 +189,18 @@ func (s *storage) openKafka(ctx context.Context) (err error) {
 	if err := s.kafka.Reach(ctx); err != nil {
 		return fmt.Errorf("reach Kafka: %w%s", err, ifShared(s.cfg, "check kafka.brokers ("+strings.Join(s.cfg.Kafka.Brokers, ", ")+") and that this cluster runs"))
 	}
+	return nil
+}
+
+// startWithoutKafka lets a process start that keeps what it would write: where the topics were made before, it knows them. Without
+// that a collector that dies in an outage would not come back in it.
+func (s *storage) startWithoutKafka(ctx context.Context, because error) error {
+	_, known, err := s.control.TopicEpoch(ctx, event.TopicEvents)
+	if err != nil || !known {
+		return errors.Join(because, err)
+	}
+	s.kafkaAway = true
+	s.log.Warn("starting without Kafka; events wait in the spool until it answers", "error", because)
 	return nil
 }
 

@@ -85,14 +85,10 @@ func (t *Tracker) store(w http.ResponseWriter, r *http.Request, b *batch) bool {
 	if r.Context().Err() != nil {
 		return false // the client is gone and will send again
 	}
-	if errors.Is(err, ErrIntakeClosed) {
-		t.unavailable(w, r, ErrIntakeClosed.Error())
-		return false
-	}
 	if t.outages.allow(t.deps.Now()) {
 		t.deps.Log.ErrorContext(r.Context(), "events cannot be stored; clients are asked to retry", "error", err)
 	}
-	t.unavailable(w, r, "the events could not be written to Kafka")
+	t.unavailable(w, r, "the events could be stored neither in Kafka nor on the disk of the collector")
 	return false
 }
 

@@ -1,5 +1,6 @@
 // Package tracker is the collector: the door through which browsers and servers send events. It answers for every event
-// alone, and acknowledges one only when every in-sync replica of Kafka has it. The browser's half is tracker/beacon.
+// alone, and acknowledges one only when every in-sync replica of Kafka has it, or its own disk until Kafka takes it. The browser's
+// half is tracker/beacon.
 package tracker
 
 import (
@@ -42,7 +43,7 @@ type Keys interface {
 	Authenticate(ctx context.Context, secret string) (control.Key, error)
 }
 
-// Producer returns when all records are acknowledged by every in-sync replica, or with an error.
+// Producer returns when all records are stored for certain, or with an error.
 type Producer interface {
 	Produce(ctx context.Context, records []kafka.Record) error
 }

@@ -22,8 +22,8 @@ const maxScrapes = 4
 
 // NewAdmin returns the handler of the admin listener: /metrics, /debug/pprof/, /livez and /readyz. It trusts its
 // callers, so it belongs on a loopback or otherwise closed address. ready answers why the program is not ready yet, or
-// nil; a nil func is always ready. Its paths are absolute: mount it at the root.
-func NewAdmin(reg *prometheus.Registry, ready func() error) http.Handler {
+// nil and, where that is worth a word, in which state it is; a nil func is always ready. Its paths are absolute: mount it at the root.
+func NewAdmin(reg *prometheus.Registry, ready func() (state string, err error)) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET "+PathMetrics, promhttp.HandlerFor(reg, promhttp.HandlerOpts{
 		Registry:            reg,
@@ -40,13 +40,18 @@ func NewAdmin(reg *prometheus.Registry, ready func() error) http.Handler {
 		answer(w, http.StatusOK, "ok")
 	})
 	mux.HandleFunc("GET "+PathReady, func(w http.ResponseWriter, _ *http.Request) {
+		line := "ok"
 		if ready != nil {
-			if err := ready(); err != nil {
+			state, err := ready()
+			if err != nil {
 				answer(w, http.StatusServiceUnavailable, "not ready: "+err.Error())
 				return
 			}
+			if state != "" {
+				line += "; " + state
+			}
 		}
-		answer(w, http.StatusOK, "ok")
+		answer(w, http.StatusOK, line)
 	})
 	return mux
 }

@@ -116,9 +116,14 @@ func TestAdminMetrics(t *testing.T) {
 
 func TestAdminReady(t *testing.T) {
 	var reason error
-	h := telemetry.NewAdmin(telemetry.NewRegistry(telemetry.Build{}), func() error { return reason })
+	state := ""
+	h := telemetry.NewAdmin(telemetry.NewRegistry(telemetry.Build{}), func() (string, error) { return state, reason })
 	if code, body := get(t, h, telemetry.PathReady); code != http.StatusOK || body != "ok\n" {
 		t.Errorf("ready: %d %q", code, body)
+	}
+	state = "3 events wait"
+	if code, body := get(t, h, telemetry.PathReady); code != http.StatusOK || body != "ok; 3 events wait\n" {
+		t.Errorf("ready with a word: %d %q", code, body)
 	}
 	reason = errors.New("the catalogue is still loading")
 	if code, body := get(t, h, telemetry.PathReady); code != http.StatusServiceUnavailable || body != "not ready: the catalogue is still loading\n" {
