@@ -64,5 +64,12 @@ lint: ## formatting, vet and golangci-lint
 generate: ## rebuild generated files (the beacon, pages of documentation, the OpenAPI document)
 	$(GO) generate ./...
 
+crawlers: ## take in the newest list of crawlers (npm crawler-user-agents)
+	@mkdir -p $(CACHE)/crawlers
+	cd $(CACHE)/crawlers && rm -rf package *.tgz && npm pack --silent crawler-user-agents && tar -xzf *.tgz
+	@{ echo "# npm crawler-user-agents $$(node -p 'require("$(CACHE)/crawlers/package/package.json").version'), MIT, (c) Martin Monperrus: regular expressions of User-Agent headers. Made by \`make crawlers\`."; \
+	  $(GO) run ./internal/agent/crawlers < $(CACHE)/crawlers/package/crawler-user-agents.json; } > internal/agent/crawlers.new
+	@mv internal/agent/crawlers.new internal/agent/crawlers.txt
+
 clean:
 	rm -rf bin $(CACHE)

@@ -74,8 +74,11 @@ type BrokerConfig struct {
 
 // TrackerConfig is the collector.
 type TrackerConfig struct {
-	Linger     time.Duration `koanf:"linger"`      // how long an event may wait for company before it is written
-	SpoolBytes int64         `koanf:"spool_bytes"` // of the disk, for events that Kafka does not take at the moment
+	Linger time.Duration `koanf:"linger"` // how long an event may wait for company before it is written
+	// CookieDomain is that of the cookie with the visitor's id, such as shop.example for a collector at collect.shop.example; "" is the
+	// collector's host alone.
+	CookieDomain string `koanf:"cookie_domain"`
+	SpoolBytes   int64  `koanf:"spool_bytes"` // of the disk, for events that Kafka does not take at the moment
 }
 
 // StreamConfig is the stream job.
@@ -169,6 +172,7 @@ func defaults() map[string]any {
 		"online.username":          "",
 		"online.password":          "",
 		"tracker.linger":           "3ms",
+		"tracker.cookie_domain":    "",
 		"tracker.spool_bytes":      int64(spool.DefaultMaxBytes),
 		"stream.commit_interval":   "5s",
 		"stream.commit_bytes":      stream.DefaultCommitBytes,

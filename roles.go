@@ -166,7 +166,7 @@ func (s *system) newTracker() (*tracker.Tracker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tracker.New(tracker.Config{TrustedProxies: proxies}, tracker.Deps{
+	return tracker.New(tracker.Config{TrustedProxies: proxies, CookieDomain: s.cfg.Tracker.CookieDomain}, tracker.Deps{
 		Limits: s.limits, Keys: s.control, Ledgers: s.control, Producer: s.sink, Metrics: s.metrics, Log: log,
 	})
 }

@@ -24,7 +24,7 @@ type visit struct {
 func (t *Tracker) visit(r *http.Request, key control.Key) visit {
 	v := visit{site: key.Site, receivedAt: t.deps.Now().UTC()}
 	if key.Kind != control.KeySecret {
-		v.agent = agent.Parse(r.UserAgent())
+		v.agent = t.agents.Parse(r.UserAgent())
 		v.network = t.network(r)
 	}
 	return v
@@ -35,6 +35,8 @@ type batch struct {
 	site         string
 	records      []kafka.Record
 	ids          []string // of records
+	visitor      string   // the anonymous_id of the last record
+	pageView     bool     // a page was shown
 	rejected     []verdict
 	dropped      int // by the visitor's consent
 	erased       int // because their person was erased after they happened
@@ -90,6 +92,8 @@ func (t *Tracker) admit(req event.Request, v visit, erased *erasure.Ledger) batc
 			continue
 		}
 		b.propsDropped += e.PropsDropped
+		b.visitor = e.AnonymousID
+		b.pageView = b.pageView || e.Type == event.PageView
 		b.ids = append(b.ids, e.EventID)
 		b.records = append(b.records, kafka.Record{
 			Topic: event.TopicEvents, Partition: -1, Time: e.ReceivedAt, Key: []byte(e.Key()), Value: value, Headers: headers,

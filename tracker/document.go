@@ -64,3 +64,38 @@ type sentEvent struct {
 type eventsOutput struct {
 	Body eventsAnswer
 }
+
+// pixelEndpoint describes what handlePixel does.
+var pixelEndpoint = api.Endpoint{
+	ID: "sendPixel", Method: http.MethodGet, Path: pixelPath, Tag: api.TagEvents, Summary: "Send an event by an image", Access: api.AnyKey,
+	Description: "For pages and mails without scripts: an event in the address of an image, with the fields of `POST /v1/events` as parameters, " +
+		"and `props.NAME` for those of the shop. Without anonymous_id and user_id it is the visitor whom the cookie `mr_id` names, or a new one; `url` is the page that " +
+		"shows the image where it is not given.",
+	OwnParameters: true,
+	Problems: []string{
+		problemSecretKey, problemOrigin, problemUnavailable,
+	},
+}
+
+// pixelInput is the usual parameters; pixelFields has all of them.
+type pixelInput struct {
+	Type          string  `query:"type" required:"true" maxLength:"40" doc:"A name of GA4's e-commerce events, or a custom one." example:"page_view"`
+	AnonymousID   string  `query:"anonymous_id" maxLength:"128" doc:"The browser." example:"b-7f3a"`
+	UserID        string  `query:"user_id" maxLength:"128" doc:"The shop's own id of the visitor."`
+	EventID       string  `query:"event_id" maxLength:"128" doc:"The key of de-duplication. The server makes one where it is absent."`
+	ItemID        string  `query:"item_id" maxLength:"128" doc:"The item that it is about." example:"shoe-1"`
+	Value         float64 `query:"value" doc:"What it was worth, in currency."`
+	Currency      string  `query:"currency" doc:"ISO 4217." example:"EUR"`
+	TransactionID string  `query:"transaction_id" maxLength:"128" doc:"The order."`
+	URL           string  `query:"url" maxLength:"4096" doc:"The page."`
+}
+
+type pixelOutput struct {
+	Body pixelImage
+}
+
+// pixelImage is an image in the document; JSON is what the other answers are.
+type pixelImage []byte
+
+// ContentType is asked by huma.
+func (pixelImage) ContentType(string) string { return "image/gif" }

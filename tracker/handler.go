@@ -66,6 +66,9 @@ func (t *Tracker) handleEvents(w http.ResponseWriter, r *http.Request) {
 		Duplicates: t.recent.add(batch.site, batch.ids),
 	}
 	t.metrics.count(batch, ans)
+	if batch.pageView && key.Kind != control.KeySecret {
+		t.keepID(w, r, batch.visitor)
+	}
 	if err := httpserver.WriteJSON(w, r, http.StatusAccepted, ans); err != nil {
 		t.deps.Log.ErrorContext(r.Context(), "encode answer", "error", err)
 	}
@@ -175,16 +178,20 @@ func (t *Tracker) authenticate(w http.ResponseWriter, r *http.Request) (control.
 			Hint:   "make a public key with `millrace keys create`, or a secret one with --secret --scope events",
 		})
 	case !key.AllowsEvents(origin):
-		t.refuse(w, r, httpserver.Problem{
-			Type: problemOrigin, Title: "Origin not allowed", Status: http.StatusForbidden,
-			Detail: "the key does not allow events from " + origin,
-			Hint:   "create a key with this origin: `millrace keys create --origin " + origin + "`",
-		})
+		t.refuse(w, r, *originProblem(origin))
 	default:
 		allowOrigin(h, origin)
 		return key, true
 	}
 	return control.Key{}, false
+}
+
+func originProblem(origin string) *httpserver.Problem {
+	return &httpserver.Problem{
+		Type: problemOrigin, Title: "Origin not allowed", Status: http.StatusForbidden,
+		Detail: "the key does not allow events from " + origin,
+		Hint:   "create a key with this origin: `millrace keys create --origin " + origin + "`",
+	}
 }
 
 // allowOrigin lets a page of this origin read the answer.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/millrace/millrace/internal/agent"
 	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/internal/erasure"
@@ -36,6 +37,7 @@ type Config struct {
 	RecentIDs      int
 	ProduceTimeout time.Duration
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For is believed; none by default
+	CookieDomain   string         // of the cookie with the visitor's id; "" is the collector's host alone
 }
 
 // Keys tells whom a key belongs to. control.ErrUnknownKey means nobody.
@@ -78,6 +80,7 @@ type Tracker struct {
 	recent  *recentIDs
 	script  *script
 	bodies  bodyReader
+	agents  agent.Parser
 	outages logLimit
 }
 
@@ -131,6 +134,7 @@ func New(cfg Config, deps Deps) (*Tracker, error) {
 // Routes adds the collector's paths to a router, and describes them.
 func (t *Tracker) Routes(a *api.API) {
 	api.Describe[eventsInput, eventsOutput](a, eventsEndpoint, t.handleEvents)
+	api.Describe[pixelInput, pixelOutput](a, pixelEndpoint, t.handlePixel)
 	r := a.Router()
 	r.Options("/v1/events", t.handlePreflight)
 	for _, method := range []string{http.MethodGet, http.MethodHead} {

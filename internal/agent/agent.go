@@ -11,7 +11,7 @@ import (
 type Agent struct {
 	Family string // Chrome, Safari, Googlebot; at most maxFamilyBytes
 	Device string // desktop, mobile or tablet; empty where unknown
-	Bot    bool
+	Bot    bool   // a crawler, a headless browser or a program, by what it says of itself
 }
 
 // maxFamilyBytes bounds a name that any client may invent.
@@ -26,7 +26,7 @@ func Parse(header string) Agent {
 		header = header[:maxAgentBytes]
 	}
 	ua := useragent.Parse(header)
-	a := Agent{Family: strings.ToValidUTF8(ua.Name[:min(len(ua.Name), maxFamilyBytes)], ""), Bot: ua.Bot}
+	a := Agent{Family: strings.ToValidUTF8(ua.Name[:min(len(ua.Name), maxFamilyBytes)], ""), Bot: ua.Bot || loadCrawlers().match(header)}
 	switch {
 	case ua.Tablet:
 		a.Device = "tablet"
