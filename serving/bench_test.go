@@ -16,10 +16,12 @@ import (
 )
 
 // busyShop has 5,000 items, 20,000 training sessions and a visitor with 60 events.
-func busyShop(b *testing.B) *house {
+func busyShop(b *testing.B) *house { return shopOf(b, 5_000) }
+
+// shopOf is a busyShop of so many items.
+func shopOf(b *testing.B, items int) *house {
 	h := newHouse(b).open()
 	rng := rand.New(rand.NewPCG(1, 2))
-	const items = 5_000
 	for i := range items {
 		price := float64(rng.IntN(100))
 		h.serving.catalogue.stock(rowOf(Item{
@@ -60,7 +62,7 @@ func BenchmarkRecommend(b *testing.B) {
 		{"item", `{"placement":"item","item_ids":["i100"],"dry_run":true}`},
 		{"item_filter", `{"placement":"item","item_ids":["i100"],"filter":"item.available && item.price < 50.0 && item.title != 'Item 7'","dry_run":true}`},
 		{"home_filter", `{"placement":"home","anonymous_id":"fan","filter":"item.available && item.price < 50.0 && 'c7' in item.categories","dry_run":true}`},
-		{"session_exclude", excluding(`{"placement":"session","anonymous_id":"fan","dry_run":true}`)},
+		{"session_exclude", excluding(`{"placement":"session","anonymous_id":"fan","dry_run":true}`, 5_000)},
 		{"explore", `{"placement":"explore","anonymous_id":"fan","dry_run":true}`},
 		{"popular", `{"placement":"popular","dry_run":true}`},
 	} {
@@ -102,6 +104,20 @@ func layFresh(b *testing.B, h *house) {
 	h.serving.overlay.renew(b.Context(), testSite, h.serving.models.of(testSite))
 	if n := h.serving.models.of(testSite).fresh; n != 5_000 {
 		b.Fatalf("%d sessions lie over the model", n)
+	}
+}
+
+// BenchmarkExcluding is a request with 1,000 excluded items of 100,000, beside the same one without them, as it comes and as it is recorded.
+func BenchmarkExcluding(b *testing.B) {
+	const items = 100_000
+	h := shopOf(b, items)
+	for _, request := range []struct{ name, body string }{
+		{"home", `{"placement":"home","anonymous_id":"fan"}`},
+		{"session", `{"placement":"session","anonymous_id":"fan"}`},
+		{"item", `{"placement":"item","item_ids":["i100"]}`},
+	} {
+		b.Run(request.name, func(b *testing.B) { benchmarkHandler(b, h.router, h.secret, request.body) })
+		b.Run(request.name+"_excluding", func(b *testing.B) { benchmarkHandler(b, h.router, h.secret, excluding(request.body, items)) })
 	}
 }
 
@@ -150,11 +166,11 @@ func BenchmarkUpsert(b *testing.B) {
 	b.ReportMetric(float64(len(rows))*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 }
 
-// excluding adds as many excluded items to a request as it may have: every fifth item.
-func excluding(request string) string {
+// excluding adds as many excluded items to a request as it may have, from all over a shop.
+func excluding(request string, items int) string {
 	ids := make([]string, MaxExcludeIDs)
 	for i := range ids {
-		ids[i] = strconv.Quote(itemName(5 * i))
+		ids[i] = strconv.Quote(itemName(i * (items / MaxExcludeIDs)))
 	}
 	return strings.TrimSuffix(request, "}") + `,"exclude_ids":[` + strings.Join(ids, ",") + "]}"
 }

@@ -2,7 +2,9 @@ package serving
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -25,19 +27,37 @@ func (c *Context) UnmarshalJSON(raw []byte) error {
 	}
 	context := make(Context, len(given))
 	for name, value := range given {
-		switch value := value.(type) {
-		case string:
-			context[name] = value
-		case json.Number:
-			context[name] = value.String()
-		case bool:
-			context[name] = strconv.FormatBool(value)
-		default:
-			what := map[bool]string{true: "null", false: "array or object"}[value == nil]
+		text, ok := contextText(value)
+		if !ok {
+			return wrongContext(given)
+		}
+		context[name] = text
+	}
+	*c = context
+	return nil
+}
+
+// contextText is a scalar of JSON as it would be written in a query string.
+func contextText(value any) (text string, ok bool) {
+	switch value := value.(type) {
+	case string:
+		return value, true
+	case json.Number:
+		return value.String(), true
+	case bool:
+		return strconv.FormatBool(value), true
+	}
+	return "", false
+}
+
+// wrongContext names the first entry that is no scalar, by name, so that a mistake is always told in the same words.
+func wrongContext(given map[string]any) error {
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if _, ok := contextText(given[name]); !ok {
+			what := map[bool]string{true: "null", false: "array or object"}[given[name] == nil]
 			return &json.UnmarshalTypeError{Value: what, Type: reflect.TypeFor[string](), Field: name}
 		}
 	}
-	*c = context
 	return nil
 }
 

@@ -73,7 +73,7 @@ func (s *Serving) handleRank(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ask := &RankRequest{}
-	p := httpserver.ReadJSON(w, r, MaxRequestBytes, ask)
+	p := longList{"item_ids", &ask.ItemIDs}.read(w, r, ask)
 	var q *Request
 	var placement control.Placement
 	if p == nil {

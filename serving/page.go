@@ -52,7 +52,7 @@ func (s *Serving) handlePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page := &PageRequest{}
-	p := httpserver.ReadJSON(w, r, MaxRequestBytes, page)
+	p := longList{"exclude_ids", &page.ExcludeIDs}.read(w, r, page)
 	if p == nil {
 		p = page.share()
 	}

@@ -89,7 +89,7 @@ func readRequest(w http.ResponseWriter, r *http.Request) (*Request, *httpserver.
 		}
 	} else {
 		q = &Request{}
-		if p := httpserver.ReadJSON(w, r, MaxRequestBytes, q); p != nil {
+		if p := (longList{"exclude_ids", &q.ExcludeIDs}).read(w, r, q); p != nil {
 			return nil, p
 		}
 	}

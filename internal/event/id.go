@@ -49,6 +49,9 @@ func CheckID(id string) error {
 	if len(id) > MaxIDBytes {
 		return errLongID
 	}
+	if plain(id) {
+		return nil
+	}
 	for _, r := range id {
 		// The replacement character stands for bytes that were lost on the way: two different ids could meet in it.
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
@@ -56,6 +59,16 @@ func CheckID(id string) error {
 		}
 	}
 	return nil
+}
+
+// plain reports whether a text is of printable ASCII alone, as nearly all ids are.
+func plain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // CheckSite reports why a string is not a site name: [a-z0-9-]{1,32}.
