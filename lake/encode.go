@@ -134,8 +134,14 @@ func (w *rowWriter[Row]) write(rows []Row) error {
 	return nil
 }
 
-// release waits for the encoders of a writer that was given up; a closed one has none.
-func (w *rowWriter[Row]) release() { _ = w.file.encoders.Wait() } // their error was told, or is of no interest any more
+// release gives memory back to other files, once the encoders of a writer that was given up have ended; a closed one has none.
+func (w *rowWriter[Row]) release() {
+	_ = w.file.encoders.Wait() // their error was told, or is of no interest any more
+	for _, c := range w.file.columns {
+		c.draft.release()
+		c.draft = nil
+	}
+}
 
 // close ends the file; the writer below stays open.
 func (w *rowWriter[Row]) close() error {

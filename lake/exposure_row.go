@@ -2,6 +2,7 @@ package lake
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/millrace/millrace/internal/event"
 )
@@ -63,10 +64,12 @@ type candidateRow struct {
 	Score    *float64           `parquet:"score,optional,id(140)"`
 }
 
-// fill makes the row say what the exposure says. It points into the exposure and never changes it.
+// fill makes the row say what the exposure says. It points into the exposure and never changes it. What the row had before is
+// written over.
 func (r *exposureRow) fill(in ExposureRow) error {
 	x := in.Exposure
 	q := &x.Request
+	shown := r.Items
 	*r = exposureRow{
 		RecID: x.RecID, Site: x.Site, Placement: x.Placement, Variant: present(&x.Variant), ModelVersion: present(&x.ModelVersion),
 		ServedBy: present(&x.ServedBy), Degraded: present(&x.Degraded), Stale: x.Stale, ServedAt: x.ServedAt.UnixMicro(),
@@ -84,7 +87,7 @@ func (r *exposureRow) fill(in ExposureRow) error {
 		r.Inputs = &inputs
 	}
 	if len(x.Items) > 0 {
-		r.Items = make([]shownRow, len(x.Items))
+		r.Items = slices.Grow(shown[:0], len(x.Items))[:len(x.Items)]
 		for i := range x.Items {
 			s := &x.Items[i]
 			r.Items[i] = shownRow{

@@ -54,8 +54,8 @@ func readHeard(ctx context.Context, gently *parallel.Gently, online OnlineStore,
 	return err
 }
 
-// asOf is what was heard of the item, and how much it is wanted at clock.
-func (h *heard) asOf(clock int64) said {
+// asOf is what was heard of the item, and how much it is wanted at clock. Its price, if any, lies in the memory that is given for it.
+func (h *heard) asOf(clock int64, price *float64) said {
 	s := said{
 		id: h.id, interest: h.Interest.Value(feature.Fortnight, clock), trend: h.Trend(clock),
 		name: h.Name.Value, category: h.Category.Value, brand: h.Brand.Value,
@@ -65,8 +65,8 @@ func (h *heard) asOf(clock int64) said {
 		s.trend = 0
 	}
 	if h.Price.Known {
-		price := h.Price.Value
-		s.price = &price
+		*price = h.Price.Value
+		s.price = price
 	}
 	return s
 }
@@ -75,7 +75,7 @@ func (h *heard) asOf(clock int64) said {
 func saidOf(ctx context.Context, online OnlineStore, site, id string) (it *said, err error) {
 	err = readHeard(ctx, nil, online, onlinestore.ItemPrefix(site, id), func(h *heard) {
 		h.Own()
-		it = new(h.asOf(h.LastAt))
+		it = new(h.asOf(h.LastAt, new(float64)))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read aggregate of an item: %w", err)
@@ -89,6 +89,8 @@ type mostWanted struct {
 	limit int
 	clock int64    // newest LastAt of all that it took
 	items []*heard // a heap with the least wanted first, once limit is reached
+
+	memory arena[heard]
 }
 
 // take copies an item if it is among the most wanted so far.
@@ -98,7 +100,9 @@ func (m *mostWanted) take(h *heard) {
 	switch {
 	case len(m.items) < m.limit:
 		h.Own()
-		if m.items = append(m.items, new(*h)); len(m.items) == m.limit {
+		kept := m.memory.one()
+		*kept = *h
+		if m.items = append(m.items, kept); len(m.items) == m.limit {
 			heap.Init(m)
 		}
 	case h.before(m.items[0]):
@@ -127,11 +131,11 @@ func (m *mostWanted) Pop() any {
 // said is what was heard of the items at the time of the newest event, in no order. Texts that an item's row has as well, or that
 // others have, are in memory once.
 func (m *mostWanted) said(gently *parallel.Gently, row func(id string) *Row) []*said {
-	items, all := make([]said, len(m.items)), make([]*said, len(m.items))
+	items, prices, all := make([]said, len(m.items)), make([]float64, len(m.items)), make([]*said, len(m.items))
 	texts := map[string]string{}
 	for i, h := range m.items {
 		gently.Step()
-		it := h.asOf(m.clock)
+		it := h.asOf(m.clock, &prices[i])
 		for _, text := range []*string{&it.category, &it.brand} {
 			if once, ok := texts[*text]; ok {
 				*text = once

@@ -45,7 +45,7 @@ func TestMostWantedAreThoseThatASortPutsFirst(t *testing.T) {
 		}
 	}
 	slices.SortFunc(all, func(a, b heard) int {
-		x, y := a.asOf(clock), b.asOf(clock)
+		x, y := a.asOf(clock, new(float64)), b.asOf(clock, new(float64))
 		return cmp.Or(cmp.Compare(y.interest, x.interest), cmp.Compare(y.lastAt, x.lastAt), cmp.Compare(x.id, y.id))
 	})
 	var want, got []string

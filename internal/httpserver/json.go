@@ -69,10 +69,10 @@ func DecodeJSON(body []byte, dst any) *Problem {
 	if err := decoder.Decode(dst); err != nil {
 		return explainDecode(body, dst, err)
 	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+	if rest := bytes.TrimLeft(body[decoder.InputOffset():], " \t\r\n"); len(rest) > 0 {
 		return &Problem{
 			Type: ProblemTrailingData, Title: "Data after the JSON value", Status: http.StatusBadRequest,
-			Detail: "the body goes on after its JSON value, at " + position(body, decoder.InputOffset()),
+			Detail: "the body goes on after its JSON value, at " + position(body, int64(len(body)-len(rest))),
 			Hint:   "send one JSON value",
 		}
 	}
