@@ -3,6 +3,7 @@ package lake
 import (
 	"fmt"
 	"io"
+	"runtime"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/zstd"
@@ -91,6 +92,7 @@ func encode[In, Row any](w io.Writer, rows []In, wanted func(In) bool, fill func
 				return err
 			}
 			filled = 0
+			runtime.Gosched() // answers of the same process wait for no more than a chunk
 		}
 	}
 	if err := out.write(chunk[:filled]); err != nil {

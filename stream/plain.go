@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"errors"
+	"runtime"
 	"time"
 
 	"github.com/millrace/millrace/internal/erasure"
@@ -118,10 +119,16 @@ func (s *Stream) landPlain(ctx context.Context, of plainTopic, o origin, commit 
 	}
 }
 
+// plainTurn is how many records are decoded before others of the process have their turn: answers do not wait for a whole fetch.
+const plainTurn = 16
+
 func (s *Stream) handPlain(ctx context.Context, of plainTopic, o origin, res kafka.FetchResult) error {
 	h := handover{next: res.Next}
 	var letters []deadLetter
 	for i := range res.Records {
+		if i%plainTurn == plainTurn-1 {
+			runtime.Gosched()
+		}
 		r := &res.Records[i]
 		if r.Offset == res.Next-1 {
 			h.hash = kafka.Hash(*r)
