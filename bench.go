@@ -32,6 +32,7 @@ type benchmark struct {
 
 func benchmarks(serving *servingOptions) []benchmark {
 	return []benchmark{
+		{"collector", benchCollector},
 		{"landing", benchLanding},
 		{"freshness", benchFreshness},
 		{"stream", benchStream},

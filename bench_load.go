@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The load of `bench serving` comes from a process of its own, the hidden subcommand loadCommand of this program: what it
+// The load of `bench serving` and `bench collector` comes from a process of its own, the hidden subcommand loadCommand of this program: what it
 // allocates does not make the measured process collect garbage, and its threads compete with the others' as a client's do. It
 // speaks HTTP/1.1 by hand over connections that stay open, because a general client would take more of the processors than the
 // server that is measured. Orders are lines of JSON on its standard input, reports lines on its standard output.
@@ -39,7 +39,7 @@ type loadOrder struct {
 
 // loadReport is what came of it. Times are in milliseconds.
 type loadReport struct {
-	Answers int     `json:"answers"` // of status 200
+	Answers int     `json:"answers"` // of success
 	Failed  int     `json:"failed"`  // of another status, or none
 	Empty   int     `json:"empty"`   // answers of a list without items
 	Seconds float64 `json:"seconds"`

@@ -22,7 +22,7 @@ const (
 
 // What is looked for in an answer.
 var (
-	answerOK     = []byte("HTTP/1.1 200")
+	answerOK     = []byte("HTTP/1.1 20") // 200, or 202 of the collector
 	answerLength = []byte("Content-Length: ")
 	emptyList    = []byte(`"items":[]`)
 	closing      = []byte("Connection: close")
@@ -104,7 +104,7 @@ func (c *loadConnection) exchange(ctx context.Context, request []byte) error {
 	return nil
 }
 
-// head reads status line and headers: whether the status is 200, how long the body is, and whether the server closes after it.
+// head reads status line and headers: whether the status is of success, how long the body is, and whether the server closes after it.
 func (c *loadConnection) head() (ok bool, length int, last bool, err error) {
 	length = -1
 	for first := true; ; first = false {

@@ -18,14 +18,16 @@ type visit struct {
 	receivedAt time.Time
 	agent      agent.Agent
 	network    string
+	by         uint8 // saidByPage or saidByServer
 }
 
 // visit looks at a request. A secret key speaks for a server: its address and user agent are not the visitor's.
 func (t *Tracker) visit(r *http.Request, key control.Key) visit {
-	v := visit{site: key.Site, receivedAt: t.deps.Now().UTC()}
+	v := visit{site: key.Site, receivedAt: t.deps.Now().UTC(), by: saidByServer}
 	if key.Kind != control.KeySecret {
 		v.agent = t.agents.Parse(r.UserAgent())
 		v.network = t.network(r)
+		v.by = saidByPage
 	}
 	return v
 }
@@ -35,6 +37,9 @@ type batch struct {
 	site         string
 	records      []kafka.Record
 	ids          []string // of records
+	seen         []sighting
+	orders       []uint64 // hashes of those that were purchased
+	by           uint8    // who says so
 	visitor      string   // the anonymous_id of the last record
 	pageView     bool     // a page was shown
 	rejected     []verdict
@@ -63,7 +68,7 @@ func (t *Tracker) erased(ctx context.Context) *erasure.Ledger {
 // admit decides every event of a request alone.
 func (t *Tracker) admit(req event.Request, v visit, erased *erasure.Ledger) batch {
 	b := batch{
-		site: v.site, records: make([]kafka.Record, 0, len(req.Raw)), ids: make([]string, 0, len(req.Raw)),
+		site: v.site, by: v.by, records: make([]kafka.Record, 0, len(req.Raw)), ids: make([]string, 0, len(req.Raw)),
 		rejected: []verdict{},
 	}
 	headers := recordHeaders()
@@ -93,6 +98,7 @@ func (t *Tracker) admit(req event.Request, v visit, erased *erasure.Ledger) batc
 		}
 		b.propsDropped += e.PropsDropped
 		b.visitor = e.AnonymousID
+		b.account(e)
 		b.pageView = b.pageView || e.Type == event.PageView
 		b.ids = append(b.ids, e.EventID)
 		b.records = append(b.records, kafka.Record{

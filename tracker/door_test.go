@@ -198,3 +198,10 @@ func (r reply) problem(t testing.TB, status int, kind string) problem {
 	}
 	return p
 }
+
+func decode(t testing.TB, body []byte, into any) {
+	t.Helper()
+	if err := json.Unmarshal(body, into); err != nil {
+		t.Fatalf("%s: %v", body, err)
+	}
+}

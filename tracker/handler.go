@@ -66,6 +66,7 @@ func (t *Tracker) handleEvents(w http.ResponseWriter, r *http.Request) {
 		Duplicates: t.recent.add(batch.site, batch.ids),
 	}
 	t.metrics.count(batch, ans)
+	t.account(batch)
 	if batch.pageView && key.Kind != control.KeySecret {
 		t.keepID(w, r, batch.visitor)
 	}
@@ -91,16 +92,16 @@ func (t *Tracker) store(w http.ResponseWriter, r *http.Request, b *batch) bool {
 	if t.outages.allow(t.deps.Now()) {
 		t.deps.Log.ErrorContext(r.Context(), "events cannot be stored; clients are asked to retry", "error", err)
 	}
-	t.unavailable(w, r, "the events could be stored neither in Kafka nor on the disk of the collector")
+	t.refuse(w, r, *unavailable(w, "the events could be stored neither in Kafka nor on the disk of the collector"))
 	return false
 }
 
-func (t *Tracker) unavailable(w http.ResponseWriter, r *http.Request, detail string) {
+func unavailable(w http.ResponseWriter, detail string) *httpserver.Problem {
 	w.Header().Set("Retry-After", strconv.Itoa(int(RetryAfter.Seconds())))
-	t.refuse(w, r, httpserver.Problem{
+	return &httpserver.Problem{
 		Type: problemUnavailable, Title: "Events not stored", Status: http.StatusServiceUnavailable, Detail: detail,
 		Hint: "nothing of this request is acknowledged; send it again, with the same event ids, after Retry-After seconds",
-	})
+	}
 }
 
 // refuse answers a whole request with a problem and counts it.
@@ -135,36 +136,14 @@ func (t *Tracker) authenticate(w http.ResponseWriter, r *http.Request) (control.
 	h := w.Header()
 	h.Add("Vary", "Origin")
 	origin := r.Header.Get("Origin")
-	secret, p := httpserver.GivenKey(r)
-	key, err := control.Key{}, control.ErrUnknownKey
-	if secret != "" {
-		key, err = t.deps.Keys.Authenticate(r.Context(), secret)
-	}
-	if p == nil && t.deps.Limits != nil {
-		p = t.deps.Limits.Check(w, r, key)
-	}
-	if err != nil || p != nil {
+	key, p := t.identify(w, r)
+	if p != nil {
 		// The page may read this refusal: it says nothing of a site, and a beacon that saw a mere network error would retry.
 		allowOrigin(h, origin)
 	}
 	switch {
 	case p != nil:
 		t.refuse(w, r, *p)
-	case secret == "":
-		t.refuse(w, r, httpserver.Problem{
-			Type: problemMissingKey, Title: "Key missing", Status: http.StatusUnauthorized, Detail: "the request carries no key",
-			Hint: "add ?key=pk_... to the address, or the header " + httpserver.HeaderKey + "; `millrace keys list` shows the keys",
-		})
-	case errors.Is(err, control.ErrUnknownKey):
-		t.refuse(w, r, httpserver.Problem{
-			Type: problemUnknownKey, Title: "Key unknown", Status: http.StatusUnauthorized, Detail: "the key is unknown, was revoked or has expired",
-			Hint: "`millrace keys list` shows the keys, `millrace keys create` makes one; the first ones stand in keys.json of the data directory",
-		})
-	case err != nil:
-		if t.outages.allow(t.deps.Now()) {
-			t.deps.Log.ErrorContext(r.Context(), "keys cannot be checked; clients are asked to retry", "error", err)
-		}
-		t.unavailable(w, r, "the key could not be checked")
 	case key.Kind == control.KeySecret && origin != "":
 		t.refuse(w, r, httpserver.Problem{
 			Type: problemSecretKey, Title: "Secret key in a browser", Status: http.StatusForbidden,
@@ -184,6 +163,37 @@ func (t *Tracker) authenticate(w http.ResponseWriter, r *http.Request) (control.
 		return key, true
 	}
 	return control.Key{}, false
+}
+
+// identify finds the key that a request carries, and counts the request for it.
+func (t *Tracker) identify(w http.ResponseWriter, r *http.Request) (control.Key, *httpserver.Problem) {
+	secret, p := httpserver.GivenKey(r)
+	key, err := control.Key{}, control.ErrUnknownKey
+	if secret != "" {
+		key, err = t.deps.Keys.Authenticate(r.Context(), secret)
+	}
+	if p == nil && t.deps.Limits != nil {
+		p = t.deps.Limits.Check(w, r, key)
+	}
+	switch {
+	case p != nil:
+	case secret == "":
+		p = &httpserver.Problem{
+			Type: problemMissingKey, Title: "Key missing", Status: http.StatusUnauthorized, Detail: "the request carries no key",
+			Hint: "add ?key=pk_... to the address, or the header " + httpserver.HeaderKey + "; `millrace keys list` shows the keys",
+		}
+	case errors.Is(err, control.ErrUnknownKey):
+		p = &httpserver.Problem{
+			Type: problemUnknownKey, Title: "Key unknown", Status: http.StatusUnauthorized, Detail: "the key is unknown, was revoked or has expired",
+			Hint: "`millrace keys list` shows the keys, `millrace keys create` makes one; the first ones stand in keys.json of the data directory",
+		}
+	case err != nil:
+		if t.outages.allow(t.deps.Now()) {
+			t.deps.Log.ErrorContext(r.Context(), "keys cannot be checked; clients are asked to retry", "error", err)
+		}
+		p = unavailable(w, "the key could not be checked")
+	}
+	return key, p
 }
 
 func originProblem(origin string) *httpserver.Problem {

@@ -16,6 +16,8 @@ type metrics struct {
 	propsDropped prometheus.Counter
 	refused      *prometheus.CounterVec
 	seconds      prometheus.Histogram
+	replays      *prometheus.CounterVec
+	lost         *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -34,12 +36,18 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_event_requests_refused_total", Help: "Whole requests refused, by problem type.",
 		}, []string{"reason"}),
+		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "millrace_tracking_lost_total", Help: "Numbered events of tabs that did not arrive while their tab lived.",
+		}, []string{"site", "family"}),
+		replays: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "millrace_tracking_replays_total", Help: "Numbered events of tabs that arrived again.",
+		}, []string{"site", "family"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "millrace_collect_seconds", Help: "Time to answer POST /v1/events.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
 		}),
 	}
-	for _, c := range []prometheus.Collector{m.accepted, m.duplicates, m.rejected, m.dropped, m.erased, m.propsDropped, m.refused, m.seconds} {
+	for _, c := range []prometheus.Collector{m.accepted, m.duplicates, m.rejected, m.dropped, m.erased, m.propsDropped, m.refused, m.seconds, m.lost, m.replays} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register collector metrics: %w", err)
 		}
@@ -55,5 +63,15 @@ func (m *metrics) count(b batch, ans eventsAnswer) {
 	m.propsDropped.Add(float64(b.propsDropped))
 	for _, v := range ans.Rejected {
 		m.rejected.WithLabelValues(v.Code).Inc()
+	}
+}
+
+// account counts what the numbers of tabs tell; family is one of losses' bounded names.
+func (m *metrics) account(site, family string, c Tally) {
+	if c.Lost > 0 {
+		m.lost.WithLabelValues(site, family).Add(float64(c.Lost))
+	}
+	if c.Replays > 0 {
+		m.replays.WithLabelValues(site, family).Add(float64(c.Replays))
 	}
 }

@@ -106,6 +106,7 @@ func (t *Tracker) handlePixel(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	t.metrics.count(b, eventsAnswer{Accepted: len(b.records), Duplicates: t.recent.add(b.site, b.ids)})
+	t.account(b)
 	if len(b.records) > 0 {
 		t.keepID(w, r, b.visitor)
 	}

@@ -80,6 +80,9 @@ type Tracker struct {
 	recent  *recentIDs
 	script  *script
 	bodies  bodyReader
+	losses  *losses
+	orders  *orders
+	since   time.Time // when the two began to count
 	agents  agent.Parser
 	outages logLimit
 }
@@ -128,13 +131,18 @@ func New(cfg Config, deps Deps) (*Tracker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Tracker{cfg: cfg, deps: deps, metrics: m, recent: newRecentIDs(cfg.RecentIDs), script: s}, nil
+	since := deps.Now()
+	return &Tracker{
+		cfg: cfg, deps: deps, metrics: m, recent: newRecentIDs(cfg.RecentIDs), script: s,
+		since: since, losses: newLosses(since, m.account), orders: newOrders(since),
+	}, nil
 }
 
 // Routes adds the collector's paths to a router, and describes them.
 func (t *Tracker) Routes(a *api.API) {
 	api.Describe[eventsInput, eventsOutput](a, eventsEndpoint, t.handleEvents)
 	api.Describe[pixelInput, pixelOutput](a, pixelEndpoint, t.handlePixel)
+	t.trackingEndpoint(a)
 	r := a.Router()
 	r.Options("/v1/events", t.handlePreflight)
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
