@@ -76,13 +76,14 @@ type tab struct {
 type losses struct {
 	mu       sync.Mutex
 	now, old map[uint64]*tab // by tabHash; who is in old was silent since turned
+	limit    int // of tabs
 	turned   time.Time
 	sites    map[string]*siteLosses
 	told     func(site, family string, c Tally) // of every change
 }
 
 func newLosses(now time.Time, told func(site, family string, c Tally)) *losses {
-	return &losses{now: map[uint64]*tab{}, old: map[uint64]*tab{}, turned: now, sites: map[string]*siteLosses{}, told: told}
+	return &losses{now: map[uint64]*tab{}, old: map[uint64]*tab{}, limit: maxTabs, turned: now, sites: map[string]*siteLosses{}, told: told}
 }
 
 // see counts the numbered events of a request.
@@ -119,7 +120,7 @@ func (l *losses) find(site string, e sighting) *tab {
 
 // turn gives up the tabs that were silent for long, or the older half where there are too many.
 func (l *losses) turn(now time.Time) {
-	if now.Sub(l.turned) < tabIdle && len(l.now) < maxTabs/2 {
+	if now.Sub(l.turned) < tabIdle && len(l.now) < l.limit/2 {
 		return
 	}
 	for _, t := range l.old {

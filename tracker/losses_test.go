@@ -102,13 +102,14 @@ func TestLossesOfAnything(t *testing.T) {
 // TestLossesAreBounded: neither tabs nor names that clients invent take memory without end, and no event goes uncounted.
 func TestLossesAreBounded(t *testing.T) {
 	l, _, now := newTestLosses()
-	const tabs = maxTabs + maxTabs/2
+	l.limit = 2_000
+	const tabs = 3_000
 	for i := range tabs {
 		name := fmt.Sprint(i)
 		seen := []sighting{{tab: tabHash("shop", name), seq: 1, family: name, page: name}}
 		l.see("shop", seen, now)
 	}
-	if n := len(l.now) + len(l.old); n > maxTabs {
+	if n := len(l.now) + len(l.old); n > l.limit {
 		t.Errorf("%d tabs are followed", n)
 	}
 	s := l.site("shop")
