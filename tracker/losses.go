@@ -76,7 +76,7 @@ type tab struct {
 type losses struct {
 	mu       sync.Mutex
 	now, old map[uint64]*tab // by tabHash; who is in old was silent since turned
-	limit    int // of tabs
+	limit    int             // of tabs
 	turned   time.Time
 	sites    map[string]*siteLosses
 	told     func(site, family string, c Tally) // of every change
