@@ -40,6 +40,7 @@ func (c *Catalogue) ask(site string, conditions []filter.Condition) answers {
 		rows: len(s.index.rows), live: s.index.set(facet{field: facetLive}), available: s.index.set(facet{field: facetAvailable}),
 		expires: s.index.columns[columnExpires],
 	}
+	a.found = make([]found, 0, len(conditions))
 	for _, condition := range conditions {
 		a.found = append(a.found, s.find(condition))
 	}

@@ -22,6 +22,9 @@ type permitted struct {
 	rows  int // of the catalogue
 	rest  []*filter.Bound
 	sets  itemSets
+
+	conditions []filter.Condition // working memory of permitted
+	excluded   []*Row             // likewise
 }
 
 // without reports whether the row of a number is not left; one that came later may be.
@@ -35,7 +38,9 @@ func (p *permitted) reset() {
 		p.sets.give(p.items)
 	}
 	clear(p.rest)
-	p.items, p.rest, p.made = nil, p.rest[:0], false
+	clear(p.conditions)
+	clear(p.excluded)
+	p.items, p.rest, p.conditions, p.excluded, p.made = nil, p.rest[:0], p.conditions[:0], p.excluded[:0], false
 }
 
 // permitted says what the filters leave of the catalogue.
@@ -44,18 +49,18 @@ func (q *query) permitted() *permitted {
 	if p.made {
 		return p
 	}
-	var conditions []filter.Condition
 	for _, f := range q.mem.restriction.filters {
 		narrow, rest := f.Narrow()
-		if conditions = append(conditions, narrow...); rest != nil {
+		if p.conditions = append(p.conditions, narrow...); rest != nil {
 			p.rest = append(p.rest, rest)
 		}
 	}
-	a := q.catalogue.ask(q.site, conditions)
+	a := q.catalogue.ask(q.site, p.conditions)
 	p.rows, p.items = a.rows, p.sets.of(wordsFor(a.rows), a.available)
 	a.narrow(p.items, &p.sets)
 	a.expires.narrow(p.items, filter.KeyOfTime(q.now)+1, filter.NoKey) // later, or none
-	for _, row := range q.catalogue.lookup(nil, q.site, q.mem.excluded.ids) {
+	p.excluded = q.catalogue.lookup(p.excluded, q.site, q.mem.excluded.ids)
+	for _, row := range p.excluded {
 		if row != nil && int(row.number) < p.rows {
 			p.items.remove(row.number)
 		}
