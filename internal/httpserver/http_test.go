@@ -20,6 +20,8 @@ type person struct {
 	Home struct {
 		Town string `json:"town"`
 	} `json:"home"`
+	Rank map[string]int `json:"rank"`
+	Grid [][]int        `json:"grid"`
 	Pets []struct {
 		Legs int `json:"legs"`
 	} `json:"pets"`
@@ -42,6 +44,11 @@ func TestReadJSON(t *testing.T) {
 		{"wrong type", `{"age":"old"}`, 400, ProblemInvalidField, "/age", "a JSON string, not an integer"},
 		{"fraction for an integer", `{"age":1.5}`, 400, ProblemInvalidField, "/age", "not an integer"},
 		{"wrong type below", `{"home":{"town":[]}}`, 400, ProblemInvalidField, "/home/town", "not a string"},
+		{"wrong type in a list", `{"pets":[{"legs":4},{"legs":"two"}]}`, 400, ProblemInvalidField, "/pets/1/legs", "a JSON string, not an integer"},
+		{"first in a list", `{"pets":[{"legs":[]},{}],"age":7}`, 400, ProblemInvalidField, "/pets/0/legs", "a JSON array"},
+		{"element of a list", `{"name":"]","tags":["a","b", {} ]}`, 400, ProblemInvalidField, "/tags/2", "a JSON object"},
+		{"list in a list", `{"grid":[[1],[],[2,3,false]]}`, 400, ProblemInvalidField, "/grid/2/2", "a JSON bool"},
+		{"value of a map", `{"rank":{"a":1,"x/y":"b"}}`, 400, ProblemInvalidField, "/rank/x~1y", "a JSON string"},
 		{"wrong document", `[]`, 400, ProblemInvalidField, "", "the body is a JSON array"},
 		{"unknown field", `{"nane":"Ada"}`, 400, ProblemUnknownField, "/nane", `"nane"`},
 		{"unknown field below", `{"home":{"ages":1}}`, 400, ProblemUnknownField, "/home/ages", `"ages"`},
@@ -71,7 +78,7 @@ func TestReadJSON(t *testing.T) {
 
 func TestUnknownFieldHintListsTheKnownOnes(t *testing.T) {
 	p := DecodeJSON([]byte(`{"nane":1}`), &person{})
-	if p == nil || p.Hint != "known fields: name, age, tags, home, pets" {
+	if p == nil || p.Hint != "known fields: name, age, tags, home, rank, grid, pets" {
 		t.Fatalf("got %+v", p)
 	}
 }

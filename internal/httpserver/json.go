@@ -90,10 +90,7 @@ func explainDecode(body []byte, dst any, err error) *Problem {
 	var mismatch *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &mismatch):
-		pointer := "" // the whole document
-		if mismatch.Field != "" {
-			pointer = "/" + strings.ReplaceAll(mismatch.Field, ".", "/")
-		}
+		pointer := pointerOf(body, mismatch)
 		return &Problem{
 			Type: ProblemInvalidField, Title: "Wrong type", Status: http.StatusBadRequest, Pointer: pointer,
 			Detail: fmt.Sprintf("%s is a JSON %s, not %s", place(pointer), mismatch.Value, kindName(mismatch.Type)),
