@@ -11,14 +11,14 @@ import (
 	"github.com/millrace/millrace/internal/sqldb"
 )
 
-// maxFeeds bounds the feeds of all sites: each schedule looks at all of them.
-const maxFeeds = 1_000
+// maxFeeds bounds the feeds of a site: each schedule looks at all of them.
+const maxFeeds = 100
 
 var (
 	// ErrUnknownFeed means that a site has no feed of a name.
 	ErrUnknownFeed = errors.New("the site has no such feed")
-	// ErrTooManyFeeds means that all sites together have as many feeds as there may be.
-	ErrTooManyFeeds = fmt.Errorf("there are %d feeds, which is the limit", maxFeeds)
+	// ErrTooManyFeeds means that the site has as many feeds as it may have.
+	ErrTooManyFeeds = fmt.Errorf("the site has %d feeds, which is the limit", maxFeeds)
 	// ErrLongFeed means that the settings of a feed are longer than what is kept of them.
 	ErrLongFeed = fmt.Errorf("the settings of the feed have more than %d bytes", maxSettingsBytes)
 )
@@ -91,7 +91,7 @@ func (s *Store) PutFeed(ctx context.Context, f Feed) error {
 	}
 	err = s.db.InTx(ctx, func(tx *sqldb.Tx) error {
 		var others int
-		if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM feeds WHERE NOT (site = ? AND name = ?)`, f.Site, f.Name).Scan(&others); err != nil {
+		if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM feeds WHERE site = ? AND name <> ?`, f.Site, f.Name).Scan(&others); err != nil {
 			return err
 		}
 		if others >= maxFeeds {

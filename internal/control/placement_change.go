@@ -26,7 +26,7 @@ func (s *Store) PutPlacementIf(ctx context.Context, p Placement, ifMatch string)
 	}
 	err := s.changePlacement(ctx, p.Site, p.Name, ifMatch, func(tx *sqldb.Tx, before *Placement) error {
 		var others int
-		if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM placements WHERE NOT (site = ? AND name = ?)`, p.Site, p.Name).Scan(&others); err != nil {
+		if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM placements WHERE site = ? AND name <> ?`, p.Site, p.Name).Scan(&others); err != nil {
 			return err
 		}
 		if others >= maxPlacements {

@@ -36,16 +36,16 @@ const (
 	NoETag = "none"
 	// maxSettingsBytes bounds the JSON settings of one placement.
 	maxSettingsBytes = 64 << 10
-	// maxPlacements bounds the placements of all sites, and with them the cache.
-	maxPlacements = 10_000
+	// maxPlacements bounds the placements of a site, and with them the cache.
+	maxPlacements = 1_000
 )
 
 var (
 	// ErrUnknownPlacement is what an *UnknownPlacementError is.
 	ErrUnknownPlacement = errors.New("unknown placement")
 
-	// ErrTooManyPlacements means that all sites together have as many placements as there may be.
-	ErrTooManyPlacements = fmt.Errorf("there are %d placements, which is the limit", maxPlacements)
+	// ErrTooManyPlacements means that the site has as many placements as it may have.
+	ErrTooManyPlacements = fmt.Errorf("the site has %d placements, which is the limit", maxPlacements)
 
 	// ErrChanged means that a row is not as the caller knows it, by its ETag.
 	ErrChanged = errors.New("it was changed since it was read; read it again")
