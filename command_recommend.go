@@ -137,7 +137,7 @@ func writeChunk(ctx context.Context, running adminClient, request *serving.UserL
 		for i, item := range list.Items {
 			err := file.Write(&lake.ListItem{
 				UserID: list.UserID, Placement: request.Placement, Position: int32(i), ItemID: item.ItemID, Score: item.Score,
-				Reasons: item.Reasons, ModelVersion: list.ModelVersion, RecID: list.RecID,
+				Reasons: item.Reasons, ModelVersion: list.ModelVersion, RecID: list.RecID, Variant: list.Variant,
 			})
 			if err != nil {
 				return rows, err

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrace/millrace/internal/control"
 	"github.com/millrace/millrace/serving"
 )
 
@@ -62,6 +63,7 @@ type listRow struct {
 	Reasons      []string `json:"reasons"`
 	ModelVersion *string  `json:"model_version"`
 	RecID        string   `json:"rec_id"`
+	Variant      string   `json:"variant"`
 }
 
 // readLists reads a file of lists with another program, or skips the test.
@@ -132,13 +134,13 @@ func TestRecommendCommand(t *testing.T) {
 		t.Errorf("over a file that is there: exit %d, %s", exit, stderr)
 	}
 	columns, rows := readLists(t, lists)
-	if names := []string{"user_id", "placement", "position", "item_id", "score", "reasons", "model_version", "rec_id"}; !slices.Equal(columns, names) {
+	if names := []string{"user_id", "placement", "position", "item_id", "score", "reasons", "model_version", "rec_id", "variant"}; !slices.Equal(columns, names) {
 		t.Errorf("columns %v", columns)
 	}
 	for i, row := range rows {
 		shown := want.Items[i%2]
 		if row.UserID != users[i/2] || row.Placement != "popular" || row.Position != i%2 || row.ItemID != shown.ItemID || row.Score != shown.Score ||
-			!slices.Equal(row.Reasons, shown.Reasons) || row.ModelVersion != nil || row.RecID == "" || row.RecID != rows[i-i%2].RecID || i > 1 && row.RecID == rows[i-2].RecID {
+			!slices.Equal(row.Reasons, shown.Reasons) || row.ModelVersion != nil || row.Variant != control.DefaultVariant || row.RecID == "" || row.RecID != rows[i-i%2].RecID || i > 1 && row.RecID == rows[i-2].RecID {
 			t.Fatalf("row %d is %+v, shown was %+v", i, row, shown)
 		}
 	}

@@ -12,6 +12,7 @@ type ListItem struct {
 	Reasons      []string
 	ModelVersion string
 	RecID        string
+	Variant      string // EXPERIMENT:ARM, or default
 }
 
 // listRow is a ListItem in Parquet; the rules of eventRow hold.
@@ -24,12 +25,13 @@ type listRow struct {
 	Reasons      []string `parquet:"reasons,optional,list,id(6)" parquet-element:",id(9)"`
 	ModelVersion *string  `parquet:"model_version,optional,dict,id(7)"`
 	RecID        string   `parquet:"rec_id,id(8)"`
+	Variant      string   `parquet:"variant,dict,id(10)"`
 }
 
 func (r *listRow) fill(in *ListItem) error {
 	*r = listRow{
 		UserID: in.UserID, Placement: in.Placement, Position: in.Position, ItemID: in.ItemID, Score: in.Score, Reasons: in.Reasons,
-		ModelVersion: present(&in.ModelVersion), RecID: in.RecID,
+		ModelVersion: present(&in.ModelVersion), RecID: in.RecID, Variant: in.Variant,
 	}
 	return nil
 }

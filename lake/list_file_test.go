@@ -17,7 +17,7 @@ func TestListFile(t *testing.T) {
 	}
 	const rows = encodeChunkRows + 100
 	for i := range rows {
-		item := ListItem{UserID: fmt.Sprint("größe-", i/3), Placement: "home", Position: int32(i % 3), ItemID: fmt.Sprint("i", i), Score: 1 / float64(i+1), RecID: fmt.Sprint(i / 3)}
+		item := ListItem{UserID: fmt.Sprint("größe-", i/3), Placement: "home", Position: int32(i % 3), ItemID: fmt.Sprint("i", i), Score: 1 / float64(i+1), RecID: fmt.Sprint(i / 3), Variant: fmt.Sprint("e:", i%2)}
 		if i%2 == 0 {
 			item.Reasons, item.ModelVersion = []string{"popular", "new here"}, "v1"
 		}
@@ -34,7 +34,7 @@ func TestListFile(t *testing.T) {
 	}
 	for i, r := range got {
 		known := r.ModelVersion != nil && *r.ModelVersion == "v1" && len(r.Reasons) == 2
-		if r.UserID != fmt.Sprint("größe-", i/3) || r.Position != int32(i%3) || r.ItemID != fmt.Sprint("i", i) || r.Score != 1/float64(i+1) || known != (i%2 == 0) {
+		if r.UserID != fmt.Sprint("größe-", i/3) || r.Position != int32(i%3) || r.ItemID != fmt.Sprint("i", i) || r.Score != 1/float64(i+1) || known != (i%2 == 0) || r.Variant != fmt.Sprint("e:", i%2) {
 			t.Fatalf("row %d is %+v", i, r)
 		}
 	}

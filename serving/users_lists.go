@@ -30,6 +30,7 @@ type UserList struct {
 	UserID       string         `json:"user_id"`
 	RecID        string         `json:"rec_id"`
 	ModelVersion string         `json:"model_version"`
+	Variant      string         `json:"variant"` // EXPERIMENT:ARM, or control.DefaultVariant
 	Items        []UserListItem `json:"items"`
 }
 
@@ -68,7 +69,7 @@ func (s *Serving) handleUserLists(w http.ResponseWriter, r *http.Request) {
 				return err // a list that nobody gets must not be recorded as shown
 			}
 			a := s.recommend(r.Context(), in.Site, placement, request)
-			list := UserList{UserID: in.Users[i], RecID: a.RecID, ModelVersion: a.ModelVersion, Items: make([]UserListItem, len(a.Items))}
+			list := UserList{UserID: in.Users[i], RecID: a.RecID, ModelVersion: a.ModelVersion, Variant: a.Variant, Items: make([]UserListItem, len(a.Items))}
 			for j, item := range a.Items {
 				list.Items[j] = UserListItem{item.ItemID, item.Score, item.Reasons}
 			}
