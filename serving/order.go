@@ -138,6 +138,7 @@ func (s *Serving) order(ctx context.Context, site string, placement control.Plac
 		selected.shown = append(selected.shown, shownItem{candidate: c, row: given.rows[c.id]})
 	}
 	ranked.attribute(mem.sources)
+	selected.pinGiven()
 	s.metrics.stage(placement.Name, stageRank, time.Since(began))
 	return s.ordered(ctx, q, given, ask, start)
 }

@@ -34,7 +34,7 @@ func (s *selection) pin() {
 			}
 		})
 	}
-	slices.SortFunc(s.pins, func(a, b pinned) int { return cmp.Compare(a.position, b.position) })
+	s.sortPins()
 }
 
 // tryPin takes the place for an item, if it may be shown.
@@ -58,8 +58,35 @@ func (s *selection) tryPin(rule *control.Rule, p control.Pin, row *Row) {
 	}
 	s.caps.count(q, c.id, row)
 	c.told = true
-	c.parts = append(q.mem.ranking.parts.take(1), contribution{family: sourcePinned, origin: cmp.Or(rule.Name, rule.ID), rung: rungStatic})
+	c.parts = append(q.mem.ranking.parts.take(1), pinnedBy(rule))
 	s.pins = append(s.pins, pinned{shownItem{candidate: c, row: row, pinned: true}, p.Position})
+}
+
+// pinGiven gives the caller's items the places at which rules in force pin them: of those that the caller has not named, none is brought in.
+func (s *selection) pinGiven() {
+	q := s.query
+	for _, rule := range q.mem.restriction.rules {
+		for _, p := range rule.Pin {
+			at := slices.IndexFunc(s.shown, func(item shownItem) bool { return item.id == p.ItemID })
+			if at < 0 || p.Position >= q.limit || slices.ContainsFunc(s.pins, func(other pinned) bool { return other.position == p.Position }) {
+				continue
+			}
+			item := s.shown[at]
+			item.pinned = true
+			item.parts = append(q.mem.ranking.parts.take(1), pinnedBy(rule))
+			s.shown, s.pins = slices.Delete(s.shown, at, at+1), append(s.pins, pinned{item, p.Position})
+		}
+	}
+	s.sortPins()
+	s.placePins()
+}
+
+func (s *selection) sortPins() {
+	slices.SortFunc(s.pins, func(a, b pinned) int { return cmp.Compare(a.position, b.position) })
+}
+
+func pinnedBy(rule *control.Rule) contribution {
+	return contribution{family: sourcePinned, origin: cmp.Or(rule.Name, rule.ID), rung: rungStatic}
 }
 
 // isPinned reports whether an item has a place by a rule.

@@ -87,6 +87,57 @@ func TestPins(t *testing.T) {
 	}
 }
 
+// TestPinsOfTheCallersList: what the caller names stands where a rule pins it, behind what may be shown no item is pinned, and none comes in.
+func TestPinsOfTheCallersList(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		rules []control.Rule
+		want  []string
+	}{
+		{"none", nil, []string{"a", "b", "c", "d", "gone", "nobody"}},
+		{"first", []control.Rule{{Pin: pins("d", 0)}}, []string{"d", "a", "b", "c", "gone", "nobody"}},
+		{"several", []control.Rule{{Pin: pins("a", 3, "d", 1)}}, []string{"b", "d", "c", "a", "gone", "nobody"}},
+		{"all", []control.Rule{{Pin: pins("d", 0, "c", 1, "b", 2, "a", 3)}}, []string{"d", "c", "b", "a", "gone", "nobody"}},
+		{"one place twice", []control.Rule{{Pin: pins("c", 0), Priority: 1}, {Pin: pins("d", 0), Priority: 2}}, []string{"d", "a", "b", "c", "gone", "nobody"}},
+		{"one item twice", []control.Rule{{Pin: pins("d", 0), Priority: 1}, {Pin: pins("d", 2), Priority: 2}}, []string{"a", "b", "d", "c", "gone", "nobody"}},
+		{"beyond what may be shown", []control.Rule{{Pin: pins("a", 4)}}, []string{"a", "b", "c", "d", "gone", "nobody"}},
+		{"what may not be shown, nobody knows, or is not named", []control.Rule{{Pin: pins("gone", 0, "nobody", 1, "new", 2)}}, []string{"a", "b", "c", "d", "gone", "nobody"}},
+		{"elsewhere", []control.Rule{{Pin: pins("d", 0), Placements: []string{"cart"}}}, []string{"a", "b", "c", "d", "gone", "nobody"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := shelf(t)
+			h.put(`{"item_id":"new"}`, `{"item_id":"gone","available":false}`)
+			for i, rule := range c.rules {
+				rule.ID = fmt.Sprint("r", i)
+				h.rule(rule)
+			}
+			a := h.rank(`{"placement":"popular","item_ids":["c","gone","b","nobody","a","d"]}`)
+			var got []string
+			for i, item := range a.Items {
+				got = append(got, item.ItemID)
+				if i > 0 && item.Score > a.Items[i-1].Score {
+					t.Errorf("scores rise: %+v", a.Items)
+				}
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+			pinned := 0
+			for i, it := range h.firstExposure().Items {
+				if told := slices.ContainsFunc(a.Items[i].Reasons, func(why string) bool { return strings.HasPrefix(why, "pinned by rule r") }); told != (it.Source == sourcePinned) {
+					t.Errorf("position %d: %+v, answered %+v", i, it, a.Items[i])
+				}
+				if it.Source == sourcePinned {
+					pinned++
+				}
+			}
+			if moved := !slices.Equal(c.want, []string{"a", "b", "c", "d", "gone", "nobody"}); (pinned > 0) != moved {
+				t.Errorf("%d items are recorded as pinned", pinned)
+			}
+		})
+	}
+}
+
 // TestPinsOfWhatTheVisitorKnows: what was bought is shown again where it is pinned, what the visitor is looking at is not.
 func TestPinsOfWhatTheVisitorKnows(t *testing.T) {
 	h := shelf(t)
