@@ -38,6 +38,7 @@ type Control interface {
 // ExperimentControl is where experiments are.
 type ExperimentControl interface {
 	RunningExperiment(ctx context.Context, site, placement string) (*control.Running, error)
+	RunningExperiments(ctx context.Context, site string) (map[string]*control.Running, error)
 	Experiments(ctx context.Context, site string) ([]control.Experiment, error)
 	Experiment(ctx context.Context, site, id string) (control.Experiment, error)
 	PutExperiment(ctx context.Context, e control.Experiment, ifMatch string) (control.Experiment, error)

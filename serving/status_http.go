@@ -92,6 +92,8 @@ type status struct {
 	EventItems     int       `json:"event_items" doc:"Items that events named, as of the last reading."`
 	TrendsAt       time.Time `json:"clock,omitzero" doc:"The newest occurred_at of the site."`
 
+	Experiments []runningExperiment `json:"experiments" doc:"Those that run, by placement."`
+
 	Node *nodeStatus `json:"node,omitempty" doc:"What is the same for all sites of the node."`
 }
 
@@ -124,15 +126,15 @@ type statusOutput struct {
 	Body status
 }
 
-func (s *Serving) getStatus(_ context.Context, site string, _ *struct{}) (*statusOutput, *httpserver.Problem) {
-	answer, node := s.siteStatus(site), s.nodeStatus()
+func (s *Serving) getStatus(ctx context.Context, site string, _ *struct{}) (*statusOutput, *httpserver.Problem) {
+	answer, node := s.siteStatus(ctx, site), s.nodeStatus()
 	answer.Node = &node
 	return &statusOutput{Body: answer}, nil
 }
 
-func (s *Serving) siteStatus(site string) status {
+func (s *Serving) siteStatus(ctx context.Context, site string) status {
 	trends := s.trends.of(site)
-	answer := status{Site: site, Ready: true, CatalogueItems: s.catalogue.size(site), EventItems: len(trends.items)}
+	answer := status{Site: site, Ready: true, CatalogueItems: s.catalogue.size(site), EventItems: len(trends.items), Experiments: s.experiments.status(ctx, site)}
 	if err := s.Ready(); err != nil {
 		answer.Ready, answer.Reason = false, err.Error()
 	}

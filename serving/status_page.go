@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"html/template"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -18,7 +19,8 @@ var statusHTML string
 var statusStyle string
 
 var statusTemplate = template.Must(template.New("status").Funcs(template.FuncMap{
-	"style": func() template.CSS { return template.CSS(statusStyle) }, //nolint:gosec // a file of ours
+	"style":   func() template.CSS { return template.CSS(statusStyle) }, //nolint:gosec // a file of ours
+	"percent": func(share float64) string { return strconv.FormatFloat(100*share, 'f', 1, 64) + " %" },
 	"moment": func(t time.Time) string {
 		return t.UTC().Format("2006-01-02 15:04:05 MST")
 	},
@@ -45,7 +47,7 @@ func (s *Serving) HandleStatus(w http.ResponseWriter, r *http.Request) {
 	page := statusPage{At: time.Now(), Ready: s.Ready(), Node: s.nodeStatus()}
 	page.Up = page.At.Sub(page.Node.StartedAt).Round(time.Second)
 	for _, site := range s.sitesNow(r.Context()) {
-		page.Sites = append(page.Sites, s.siteStatus(site))
+		page.Sites = append(page.Sites, s.siteStatus(r.Context(), site))
 	}
 	var out bytes.Buffer
 	if err := statusTemplate.Execute(&out, page); err != nil {

@@ -27,6 +27,40 @@ func (c *sulkingControl) Keys(ctx context.Context, site string) ([]control.Key, 
 	return c.Store.Keys(ctx, site)
 }
 
+// TestStatusOfExperiments: the status and the page of a node name what runs, and how many visitors each arm has.
+func TestStatusOfExperiments(t *testing.T) {
+	h := start(t)
+	look := func() ([]runningExperiment, string) {
+		s := decode[status](t, h.expect("status", 200, "", http.MethodGet, "/v1/status", "").Body)
+		w := httptest.NewRecorder()
+		h.serving.HandleStatus(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/admin/status", nil))
+		return s.Experiments, w.Body.String()
+	}
+	if running, page := look(); running == nil || len(running) > 0 || strings.Contains(page, "fleet") {
+		t.Errorf("before any runs: %v %s", running, page)
+	}
+	e := fleet("home")
+	e.Name, e.Arms[0].Weight, e.Arms[1].Weight = "One <brand>", 3, 1
+	h.runs(e)
+	running, page := look()
+	if len(running) != 1 || len(running[0].Arms) != 2 {
+		t.Fatalf("%+v", running)
+	}
+	x := running[0]
+	if x.ID != "fleet" || x.Name != e.Name || x.Placement != "home" || x.Since.IsZero() || x.Arms[0] != (armShare{"control", 0.75}) || x.Arms[1] != (armShare{"only", 0.25}) {
+		t.Errorf("%+v", x)
+	}
+	for _, part := range []string{"fleet", "One &lt;brand&gt;", "control 75.0 %", "only 25.0 %", x.Since.UTC().Format("2006-01-02 15:04:05")} {
+		if !strings.Contains(page, part) {
+			t.Errorf("the page lacks %s: %s", part, page)
+		}
+	}
+	h.stops("fleet")
+	if running, page := look(); len(running) > 0 || strings.Contains(page, "fleet") {
+		t.Errorf("after it was stopped: %v %s", running, page)
+	}
+}
+
 // TestStatus: the status says how the site and the node do, since when a neighbour is away, and what that means; what the neighbour said,
 // which may name other sites, stands on the operator's page alone, where nothing of it is markup.
 func TestStatus(t *testing.T) {

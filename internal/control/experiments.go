@@ -185,6 +185,13 @@ func (s *Store) RunningExperiment(ctx context.Context, site, placement string) (
 	return running[site][placement], err
 }
 
+// RunningExperiments are the experiments that run on placements of a site, by placement. The answer is at most CacheAge old; callers only
+// read it.
+func (s *Store) RunningExperiments(ctx context.Context, site string) (map[string]*Running, error) {
+	running, err := s.running.get(ctx)
+	return running[site], err
+}
+
 // loadRunning reads the experiments that run, with their placements as they are now, by site and placement.
 func (s *Store) loadRunning(ctx context.Context) (map[string]map[string]*Running, error) {
 	all, err := experimentTable.read(ctx, s.db, `WHERE running <> ''`)
