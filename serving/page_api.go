@@ -38,7 +38,7 @@ func (s *Serving) pageEndpoints(a *api.API) {
 	api.Describe[rankBody, rankOutput](a, api.Endpoint{
 		ID: "rank", Method: http.MethodPost, Path: "/v1/rank", Tag: api.TagRecommend, Summary: "Put your own items in the visitor's order",
 		Description: "The caller's items, a search result or a category say, by everything that is known of the visitor and of the items. " +
-			"None is lost: what may not be shown is marked (or dropped, where the request says so), and what nobody knows comes last, in the order given.",
+			"None is lost: what may not be shown is marked (or dropped, where the request says so), and what nobody knows comes last, in the order given. Rules pin items that the caller names.",
 		Access: api.AnyKey, Scope: string(control.ScopeRecommend), MaxBodyBytes: MaxRequestBytes,
 		Body:     `{"anonymous_id":"b-7f3a","item_ids":["shoe-1","sock-2","tent-9"]}`,
 		Problems: problems,
