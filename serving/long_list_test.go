@@ -102,7 +102,7 @@ func TestLongListsAreChecked(t *testing.T) {
 	for _, c := range []struct{ body, pointer, slug string }{
 		{`{"placement":"home","exclude_ids":[` + many + `"a"]}`, "/exclude_ids", httpserver.ProblemInvalidField},
 		{`{"placement":"home","exclude_ids":[` + many[:len(many)-10] + `""]}`, "/exclude_ids/999", httpserver.ProblemInvalidField},
-		{`{"placement":"home","exclude_ids":[` + many[:len(many)-10] + `7]}`, "/exclude_ids", httpserver.ProblemInvalidField},
+		{`{"placement":"home","exclude_ids":[` + many[:len(many)-10] + `7]}`, "/exclude_ids/999", httpserver.ProblemInvalidField},
 		{`{"placement":"home","exclude_ids":[` + many[:len(many)-10] + `"a"],"limt":3}`, "/limt", httpserver.ProblemUnknownField},
 	} {
 		w := h.do(http.MethodPost, "/v1/recommend", c.body)
