@@ -18,7 +18,7 @@ const (
 )
 
 // Gently is long work beside requests, which stops every now and then, so that they never wait for more of it than one turn. By itself
-// Go lets such work run for ten milliseconds and more while answers wait. It takes some four times as long for it, and up to forty times
+// Go lets such work run for ten milliseconds and more while answers wait. It takes some four times as long for it, and up to fifty times
 // where others wait for processors all the time. The zero value is ready, and a nil one is in a hurry; it belongs to one goroutine, which holds nothing meanwhile that requests wait for.
 type Gently struct {
 	steps int
