@@ -45,10 +45,11 @@ test-bugs: ## the simulation of the stream must notice each bug that is planted 
 	$(GO) test -timeout 20m -count=1 -run '$(KILLS)|$(KINDS)' . ./stream ./lake
 
 # The race detector makes the searches over real histories ten times slower and finds nothing there that it does not
-# find on the planted ones, so these run without it, and so does the training for simulated shoppers.
-test-data: ## quality on real click histories, where MILLRACE_TEST_DATA names their folder
+# find on the planted ones, so these run without it, and so does the training for simulated shoppers. What must not allocate is
+# counted here too: the detector allocates by itself.
+test-data: ## quality on real click histories, where MILLRACE_TEST_DATA names their folder; what must not allocate
 	$(GO) test -timeout 5m -count=1 -run '^TestFewShoppers$$' .
-	$(GO) test -timeout 20m -count=1 -run '^TestReal' ./trainer/... ./tracker/importer ./internal/model/...
+	$(GO) test -timeout 20m -count=1 -run '^TestReal|NotAllocate$$' ./trainer/... ./tracker/importer ./internal/model/...
 
 # Without cgo, as the product is built: the databases' memory is then Go's, and is measured as such.
 test-long: test-setup ## what takes minutes: real clusters whose brokers and processes are killed and frozen, the lake and the fits of models beside their rivals
