@@ -11,7 +11,7 @@ import (
 type Agent struct {
 	Family string // Chrome, Safari, Googlebot; at most maxFamilyBytes
 	Device string // desktop, mobile or tablet; empty where unknown
-	Bot    bool   // a crawler, a headless browser or a program, by what it says of itself
+	Bot    bool   // a crawler or a headless browser, by what it says of itself
 }
 
 // maxFamilyBytes bounds a name that any client may invent.

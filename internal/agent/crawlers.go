@@ -27,12 +27,19 @@ const plainKey = 3
 // loadCrawlers reads the list once.
 var loadCrawlers = sync.OnceValue(func() *crawlers { return newCrawlers(crawlersText) })
 
+// libraries are patterns of the list that name no crawler: apps, kiosks and scripts of the shop itself send their events by them.
+var libraries = map[string]bool{
+	"Python-urllib": true, "python-requests": true, "aiohttp": true, "httpx": true, "libwww-perl": true, "Go-http-client": true, "okhttp": true,
+	"^Apache-HttpClient": true, "axios": true, "^curl": true, "[wW]get": true, "^PHP-Curl-Class": true, "node-fetch": true, "CustomAsyncHttpClient": true,
+	`^HTTPie\/`: true,
+}
+
 func newCrawlers(text string) *crawlers {
 	c := &crawlers{plain: map[[plainKey]byte][]string{}}
 	var rest []string
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
-		if line == "" || line[0] == '#' {
+		if line == "" || line[0] == '#' || libraries[line] {
 			continue
 		}
 		literal, ok := plainText(line)
