@@ -94,13 +94,8 @@ func TestPinsOfTheCallersList(t *testing.T) {
 		rules []control.Rule
 		want  []string
 	}{
-		{"none", nil, []string{"a", "b", "c", "d", "gone", "nobody"}},
-		{"first", []control.Rule{{Pin: pins("d", 0)}}, []string{"d", "a", "b", "c", "gone", "nobody"}},
 		{"several", []control.Rule{{Pin: pins("a", 3, "d", 1)}}, []string{"b", "d", "c", "a", "gone", "nobody"}},
-		{"all", []control.Rule{{Pin: pins("d", 0, "c", 1, "b", 2, "a", 3)}}, []string{"d", "c", "b", "a", "gone", "nobody"}},
 		{"one place twice", []control.Rule{{Pin: pins("c", 0), Priority: 1}, {Pin: pins("d", 0), Priority: 2}}, []string{"d", "a", "b", "c", "gone", "nobody"}},
-		{"one item twice", []control.Rule{{Pin: pins("d", 0), Priority: 1}, {Pin: pins("d", 2), Priority: 2}}, []string{"a", "b", "d", "c", "gone", "nobody"}},
-		{"beyond what may be shown", []control.Rule{{Pin: pins("a", 4)}}, []string{"a", "b", "c", "d", "gone", "nobody"}},
 		{"what may not be shown, nobody knows, or is not named", []control.Rule{{Pin: pins("gone", 0, "nobody", 1, "new", 2)}}, []string{"a", "b", "c", "d", "gone", "nobody"}},
 		{"elsewhere", []control.Rule{{Pin: pins("d", 0), Placements: []string{"cart"}}}, []string{"a", "b", "c", "d", "gone", "nobody"}},
 	} {
