@@ -13,7 +13,7 @@ export MILLRACE_KAFKA_LIBS ?= $(CACHE)/kafka
 export MILLRACE_READERS ?= $(CACHE)/readers
 export MILLRACE_RIVALS ?= $(CACHE)/rivals
 
-.PHONY: up build test test-go test-bugs test-data test-long test-setup sim lint clean generate
+.PHONY: up build test test-go test-bugs test-data test-beacon test-long test-setup sim lint clean generate
 
 up: build ## build everything and start it with the demo shop
 	@exec ./$(BIN) up --demo $(ARGS)
@@ -57,6 +57,9 @@ test-data: ## quality on real click histories, where MILLRACE_TEST_DATA names th
 	$(GO) test -timeout 20m -count=1 -run '^TestReal|NotAllocate$$' ./trainer/... ./tracker/importer ./internal/model/...
 
 # Without cgo, as the product is built: the databases' memory is then Go's, and is measured as such.
+test-beacon: test-setup ## the browser script in Chromium; GOAL=3 runs the scenarios of one goal (docs/decisions/0004-beacon.md)
+	MILLRACE_TEST_GOAL=$(GOAL) $(GO) test -count=1 -v -run 'TestInBrowser|TestGoal$(GOAL)' ./tracker/beacon/...
+
 test-long: test-setup ## what takes minutes: real clusters whose brokers and processes are killed and frozen, the lake and the fits of models beside their rivals
 	CGO_ENABLED=0 MILLRACE_TEST_LONG=1 $(GO) test -v -count=1 -timeout 60m -run '^TestLong' ./...
 

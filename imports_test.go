@@ -34,6 +34,7 @@ var owners = map[string][]string{
 	"github.com/johannesboyne/gofakes3":            {"internal/objstore/s3test"},
 	"github.com/jackc/pgx":                         {"internal/sqldb"},
 	"github.com/vbauerster/mpb":                    {"", "tracker/importer"},
+	"golang.org/x/net/publicsuffix":                {"tracker"},
 	"golang.org/x/time":                            {"internal/ratelimit"},
 	"github.com/mileusna/useragent":                {"internal/agent"},
 	"github.com/danielgtaylor/huma":                {"internal/api", "serving"},

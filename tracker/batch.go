@@ -42,6 +42,7 @@ type batch struct {
 	by           uint8    // who says so
 	visitor      string   // the anonymous_id of the last record
 	pageView     bool     // a page was shown
+	receipt      receipt
 	rejected     []verdict
 	dropped      int // by the visitor's consent
 	erased       int // because their person was erased after they happened
@@ -87,6 +88,7 @@ func (t *Tracker) admit(req event.Request, v visit, erased *erasure.Ledger) batc
 			b.rejected = append(b.rejected, verdict{Index: i, Problem: *p})
 			continue
 		}
+		b.receipt.add(e)
 		if erased.Stops(erasure.EventRow(e)) {
 			b.erased++
 			continue

@@ -70,6 +70,7 @@ func (t *Tracker) handleEvents(w http.ResponseWriter, r *http.Request) {
 	if batch.pageView && key.Kind != control.KeySecret {
 		t.keepID(w, r, batch.visitor)
 	}
+	t.setReceipt(w, r, &batch.receipt)
 	if err := httpserver.WriteJSON(w, r, http.StatusAccepted, ans); err != nil {
 		t.deps.Log.ErrorContext(r.Context(), "encode answer", "error", err)
 	}
@@ -208,6 +209,7 @@ func originProblem(origin string) *httpserver.Problem {
 func allowOrigin(h http.Header, origin string) {
 	if origin != "" {
 		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Allow-Credentials", "true") // or the browser keeps no receipt of a collector on another host
 		h.Set("Access-Control-Expose-Headers", "Retry-After, "+httpserver.HeaderRequestID)
 	}
 }

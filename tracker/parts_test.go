@@ -44,6 +44,9 @@ func TestScript(t *testing.T) {
 	if old := d.do(t, http.MethodGet, "/millrace.00ff.js", nil); old.status != http.StatusFound || old.header.Get("Location") != "/millrace.js" {
 		t.Errorf("an older release: status %d to %q", old.status, old.header.Get("Location"))
 	}
+	if core := d.do(t, http.MethodGet, "/millrace.core.js", nil); core.status != http.StatusOK || !bytes.Equal(core.body, beacon.Core()) {
+		t.Errorf("core: status %d, %d bytes", core.status, len(core.body))
+	}
 	if head := d.do(t, http.MethodHead, "/millrace.js", nil); head.status != http.StatusOK || len(head.body) != 0 {
 		t.Errorf("HEAD: status %d, %d bytes", head.status, len(head.body))
 	}

@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	scriptPath          = "/millrace.js"
-	hashedScriptPattern = "/millrace.{hash:[0-9a-f]+}.js"
+	scriptName     = "/millrace"      // with .js
+	coreScriptName = "/millrace.core" // without what observes the page
+	hashPattern    = ".{hash:[0-9a-f]+}.js"
 
 	// currentCaching keeps a page from asking at every view, and lets a new release reach every page within minutes.
 	currentCaching = "public, max-age=300"
@@ -25,14 +26,25 @@ const (
 	scriptHashLen  = 16 // hex digits of the name: 64 bits tell releases apart
 )
 
-// script is the beacon as it is served: plain and gzipped once at start.
+// script is one of the beacon's as it is served: plain and gzipped once at start.
 type script struct {
-	hash        string
+	name, hash  string
 	plain, gzip []byte
 }
 
-func newScript() (*script, error) {
-	plain := beacon.Script()
+func newScripts() ([]*script, error) {
+	full, err := newScript(scriptName, beacon.Script())
+	if err != nil {
+		return nil, err
+	}
+	core, err := newScript(coreScriptName, beacon.Core())
+	if err != nil {
+		return nil, err
+	}
+	return []*script{full, core}, nil
+}
+
+func newScript(name string, plain []byte) (*script, error) {
 	sum := sha256.Sum256(plain)
 	var packed bytes.Buffer
 	z, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
@@ -45,12 +57,12 @@ func newScript() (*script, error) {
 	if err := z.Close(); err != nil {
 		return nil, fmt.Errorf("compress the beacon: %w", err)
 	}
-	return &script{hash: hex.EncodeToString(sum[:])[:scriptHashLen], plain: plain, gzip: packed.Bytes()}, nil
+	return &script{name: name, hash: hex.EncodeToString(sum[:])[:scriptHashLen], plain: plain, gzip: packed.Bytes()}, nil
 }
 
-// serveCurrent answers /millrace.js, the name that pages use.
+// serveCurrent answers the name that pages use, such as /millrace.js.
 func (s *script) serveCurrent(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Location", "/millrace."+s.hash+".js") // where to find the copy that never changes
+	w.Header().Set("Content-Location", s.name+"."+s.hash+".js") // where to find the copy that never changes
 	s.serve(w, r, currentCaching)
 }
 
@@ -59,7 +71,7 @@ func (s *script) serveCurrent(w http.ResponseWriter, r *http.Request) {
 func (s *script) serveHashed(w http.ResponseWriter, r *http.Request) {
 	if chi.URLParam(r, "hash") != s.hash {
 		w.Header().Set("Cache-Control", "no-store")
-		http.Redirect(w, r, scriptPath, http.StatusFound)
+		http.Redirect(w, r, s.name+".js", http.StatusFound)
 		return
 	}
 	s.serve(w, r, hashedCaching)

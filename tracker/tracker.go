@@ -78,13 +78,15 @@ type Tracker struct {
 	deps    Deps
 	metrics *metrics
 	recent  *recentIDs
-	script  *script
+	scripts []*script
 	bodies  bodyReader
 	losses  *losses
 	orders  *orders
 	since   time.Time // when the two began to count
 	agents  agent.Parser
 	outages logLimit
+
+	receipts atomic.Uint32 // set so far; their number names the cookie
 }
 
 // logInterval keeps an outage from writing one record a request.
@@ -127,13 +129,13 @@ func New(cfg Config, deps Deps) (*Tracker, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := newScript()
+	scripts, err := newScripts()
 	if err != nil {
 		return nil, err
 	}
 	since := deps.Now()
 	return &Tracker{
-		cfg: cfg, deps: deps, metrics: m, recent: newRecentIDs(cfg.RecentIDs), script: s,
+		cfg: cfg, deps: deps, metrics: m, recent: newRecentIDs(cfg.RecentIDs), scripts: scripts,
 		since: since, losses: newLosses(since, m.account), orders: newOrders(since),
 	}, nil
 }
@@ -146,7 +148,9 @@ func (t *Tracker) Routes(a *api.API) {
 	r := a.Router()
 	r.Options("/v1/events", t.handlePreflight)
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
-		r.Method(method, scriptPath, http.HandlerFunc(t.script.serveCurrent))
-		r.Method(method, hashedScriptPattern, http.HandlerFunc(t.script.serveHashed))
+		for _, s := range t.scripts {
+			r.Method(method, s.name+".js", http.HandlerFunc(s.serveCurrent))
+			r.Method(method, s.name+hashPattern, http.HandlerFunc(s.serveHashed))
+		}
 	}
 }

@@ -2,14 +2,17 @@ package beacon_test
 
 import (
 	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strconv"
-	"sync/atomic"
+	"sync"
 	"testing"
 
 	"github.com/go-chi/chi/v5"
@@ -22,26 +25,37 @@ import (
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/kafka/kafkatest"
 	"github.com/millrace/millrace/tracker"
+	"github.com/millrace/millrace/tracker/beacon"
 )
 
-// TestInBrowser runs test/*.test.mjs: a real Chromium on pages that load the built script and send to a real collector,
-// whose records are read back from Kafka.
+// goalEnv names one goal whose scenarios are to run alone; `make test-beacon GOAL=3` sets it.
+const goalEnv = "MILLRACE_TEST_GOAL"
+
+// TestInBrowser runs the scenarios of test: a real Chromium on pages that load the built script and send to a real
+// collector, whose records are read back from Kafka.
 func TestInBrowser(t *testing.T) {
-	files, err := filepath.Glob("test/*.test.mjs")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no browser tests: %v", err)
-	}
-	// One file at a time: outages and the list of records belong to the one server.
-	cmd := browsertest.Command(t, append([]string{"--test", "--test-concurrency=1", "--test-reporter=spec"}, files...)...)
-	cmd.Env = append(cmd.Env, "MILLRACE_TEST_URL="+newShop(t).URL)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("browser tests: %v\n%s", err, out)
-	}
-	t.Logf("%s", out)
+	runScenarios(t)
 }
 
-// newShop serves the pages of test/pages, the collector, and two doors for the tests: what is in Kafka, and outages.
+// TestLongOutages runs those of a minute in full.
+func TestLongOutages(t *testing.T) {
+	if os.Getenv("MILLRACE_TEST_LONG") == "" {
+		t.Skip("takes minutes; `make test-long` runs it")
+	}
+	runScenarios(t, "MILLRACE_TEST_LONG=1", goalEnv+"=4")
+}
+
+func runScenarios(t *testing.T, env ...string) {
+	t.Helper()
+	cmd := browsertest.Command(t, "--test", "--test-reporter=spec", "--test-timeout=150000", "test/run.test.mjs")
+	cmd.Env = append(append(cmd.Env, "MILLRACE_TEST_LONG=", "MILLRACE_TEST_URL="+newShop(t).URL), env...)
+	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("browser tests: %v", err)
+	}
+}
+
+// newShop serves the pages of test/pages and the collector at lanes of their own, and for the tests what is in Kafka.
 func newShop(t *testing.T) *httptest.Server {
 	t.Helper()
 	b := kafkatest.Broker(t)
@@ -63,20 +77,33 @@ func newShop(t *testing.T) *httptest.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out outage
 	router := chi.NewRouter()
-	router.Use(out.middleware)
 	collector.Routes(api.New(router, slog.New(slog.DiscardHandler)))
 	router.Get("/pages/{page}", func(w http.ResponseWriter, r *http.Request) { servePage(w, r, key) })
 	router.Get("/favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
-	router.Get("/test/events", func(w http.ResponseWriter, r *http.Request) { serveRecords(w, r, client) })
-	router.Post("/test/outage", out.set)
-	server := httptest.NewServer(router)
+	router.Post("/test/csp", func(w http.ResponseWriter, r *http.Request) {
+		report, _ := io.ReadAll(r.Body)
+		t.Errorf("the browser reports a breach of the page's policy: %s", report)
+		w.WriteHeader(http.StatusNoContent)
+	})
+	router.Handle("/package/*", http.StripPrefix("/package/", http.FileServer(http.Dir("dist"))))
+	l := &lanes{t: t, shop: router, byURL: map[string]*lane{}}
+	doors := chi.NewRouter()
+	doors.Post("/lanes", l.open)
+	doors.Get("/lane", l.control)
+	doors.Post("/lane", l.control)
+	records := &records{client: client, next: map[int32]int64{}}
+	doors.Get("/events", records.serve)
+	server := httptest.NewServer(doors)
 	t.Cleanup(server.Close)
 	return server
 }
 
-// servePage fills in the key, under the strictest policy that a shop may have.
+// policy is the strictest that a shop may have; the package's pages also import a module.
+const policy = "default-src 'self'; img-src 'self' data:; require-trusted-types-for 'script'; report-uri /test/csp"
+
+// servePage fills in the key, the stub and the query. Query parameters of the page become more attributes of its script
+// element: ?attr=data-hash.
 func servePage(w http.ResponseWriter, r *http.Request, key string) {
 	name := filepath.Base(chi.URLParam(r, "page"))
 	page, err := os.ReadFile(filepath.Join("test", "pages", name))
@@ -84,62 +111,72 @@ func servePage(w http.ResponseWriter, r *http.Request, key string) {
 		http.NotFound(w, r)
 		return
 	}
-	if filepath.Ext(name) == ".css" {
+	switch filepath.Ext(name) {
+	case ".css":
 		w.Header().Set("Content-Type", "text/css")
-	} else {
+	case ".mjs":
+		w.Header().Set("Content-Type", "text/javascript")
+	default:
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Content-Security-Policy", "default-src 'self'; img-src 'self' data:; require-trusted-types-for 'script'")
+		w.Header().Set("Content-Security-Policy", policy)
 	}
-	page = bytes.ReplaceAll(page, []byte("{{key}}"), []byte(key))
-	page = bytes.ReplaceAll(page, []byte("{{query}}"), []byte("?"+r.URL.RawQuery))
+	stub := beacon.Stub()
+	if bytes.Contains(page, []byte("{{stub}}")) {
+		sum := sha256.Sum256([]byte(stub))
+		w.Header().Set("Content-Security-Policy", policy+"; script-src 'self' 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'")
+	}
+	for name, value := range map[string]string{
+		"{{key}}": key, "{{stub}}": stub, "{{query}}": "?" + r.URL.RawQuery, "{{attr}}": r.URL.Query().Get("attr"),
+	} {
+		page = bytes.ReplaceAll(page, []byte(name), []byte(value))
+	}
 	_, _ = w.Write(page)
 }
 
-// serveRecords answers the values of all records as one array.
-func serveRecords(w http.ResponseWriter, r *http.Request, client *kafka.Client) {
-	values := []json.RawMessage{}
-	ranges, err := client.Offsets(r.Context(), event.TopicEvents)
-	for partition, span := range ranges {
-		for at := span.Start; at < span.End && err == nil; {
-			var res kafka.FetchResult
-			res, err = client.Fetch(r.Context(), kafka.FetchRequest{Topic: event.TopicEvents, Partition: partition, Offset: at})
-			for _, record := range res.Records {
-				values = append(values, record.Value)
-			}
-			at = res.Next
-		}
-	}
-	if err == nil {
-		err = json.NewEncoder(w).Encode(values)
-	}
-	if err != nil {
+// records reads the topic of events once, however often it is asked.
+type records struct {
+	client *kafka.Client
+
+	mu     sync.Mutex
+	next   map[int32]int64
+	values []json.RawMessage
+}
+
+// serve answers the values of the records of one lane as an array.
+func (s *records) serve(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.read(r.Context()); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
-	}
-}
-
-// outage makes the collector's address answer with a status instead of working.
-type outage struct {
-	status, met atomic.Int64
-}
-
-func (o *outage) middleware(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if status := o.status.Load(); status != 0 && r.URL.Path == "/v1/events" {
-			o.met.Add(1)
-			w.WriteHeader(int(status))
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// set begins an outage, or ends it with status 0, and answers how many requests met the one before.
-func (o *outage) set(w http.ResponseWriter, r *http.Request) {
-	status, err := strconv.ParseInt(r.URL.Query().Get("status"), 10, 64)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	o.status.Store(status)
-	_ = json.NewEncoder(w).Encode(o.met.Swap(0))
+	lane := []byte(r.URL.Query().Get("lane") + "/")
+	of := []json.RawMessage{}
+	for _, value := range s.values {
+		if bytes.Contains(value, lane) {
+			of = append(of, value)
+		}
+	}
+	_ = json.NewEncoder(w).Encode(of)
+}
+
+func (s *records) read(ctx context.Context) error {
+	ranges, err := s.client.Offsets(ctx, event.TopicEvents)
+	if err != nil {
+		return err
+	}
+	for partition, span := range ranges {
+		for at := max(span.Start, s.next[partition]); at < span.End; {
+			res, err := s.client.Fetch(ctx, kafka.FetchRequest{Topic: event.TopicEvents, Partition: partition, Offset: at})
+			if err != nil {
+				return err
+			}
+			for _, record := range res.Records {
+				s.values = append(s.values, record.Value)
+			}
+			at = res.Next
+			s.next[partition] = at
+		}
+	}
+	return nil
 }

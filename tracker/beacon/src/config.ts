@@ -1,14 +1,24 @@
-// The script element's own attributes are the configuration: a page needs no inline script, so a strict CSP is no obstacle.
-const script = document.currentScript as HTMLScriptElement;
+/** How a page configures the beacon: the data-* attributes of the script element, or what init is given. */
+export interface Config {
+  /** The shop's public key. */
+  key: string;
+  /** Events go to v1/events beside this address: the script's own unless data-url says otherwise. */
+  url: string;
+  /** "required": nothing is sent or stored before consent is called; "cookieless": until then events go without ids. */
+  consent?: string;
+  /** Present: the fragment is part of the route, so that a change of it is a page view. */
+  hash?: string;
+  /** Present: what is recorded, sent and answered is written to the console. */
+  debug?: string;
+  /** "off": pushes to dataLayer are not read. */
+  ga4?: string;
+}
 
-/** The shop's public key; without it the beacon does nothing. */
-export const key = script?.dataset.key;
+export let config: Config;
 
-/** Where events go: beside the script, so that a path prefix or a first-party host name works without another setting. */
-export const endpoint = script ? new URL("v1/events?key=" + encodeURIComponent(key || ""), script.src).href : "";
+export const configure = (given: Config): void => void (config = given);
 
-/** data-consent="required": nothing is sent or stored until the page calls millrace.consent. */
-export const consentRequired = script?.dataset.consent === "required";
-
-/** data-hash: the fragment is part of the route, so a change of it is a page view. */
-export const hashRoutes = script && "hash" in script.dataset;
+/** Writes to the console where the page asks for it. */
+export const log = (...said: unknown[]): void => {
+  if (config.debug != null) console.log("millrace", ...said);
+};

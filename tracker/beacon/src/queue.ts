@@ -1,119 +1,105 @@
-import { key } from "./config";
-import { local } from "./store";
-import { personal, tab } from "./visitor";
-
-/** One event on its way: its JSON, the name under which it is stored, whether a request carries it now. */
-export interface Entry {
-  name: string;
-  json: string;
-  bytes: number;
-  sending?: boolean;
-}
+import { config } from "./config";
+import { clock } from "./ids";
+import { drop, get, local, memory, put } from "./store";
+import { personal, seq, tab } from "./visitor";
 
 const enum Limit {
   entries = 500,
-  bytes = 524288,
+  chars = 524288,
   age = 604800000, // 7 days in ms; the stream knows ids for 8
-  /** Where no lock tells whether a tab lives, its events are taken over after a minute. */
-  orphanAge = 60000,
+  seq = 1e9, // is added to numbers, so that names sort by them
 }
 
-/** Each event has a storage key of its own, written before it is sent: no array is rewritten, and a crash loses nothing. */
-const prefix = "mr.q." + (key || "").slice(-8) + ".";
-const encoder = new TextEncoder();
+// Each event has a storage key of its own, written before it is sent: no array is rewritten, and a crash loses nothing.
+// Its name, mr.q.KEY.TIME.TAB-PAGE.NUMBER, says all that is asked of it; names sort by age.
+let prefix: string;
 
-export let queue: Entry[] = [];
+/** The page whose events these are: the tab, and how many events it had before. */
+let owner: string;
+/** Pages whose events this one sends: itself, and those that are gone and left some. */
+let owned: string[] = [];
 
-function append(name: string, json: string): void {
-  queue.push({ name, json, bytes: encoder.encode(json).length });
-  let total = queue.reduce((sum, entry) => sum + entry.bytes, 0);
-  // The oldest goes first; the gap in seq tells the collector how many.
-  while (queue.length > Limit.entries || total > Limit.bytes) {
-    total -= queue[0].bytes;
-    remove([queue[0]]);
-  }
-}
+/** Names of events that a request carries now, or has delivered. */
+let sending: string[] = [];
+export const mark = (names: string[]): void => void (sending = sending.concat(names));
+export const unmark = (names: string[]): void => void (sending = sending.filter((name) => !names.includes(name)));
 
-export function enqueue(event: object): void {
-  const name = prefix + tab.id + "." + ("" + tab.seq).padStart(9, "0");
-  const json = JSON.stringify(event);
-  try {
-    if (personal()) local?.setItem(name, json);
-  } catch {
-    // Full: this one lives in memory only.
-  }
-  append(name, json);
-}
+const ownerOf = (name: string): string => name.split(".")[4];
 
-export function remove(entries: Entry[]): void {
-  queue = queue.filter((entry) => !entries.includes(entry));
-  for (const entry of entries) local?.removeItem(entry.name);
-}
-
-/** Takes every event off the device; those of this page are still sent, from memory. */
-export const unstore = (): void => stored().forEach((name) => local!.removeItem(name));
-
-/** Forgets every event: the visitor does not want to be measured. */
-export function clear(): void {
-  unstore();
-  queue = [];
-}
-
-/** The names of all stored events, of every tab; within a tab they sort by age. */
-const stored = (): string[] =>
-  Object.keys(local || {})
+/** The names of all events that are kept, of every tab, oldest first. */
+const kept = (): string[] =>
+  Object.keys(memory)
+    .concat(Object.keys(local))
     .filter((name) => name.startsWith(prefix))
     .sort();
 
-const ownerOf = (name: string): string => name.slice(prefix.length).split(".")[0];
+/** The names of the events that this page has to send, oldest first. */
+export const waiting = (): string[] => kept().filter((name) => owned.includes(ownerOf(name)) && !sending.includes(name));
 
-/** Takes the stored events of one tab into the queue; expired ones are dropped. */
-function load(owner: string, minAge: number): void {
-  for (const name of stored()) {
-    if (ownerOf(name) !== owner || queue.some((entry) => entry.name === name)) continue;
-    const json = local!.getItem(name)!;
-    const age = Date.now() - JSON.parse(json).occurred_at;
-    if (age > Limit.age) local!.removeItem(name);
-    else if (age >= minAge) append(name, json);
+export function enqueue(json: string): void {
+  put(prefix + clock() + "." + owner + "." + (Limit.seq + seq), json, personal() ? local : memory);
+  let entries = 0;
+  let chars = 0;
+  // The oldest go first; the gap in seq tells the collector how many.
+  for (const name of kept().reverse()) {
+    chars += get(name)!.length;
+    if (chars > Limit.chars || ++entries > Limit.entries) drop(name);
   }
 }
+
+/** Forgets every event: the visitor does not want to be measured, or not as a person. */
+export const forget = (): void => kept().forEach(drop);
 
 let releases: (() => void)[] = [];
 
 /**
- * Takes a lock until the page goes away (held for longer, it would keep the page out of the back-forward cache), and calls
- * then once it is taken. Where there are no locks, as on plain http, it is always free.
+ * Takes the lock of a page, until this one goes away (held for longer, it would keep it out of the back-forward cache), and
+ * makes its events ours. Where there are no locks, as on plain http, it is always free.
  */
-const hold = (name: string, then?: () => void): void => {
-  if (!navigator.locks) then?.();
-  else
-    navigator.locks.request(name, { ifAvailable: !!then }, (lock) => {
-      if (!lock) return;
-      then?.();
-      return new Promise<void>((release) => releases.push(release));
-    });
-};
-
-/** Starts the queue of a page: what this tab left behind, and a lock that says the tab lives. */
-export function open(): void {
-  queue = [];
-  load(tab.id, 0);
-  hold(prefix + tab.id); // waits for the page that is just going away
+function own(page: string, then?: () => void): void {
+  const take = (lock: unknown): any => {
+    if (!lock) return;
+    owned.push(page);
+    then?.();
+    return new Promise<void>((release) => releases.push(release));
+  };
+  if (navigator.locks) navigator.locks.request(prefix + page, { ifAvailable: true }, take);
+  else take(1);
 }
 
+/** Starts the queue of a page. */
+export function open(): void {
+  prefix = "mr.q." + config.key + ".";
+  owner = tab + "-" + seq;
+  owned = [owner];
+  own(owner);
+}
+
+/** The page goes away. */
 export function close(): void {
   releases.forEach((release) => release());
   releases = [];
 }
 
-/** Takes over the events of tabs that are gone: those whose lock is free, or without locks those a minute old. */
+/**
+ * Takes over the events of pages that are gone, this tab's own and others': those whose lock is free. Those that a page sent
+ * while it went away have a receipt: the collector set a cookie of a minute, which names tabs and numbers.
+ */
 export function adopt(then: () => void): void {
-  for (const owner of new Set(stored().map(ownerOf))) {
-    if (owner !== tab.id) {
-      hold(prefix + owner, () => {
-        load(owner, navigator.locks ? 0 : Limit.orphanAge);
-        then();
-      });
-    }
+  let receipts: string[] | null;
+  try {
+    receipts = document.cookie.match(/\w+-\d+-\d+/g);
+  } catch {
+    // Blocked: some events will arrive twice.
+  }
+  const pages = new Set(owned);
+  for (const name of kept()) {
+    const [, , , time, page, number] = name.split(".");
+    const arrived = receipts!?.some((each) => {
+      const [id, first, last] = each.split("-");
+      return page.startsWith(id + "-") && +number >= Limit.seq + +first && +number <= Limit.seq + +last;
+    });
+    if (arrived || Date.now() - +time > Limit.age) drop(name);
+    else if (!pages.has(page)) pages.add(page), own(page, then);
   }
 }

@@ -1,131 +1,106 @@
-import { endpoint } from "./config";
-import { type Entry, queue, remove } from "./queue";
+import { config, log } from "./config";
+import { clock } from "./ids";
+import { mark, unmark, waiting } from "./queue";
+import { drop, get } from "./store";
+import { personal } from "./visitor";
 
+/** The 64 KiB that keepalive requests may carry are one budget for all of them together; some is left to others. */
 const enum Bytes {
-  /** The 64 KiB that keepalive requests may carry are one budget for all of them together; some is left to others. */
   keepalive = 57344,
-  body = 524288,
-  envelope = 64,
 }
 
-/** Milliseconds. An outage costs a client at most ten requests a minute: waits of 1-2 s, 2-4 s, ... 30-60 s. */
+/** Milliseconds. */
 const enum Wait {
   debounce = 250,
   answer = 15000,
-  first = 2000,
+  /** After the n-th failure in a row n times this at least, so that an outage costs a client ten requests a minute at most. */
+  least = 1500,
+  /** On top a random part of 2, 4, 8, ... 60 s. */
+  jitter = 1000,
   longest = 60000,
-  /** After three failures of the network and no success ever, something blocks us. */
+  /** The collector refuses this page, or it was never reached in three attempts: something blocks us. */
   blocked = 300000,
 }
 
-let inFlight = 0; // keepalive bytes
+let room: number = Bytes.keepalive;
 let active = 0; // requests
 let failures = 0;
-let reached = false; // the collector has answered at least once
-let stopped = false; // it refuses this page: wrong key or origin
+let status: number; // of the last answer, 0 for none
+let reached: number; // the collector has answered at least once
 let notBefore = 0; // on the page's own clock, which nobody sets
-let timer = 0;
-let current: Promise<unknown> = Promise.resolve();
-
-const retryable = (status: number): boolean => [0, 408, 425, 429].includes(status) || status >= 500;
+let timer: any;
+let current: unknown;
 
 /** Sends soon: the first event of a quiet time at once, the next ones together. */
 export function schedule(): void {
-  if (!timer) {
-    send();
-    if (!timer) wake(Wait.debounce);
-  }
+  if (timer) return;
+  send("now");
+  if (!timer) wake(Wait.debounce);
 }
 
 function wake(after: number): void {
   clearTimeout(timer);
   timer = setTimeout(() => {
     timer = 0;
-    send();
-  }, after) as unknown as number;
+    send("timer");
+  }, after);
 }
 
 /** Sends what waits; resolves when it was answered or has failed. During an outage it keeps to the waits. */
 export async function flush(): Promise<void> {
-  while (active) await current;
-  send();
+  send("flush");
   while (active) await current;
 }
 
-/** Sends what waits, and ends the waits of an outage: there is reason to think that it is over. */
-export function retryNow(): void {
-  notBefore = 0;
-  send();
-}
-
-/** Takes as many waiting events as fit. */
-function take(budget: number): Entry[] {
-  budget -= Bytes.envelope;
-  return queue.filter((entry) => !entry.sending && (budget -= entry.bytes + 1) >= 0);
+/** The network is back: the waits that its absence caused are over. */
+export function online(): void {
+  if (!status) notBefore = failures = 0;
+  send("online");
 }
 
 /**
- * Sends what waits. One request runs at a time, so that order is kept; a page that is leaving sends everything that the
- * keepalive budget still takes, and the rest stays stored for the next page.
+ * Sends what waits and fits. Two requests run at a time at most, and one while they fail; a page that is leaving sends all
+ * that the browser takes, and the rest stays stored for the next page.
  */
-export function send(leaving?: boolean): void {
+export function send(why: string, leaving?: boolean): void {
   const wait = notBefore - performance.now();
-  if (wait > 0 && !leaving) return wake(wait); // timers may fire a little early
-  while (!stopped && (leaving || (!active && navigator.onLine !== false))) {
-    let batch = take(Bytes.keepalive - inFlight);
-    let keepalive = true;
-    if (!batch.length && !leaving) {
-      batch = take(Bytes.body);
-      keepalive = false;
-    }
-    if (!batch.length) break;
-    current = Promise.all([current, post(batch, keepalive, leaving)]);
-  }
+  if (wait > 0) return wake(wait); // timers may fire a little early
+  if (!leaving && (active > (failures ? 0 : 1) || !navigator.onLine)) return;
+  let left = room;
+  const batch = waiting().filter((name) => (left -= new Blob([get(name)!]).size + 1) > 0);
+  if (batch[0]) current = Promise.all([current, post(why, batch, room - left, leaving || !failures)]);
 }
 
-async function post(batch: Entry[], keepalive: boolean, leaving?: boolean): Promise<void> {
-  const body = `{"sent_at":${Date.now()},"events":[${batch.map((entry) => entry.json)}]}`;
-  const bytes = keepalive ? batch.reduce((sum, entry) => sum + entry.bytes + 1, Bytes.envelope) : 0;
-  batch.forEach((entry) => (entry.sending = true));
-  if (leaving && !("keepalive" in Request.prototype)) {
-    // Nobody tells whether a beacon arrived, only whether the browser took it.
-    if (navigator.sendBeacon(endpoint, body)) remove(batch);
-    return;
-  }
+async function post(why: string, batch: string[], size: number, keepalive: boolean): Promise<void> {
+  const body = `{"sent_at":${clock()},"events":[${batch.map(get)}]}`;
+  log(why, batch.length, body);
+  mark(batch);
   active++;
-  inFlight += bytes;
-  let status = 0;
-  let wait = 0;
-  let rejected: unknown[] = [];
-  try {
-    // A string body is text/plain: no preflight.
-    const signal = AbortSignal.timeout?.(Wait.answer);
-    const answer = await fetch(endpoint, { method: "POST", body, keepalive, signal });
-    status = answer.status;
-    wait = +(answer.headers.get("Retry-After") || 0) * 1e3;
-    if (answer.ok) ({ rejected } = await answer.json());
-  } catch {
-    // No answer: status stays 0. Half an answer: what its status says.
-  }
+  room -= size;
+  const answer = await fetch(new URL("v1/events?key=" + config.key, config.url), {
+    method: "POST",
+    body, // text/plain: no preflight
+    keepalive,
+    credentials: personal() ? "include" : "omit",
+    signal: AbortSignal.timeout(Wait.answer),
+  }).catch(() => {});
+  // What is not the collector's own answer, as that of a network's login page, says nothing of the events.
+  const said = await answer?.json().catch(() => {});
   active--;
-  inFlight -= bytes;
-  batch.forEach((entry) => (entry.sending = false));
-  if (status) reached = true;
-  if (retryable(status)) {
-    const span = Math.min(Wait.first * 2 ** failures++, Wait.longest);
-    const backoff = failures >= 3 && !reached ? Wait.blocked : span / 2 + (Math.random() * span) / 2;
-    wait = Math.max(wait, backoff);
-    notBefore = performance.now() + wait;
-    return wake(wait);
+  room += size;
+  status = answer?.status || 0;
+  reached ||= status;
+  if (!said?.rejected || said.rejected[0]) console.warn("millrace", status, said);
+  if (said?.rejected || status == 400 || status == 413) {
+    // Stored, or not worth a second try.
+    failures = 0;
+    batch.forEach(drop);
+    return send("next");
   }
-  if ([401, 403, 404].includes(status)) {
-    stopped = true; // the events stay stored: the key or the address may be put right
-    console.warn("millrace: refused, check data-key and its origins", status);
-    return;
-  }
-  if (status >= 300) rejected = batch.map((entry) => entry.json);
-  if (rejected?.length) console.warn("millrace: bad events", status, rejected);
-  failures = 0;
-  remove(batch); // stored, or not worth a second try
-  send();
+  unmark(batch);
+  failures++;
+  const blocked = status ? status < 405 : failures > 2 && !reached;
+  const wait = Math.max(+answer?.headers.get("Retry-After")! * 1e3 || 0, blocked ? Wait.blocked : Wait.least * failures);
+  notBefore = performance.now() + wait;
+  wake(wait + Math.random() * Math.min(Wait.jitter * 2 ** failures, Wait.longest));
 }

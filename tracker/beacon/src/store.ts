@@ -1,51 +1,34 @@
-// What survives a page. Reading a blocked storage throws, and so does writing to a full one: then a cookie, then memory.
+/** Storage by name; an absent one is undefined. */
+type Store = Record<string, string | undefined>;
 
-function usable(open: () => Storage): Storage | undefined {
+/** Reaching for a blocked storage throws: then an object of the page. */
+const reach = (name: "localStorage" | "sessionStorage"): Store => {
   try {
-    const storage = open();
-    storage.setItem("mr.?", "");
-    storage.removeItem("mr.?");
-    return storage;
+    return (window[name] || {}) as unknown as Store;
   } catch {
-    return undefined;
+    return {};
   }
-}
+};
 
-export const local = usable(() => localStorage);
-export const tabLocal = usable(() => sessionStorage);
+export const local = reach("localStorage");
+export const tabLocal = reach("sessionStorage");
 
-const enum Cookie {
-  maxAge = 31536000, // a year in seconds
-}
+/** What must not, or does not, go onto the device lives as long as the page. */
+export const memory: Store = {};
 
-/** Small values where there is no localStorage: cookies are read once, because each access costs milliseconds. */
-const cached: Record<string, string> = {};
-if (!local) {
+export const get = (name: string): string | undefined => memory[name] || local[name];
+
+/** Keeps a value and returns it; a full storage refuses. */
+export const put = (name: string, value: string, store = local): string => {
   try {
-    for (const pair of document.cookie.split("; ")) {
-      const [name, value] = pair.split("=");
-      if (value) cached[name] = decodeURIComponent(value);
-    }
+    store[name] = value;
   } catch {
-    // No cookies either, or one of somebody else that does not decode.
+    memory[name] = value;
   }
-}
+  return value;
+};
 
-export function get(name: string): string {
-  return (local ? local.getItem(name) : cached[name]) || "";
-}
-
-/** Keeps a value; an empty one is removed. */
-export function put(name: string, value: string): void {
-  try {
-    if (local) {
-      if (value) local.setItem(name, value);
-      else local.removeItem(name);
-      return;
-    }
-    cached[name] = value;
-    document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? Cookie.maxAge : 0}`;
-  } catch {
-    // Full or forbidden: the value lives as long as the page.
-  }
-}
+export const drop = (name: string): void => {
+  delete local[name];
+  delete memory[name];
+};

@@ -1,15 +1,15 @@
-import { uuid } from "./ids";
+import { log } from "./config";
+import { clock, uuid } from "./ids";
+import { pageId, pageUrl } from "./page";
 import { enqueue } from "./queue";
+import { attribute } from "./rec";
 import { schedule } from "./send";
 import { held, identity, measured } from "./visitor";
 
 /** Fields of an event, in the names of the API. */
 export type Fields = Record<string, any>;
 
-/** The page view that is going on. */
-export const page = { id: "", url: "" };
-
-let last = "";
+let last: string;
 /** The id of the newest event, for a list that must reflect it (after_event). */
 export const lastEventId = (): string => last;
 
@@ -23,35 +23,40 @@ export function whenDecided(act: () => void): void {
 
 /** Does what waited for the decision, or forgets it. */
 export function release(): void {
-  const acts = waiting;
+  if (measured()) waiting.forEach((act) => act());
   waiting = [];
-  if (measured()) acts.forEach((act) => act());
 }
 
-const numeric = (value: any): number | undefined => (value == null || value === "" || isNaN(value) ? undefined : +value);
-
-/** Shops write ids as numbers and prices as text; the API wants it the other way round. An id alone is an item too. */
-const item = (given: Fields | string | number): Fields =>
-  typeof given === "object"
-    ? { ...given, item_id: "" + given.item_id, price: numeric(given.price), quantity: numeric(given.quantity) }
-    : { item_id: "" + given };
+/** Shops write ids as numbers and prices as text; the API wants it the other way round. What is no number becomes null. */
+function tidy(given: Fields): Fields {
+  const made = { ...given };
+  for (const name in made) {
+    const value = made[name];
+    if (/^item_|_id$|_term$/.test(name)) made[name] = value != null ? "" + value : value;
+    else if (/price|quantity|index|value|rating/.test(name)) made[name] = parseFloat(value) && +value;
+  }
+  return made;
+}
 
 /** Records one event; its id is returned, empty where the visitor refused to be measured. */
-export function track(type: string, fields: Fields = {}): string {
+export function track(type: string, fields?: Fields): string {
   if (!measured()) return "";
-  const now = Date.now();
-  const id = (last = uuid(now));
-  const at = { page_view_id: page.id, page: { url: page.url } };
+  const occurred_at = clock();
+  const event_id = (last = uuid(occurred_at));
+  const at = { event_id, type, occurred_at, page_view_id: pageId, page: { url: pageUrl } };
   whenDecided(() => {
     try {
-      const given = { ...fields, value: numeric(fields.value) };
-      if (fields.items) given.items = fields.items.map(item);
-      if (fields.item_id !== undefined) Object.assign(given, item(fields));
-      enqueue({ ...at, ...given, event_id: id, type, occurred_at: now, ...identity(now) });
+      const given = tidy(fields!);
+      // An id alone is an item too.
+      given.items = given.items?.map((each: any) => tidy(each.item_id ? each : { item_id: each }));
+      if (OBSERVE) attribute(type, given);
+      const json = JSON.stringify({ ...at, ...given }).slice(0, -1); // before the event has a number: it may be none
+      enqueue(json + "," + JSON.stringify(identity()).slice(1));
+      log(type, given);
       schedule();
     } catch (error) {
-      console.warn("millrace:", error); // fields that are no JSON must not stop the shop's own code
+      console.warn("millrace", error); // fields that are no JSON must not stop the shop's own code
     }
   });
-  return id;
+  return event_id;
 }

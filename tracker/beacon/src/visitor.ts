@@ -1,6 +1,6 @@
-import { consentRequired } from "./config";
+import { config } from "./config";
 import { uuid } from "./ids";
-import { get, put, tabLocal } from "./store";
+import { drop, get, put, tabLocal } from "./store";
 
 export interface Consent {
   personalization?: boolean;
@@ -11,65 +11,41 @@ export interface Consent {
 const enum Session {
   idle = 1800000,
   max = 86400000,
-  /** It changes with every event, and is written this often at most. */
-  writeInterval = 5000,
 }
 
-/** The visitor's own decision as JSON, empty while there is none. */
-let chosen = get("mr.c");
-let consent: Consent = chosen ? JSON.parse(chosen) : {};
+/** The visitor's own decision, as JSON. */
+const decision = (): string | undefined => get("mr.c");
+const consent = (): Consent => JSON.parse(decision() || "{}");
 
 /** Whether events wait for that decision. */
-export const held = (): boolean => consentRequired && !chosen;
-export const measured = (): boolean => consent.analytics !== false;
+export const held = (): boolean => config.consent == "required" && !decision();
+export const measured = (): boolean => consent().analytics != false;
 /** Whether ids may be made, kept and sent. Global Privacy Control refuses, unless the visitor allowed it here. */
 export const personal = (): boolean =>
-  !held() && (consent.personalization ?? !(navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl);
+  consent().personalization ?? !(config.consent || (navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl);
 
-export function setConsent(given: Consent): void {
-  consent = { ...consent, ...given };
-  put("mr.c", (chosen = JSON.stringify(consent))); // the choice itself, so that the next page knows it
-  if (!personal() || !measured()) {
-    anonymous = session = "";
-    for (const name of ["mr.id", "mr.u", "mr.s"]) put(name, "");
-  }
+export function decide(given: Consent): void {
+  put("mr.c", JSON.stringify({ ...consent(), ...given })); // the choice itself, so that the next page knows it
+  if (!personal() || !measured()) ["mr.id", "mr.u", "mr.s", "mr.a"].forEach(drop);
 }
 
-let anonymous = "";
-let session = "";
-let written = 0;
+export const anonymousId = (): string => (personal() ? get("mr.id") || put("mr.id", uuid()) : "");
 
-export function anonymousId(): string {
-  if (personal() && !anonymous) put("mr.id", (anonymous = get("mr.id") || uuid()));
-  return anonymous;
-}
-
-export const userId = (): string => (personal() ? get("mr.u") : "");
+export const userId = (): string | undefined => get("mr.u");
 
 /** Keeps the shop's own id of the visitor. Another user than before begins another session. */
 export function setUser(id: string): void {
-  if (get("mr.u")) endSession();
+  if (userId()) drop("mr.s");
   put("mr.u", id);
 }
 
-export function endSession(): void {
-  put("mr.s", (session = ""));
-}
-
-/** The running session, touched at now; it is shared by the tabs of a browser. */
-export function sessionId(now = Date.now()): string {
+/** The running session, touched now; it is shared by the tabs of a browser. */
+export function sessionId(): string {
   if (!personal()) return "";
-  let [id, start, last] = (get("mr.s") || session).split("_");
-  if (!id || now - +last >= Session.idle || now - +start >= Session.max) {
-    id = uuid(now);
-    start = "" + now;
-    written = 0;
-  }
-  session = id + "_" + start + "_" + now;
-  if (Math.abs(now - written) >= Session.writeInterval) {
-    put("mr.s", session);
-    written = now;
-  }
+  const now = Date.now();
+  let [id, start, last] = (get("mr.s") || "").split("_");
+  if (!(now - +last < Session.idle && now - +start < Session.max)) (id = uuid()), (start = "" + now);
+  put("mr.s", id + "_" + start + "_" + now);
   return id;
 }
 
@@ -77,30 +53,34 @@ export function sessionId(now = Date.now()): string {
  * A tab and the number of its last event. While a page lives, its tab's state is in memory only: a duplicated tab, which
  * gets a copy of sessionStorage, cannot take it for its own.
  */
-export let tab: { id: string; seq: number };
+export let tab: string;
+export let seq: number;
+let left: boolean;
 
 export function openTab(): void {
-  const [id, seq] = (tabLocal?.getItem("mr.t") || "").split("_");
-  tabLocal?.removeItem("mr.t");
-  tab = { id: id || uuid().slice(-12), seq: +seq || 0 };
+  const [id, last] = (tabLocal["mr.t"] || "").split("_");
+  delete tabLocal["mr.t"];
+  tab = id || uuid().slice(-12);
+  seq = +last || 0;
+  left = false;
 }
 
 export function closeTab(): void {
-  try {
-    if (personal()) tabLocal?.setItem("mr.t", tab.id + "_" + tab.seq);
-  } catch {
-    // Full: the next page is a new tab to us.
-  }
+  left = true;
+  if (personal()) put("mr.t", tab + "_" + seq, tabLocal);
 }
 
 /** The fields that say who and by what permission. */
-export const identity = (now: number): object => ({
-  consent: chosen || !personal() ? { ...consent, personalization: personal() } : undefined,
-  ...(personal() && {
+export function identity(): object {
+  if (!personal()) return { consent: { ...consent(), personalization: false } };
+  seq++;
+  if (left) closeTab(); // an event after pagehide
+  return {
     anonymous_id: anonymousId(),
-    user_id: userId() || undefined,
-    session_id: sessionId(now),
-    tab_id: tab.id,
-    seq: ++tab.seq,
-  }),
-});
+    user_id: userId(),
+    session_id: sessionId(),
+    tab_id: tab,
+    seq,
+    consent: decision() && { ...consent(), personalization: true },
+  };
+}

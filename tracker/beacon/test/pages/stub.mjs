@@ -1,0 +1,2 @@
+window.millrace.identify(7);
+window.millrace.track("marker");
