@@ -52,7 +52,7 @@ export type Api = typeof api;
 
 const enum Wait {
   /** The page that was left a moment ago needs its own moment to give up its lock and to get its receipt, in ms. */
-  adopt = 1000,
+  adopt = 2000,
 }
 
 function newView(again?: boolean): void {

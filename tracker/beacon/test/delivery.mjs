@@ -81,7 +81,7 @@ export default function () {
       await ready(tab);
     }
     await shop.markers(15);
-    await tab.waitForTimeout(1500); // the next page takes over after a second what it believes not to have arrived
+    await tab.waitForTimeout(2500); // the next page takes over after two seconds what it believes not to have arrived
     await call(tab, "flush");
     await noRepeats(shop);
   });

@@ -80,7 +80,7 @@ export default function () {
     const tab = await shop.visit("shop.html");
     await mark(tab, 3);
     await shop.markers(3);
-    await tab.waitForTimeout(1200); // it looks for what others left
+    await tab.waitForTimeout(2200); // it looks for what others left
     await call(tab, "flush");
     const events = await shop.records();
     assert.equal(new Set(events.map((e) => e.anonymous_id)).size, 1);
