@@ -143,7 +143,7 @@ export default function () {
     await tab.waitForURL(/item/);
     await ready(tab);
     await mark(tab, 1);
-    const events = await shop.until((all) => ofType(all, "marker").length >= 1);
+    const events = await shop.until((all) => ofType(all, "marker").length >= 1 && lost(all) === 0);
     assert.equal(new Set(events.map((e) => e.tab_id)).size, 1);
     assert.deepEqual(events.map((e) => e.seq), events.map((_, i) => i + 1));
   });

@@ -117,7 +117,7 @@ export async function visitFrozen(shop, page) {
   watch(tab);
   const time = new Date("2026-01-01T12:00:00Z");
   await tab.clock.install({ time });
-  await tab.clock.pauseAt(new Date(+time + 1000));
+  await tab.clock.pauseAt(new Date(+time + 3_600_000));
   await tab.goto(shop.url(page));
   await ready(tab);
   return tab;

@@ -7,7 +7,7 @@ import recommendations from "./recommendations.mjs";
 import surroundings from "./surroundings.mjs";
 import tracking from "./tracking.mjs";
 
-describe("beacon", { concurrency: 8 }, () => {
+describe("beacon", { concurrency: 5 }, () => {
   before(launch);
   after(quit);
   outages(); // the longest first
