@@ -192,6 +192,22 @@ func TestFetchRetries(t *testing.T) {
 	}
 }
 
+// The library tells a connection that broke as an unknown error of the broker, which is none of the question.
+func TestOffsetsRetry(t *testing.T) {
+	b := kafkatest.Broker(t)
+	c := kafkatest.Client(t, b)
+	kafkatest.Topic(t, c, "t", 1)
+	produce(t, kafkatest.Producer(t, c, kafka.ProducerConfig{}), "t", 0, 3)
+	inject(t, b, broker.Fault{API: "ListOffsets", Topic: "t", Code: int16(kafkago.Unknown), Count: 2})
+	if ranges, err := c.Offsets(t.Context(), "t"); err != nil || ranges[0] != (kafka.OffsetRange{Start: 0, End: 3}) {
+		t.Errorf("the partition goes %+v, %v", ranges, err)
+	}
+	inject(t, b, broker.Fault{API: "ListOffsets", Topic: "t", Code: int16(kafkago.Unknown), Count: 2})
+	if at, err := c.OffsetAt(t.Context(), "t", 0, time.UnixMilli(0)); err != nil || at != 0 {
+		t.Errorf("the first record is at %d, %v", at, err)
+	}
+}
+
 // The group comes back after its coordinator was away, and gives up at once where it is not allowed.
 func TestGroupJoinErrors(t *testing.T) {
 	b := kafkatest.Broker(t)

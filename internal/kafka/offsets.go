@@ -47,12 +47,21 @@ func (c *Client) offsetRange(ctx context.Context, topic string, partition int32)
 		}
 		p := res.Topics[topic][0]
 		r = OffsetRange{Start: p.FirstOffset, End: p.LastOffset}
-		return p.Error
+		return listed(p.Error)
 	})
 	if err != nil {
 		return r, fmt.Errorf("list offsets of %s/%d: %w", topic, partition, err)
 	}
 	return r, nil
+}
+
+// listed is the error of a partition whose offsets were asked for. The library says Unknown where the connection broke, as it does when
+// a broker has restarted.
+func listed(err error) error {
+	if errors.Is(err, kafkago.Unknown) {
+		return fmt.Errorf("%w: %w", kafkago.NetworkException, err)
+	}
+	return err
 }
 
 // OffsetAt returns the offset of the first record of a partition that is of this time or later, or the partition's end.
@@ -74,7 +83,7 @@ func (c *Client) OffsetAt(ctx context.Context, topic string, partition int32, at
 		for found := range p.Offsets { // at most one, and none where nothing is as late
 			offset = found
 		}
-		return p.Error
+		return listed(p.Error)
 	})
 	if err == nil && offset < 0 {
 		var r OffsetRange
