@@ -99,6 +99,7 @@ func (o output) bundle(dir string) ([]byte, error) {
 		MinifySyntax:      true,
 		MinifyWhitespace:  true,
 		LogLevel:          api.LogLevelSilent,
+		TsconfigRaw:       "{}", // whatever tsconfig.json lies in a folder above
 	})
 	if len(res.Errors) > 0 {
 		var all error
