@@ -19,7 +19,12 @@ func manifestEntries(ctx context.Context, in files, s *table.Snapshot, visit fun
 	if err != nil {
 		return fmt.Errorf("read manifest list %s: %w", s.ManifestList, err)
 	}
+	// Zeros from some places on end a list, or a manifest, like any other.
+	if files := summaryCount(s, "total-data-files"); files > 0 && len(manifests) == 0 {
+		return fmt.Errorf("read manifest list %s: it has no manifests, and its snapshot %d files", s.ManifestList, files)
+	}
 	for _, m := range manifests {
+		files := int32(0)
 		for entry, err := range m.Entries(at, true) {
 			if err != nil {
 				return fmt.Errorf("read manifest %s: %w", m.FilePath(), err)
@@ -27,6 +32,10 @@ func manifestEntries(ctx context.Context, in files, s *table.Snapshot, visit fun
 			if err := visit(entry.DataFile(), entry.SnapshotID()); err != nil {
 				return err
 			}
+			files++
+		}
+		if added, existing := m.AddedDataFiles(), m.ExistingDataFiles(); added >= 0 && existing >= 0 && files != added+existing {
+			return fmt.Errorf("read manifest %s: it has %d files, and the list of manifests says %d", m.FilePath(), files, added+existing)
 		}
 	}
 	return nil

@@ -161,6 +161,44 @@ func TestTornVersion(t *testing.T) {
 	}
 }
 
+// What is zeros from any place on is not whole, also where they read as the end of its entries: behind the schema in its head, of which
+// the writer has the parts in any order.
+func TestTornAnywhere(t *testing.T) {
+	for range 6 {
+		dir := t.TempDir()
+		_, newest := tornLake(t, dir, 1)
+		l := openLake(t, Config{Dir: dir})
+		at, err := l.catalog.pointer(t.Context(), eventsSpec(t).ident())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, kind := range []string{"manifest list", "manifest"} {
+			path, err := localPath(newest[kind])
+			if err != nil {
+				t.Fatal(err)
+			}
+			whole, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for cut := len(whole) - 61; cut > 0; cut -= 61 {
+				if err := os.WriteFile(path, append(slices.Clone(whole[:cut]), make([]byte, len(whole)-cut)...), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := l.wholeVersion(t.Context(), eventsSpec(t), at, false); err == nil {
+					t.Fatalf("a %s with zeros from %d of %d bytes on is taken for whole", kind, cut, len(whole))
+				}
+			}
+			if err := os.WriteFile(path, whole, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := l.wholeVersion(t.Context(), eventsSpec(t), at, false); err != nil {
+			t.Fatalf("a whole version: %v", err)
+		}
+	}
+}
+
 // A page in the middle of a data file whose size and end are right is found by its checksum.
 func TestTornPage(t *testing.T) {
 	dir := t.TempDir()
