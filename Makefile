@@ -13,7 +13,7 @@ export MILLRACE_KAFKA_LIBS ?= $(CACHE)/kafka
 export MILLRACE_READERS ?= $(CACHE)/readers
 export MILLRACE_RIVALS ?= $(CACHE)/rivals
 
-.PHONY: up build test test-go test-bugs test-data test-beacon test-long test-setup sim lint clean generate
+.PHONY: up build test test-go test-browser test-bugs test-data test-beacon test-long test-setup sim lint clean generate
 
 up: build ## build everything and start it with the demo shop
 	@exec ./$(BIN) up --demo $(ARGS)
@@ -23,7 +23,7 @@ build: ## compile the one binary; says how long the compiler took
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) . && \
 	echo "compiled in $$(( $$(date +%s) - start )) s: $(BIN)"
 
-test: test-setup test-go test-bugs test-data ## every suite; a suite whose tool is missing is skipped with one line (with CI=true: fails)
+test: test-setup test-go test-browser test-bugs test-data ## every suite; a suite whose tool is missing is skipped with one line (with CI=true: fails)
 
 test-setup: ## fetch what the suites drive: browser driver, Kafka artefacts, other readers of the lake
 	@sh scripts/test-setup.sh
@@ -44,7 +44,11 @@ SORTS := ^TestSorterRuns$$
 # The detector would let every process sleep a second before it ends, for what still runs then: orderly stops have ended that before.
 # Vet is lint's.
 test-go: ## everything but the real histories, the planted bugs, the long series of kills and most kinds of lake, under the race detector
-	MILLRACE_TEST_DATA= GORACE="atexit_sleep_ms=0 $$GORACE" $(GO) test -race -vet=off -timeout 20m -skip '$(KILLS)|$(KINDS_WITHOUT_RACE)|$(SORTS)|^TestFewShoppers$$' ./...
+	MILLRACE_TEST_DATA= GORACE="atexit_sleep_ms=0 $$GORACE" $(GO) test -race -vet=off -timeout 20m -skip '$(KILLS)|$(KINDS_WITHOUT_RACE)|$(SORTS)|^TestFewShoppers$$|^TestInBrowser$$' ./...
+
+# Pages wait for real time: of a browser beside all other suites they would say how busy the machine is.
+test-browser: ## the beacon in Chromium, every goal
+	$(GO) test -count=1 -timeout 10m -run '^TestInBrowser$$' ./tracker/beacon
 
 test-bugs: ## the simulation of the stream must notice each bug that is planted into it; kills at every step, what other engines read then; each kind of lake; long sorts
 	$(GO) test -timeout 20m -count=1 -run '$(KILLS)|$(KINDS)|$(SORTS)' . ./stream ./lake
@@ -56,10 +60,10 @@ test-data: ## quality on real click histories, where MILLRACE_TEST_DATA names th
 	$(GO) test -timeout 5m -count=1 -run '^TestFewShoppers$$' .
 	$(GO) test -timeout 20m -count=1 -run '^TestReal|NotAllocate$$' ./trainer/... ./tracker/importer ./internal/model/...
 
-# Without cgo, as the product is built: the databases' memory is then Go's, and is measured as such.
 test-beacon: test-setup ## the browser script in Chromium; GOAL=3 runs the scenarios of one goal (docs/decisions/0004-beacon.md)
 	MILLRACE_TEST_GOAL=$(GOAL) $(GO) test -count=1 -v -run 'TestInBrowser|TestGoal$(GOAL)' ./tracker/beacon/...
 
+# Without cgo, as the product is built: the databases' memory is then Go's, and is measured as such.
 test-long: test-setup ## what takes minutes: real clusters whose brokers and processes are killed and frozen, the lake and the fits of models beside their rivals
 	CGO_ENABLED=0 MILLRACE_TEST_LONG=1 $(GO) test -v -count=1 -timeout 60m -run '^TestLong' ./...
 
