@@ -194,6 +194,7 @@ export default function () {
     watch(tab);
     await tab.goto(shop.url("wrong-key.html"));
     await ready(tab);
+    await call(tab, "flush"); // the answer is there: until then a second request may be under way
     await mark(tab, 3);
     await call(tab, "flush");
     await call(tab, "flush");

@@ -7,7 +7,7 @@ import recommendations from "./recommendations.mjs";
 import surroundings from "./surroundings.mjs";
 import tracking from "./tracking.mjs";
 
-describe("beacon", { concurrency: 5 }, () => {
+describe("beacon", { concurrency: 3 }, () => {
   before(launch);
   after(quit);
   outages(); // the longest first
