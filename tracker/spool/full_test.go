@@ -15,7 +15,7 @@ import (
 // room, without opening the spool again.
 func TestFullDisk(t *testing.T) {
 	disk := t.TempDir()
-	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=1m"); errors.Is(err, os.ErrPermission) {
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=1m"); errors.Is(err, os.ErrPermission) && os.Getenv("CI") != "true" {
 		t.Skip("mounting a small file system needs root; TestDiskErrors injects the same errors")
 	} else if err != nil {
 		t.Fatal(err)
